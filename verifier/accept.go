@@ -1,0 +1,194 @@
+package verifier
+
+import (
+	"fmt"
+	"time"
+)
+
+// History is what is known of a service and environment when a notification
+// comes in, read in the transaction that will store it.
+type History struct {
+	// Seen is the deployment stored earlier for the same source and
+	// deployment id, service and environment.
+	Seen *Deployment
+	// SeenVerification is the id of its verification; "" when it has none.
+	SeenVerification string
+	// Current is the newest finished deployment by its source's order,
+	// Before the newest finished one before it with another version.
+	Current *Deployment
+	Before  *Deployment
+	// Running is the verification that is not final yet, with its policy.
+	Running       *Verification
+	RunningPolicy Policy
+	// Reverting is the verification whose rollback is open, with its policy.
+	Reverting       *Verification
+	RevertingPolicy Policy
+}
+
+// Acceptance is what storing a notification will change, all in one
+// transaction.
+type Acceptance struct {
+	Deployment   Deployment
+	Replaces     bool          // Deployment updates the one in History.Seen
+	Verification *Verification // to be opened
+	Policy       Policy        // of Verification
+	Superseded   *Verification // to be ended
+	Confirmed    *Verification // whose action changed
+	Deliveries   []Delivery    // messages about all that
+	Ignored      string        // why no verification is opened
+	Existing     string        // id of the verification that this notification already had
+}
+
+// Accept decides what a notification means: which deployment it is, whether
+// it opens a verification, ends another, or confirms a rollback. It is pure.
+// A deploy announced before with another version is a Conflict.
+func Accept(n Notification, h History, policies []Policy, now time.Time) (Acceptance, error) {
+	d := n.Deployment
+	policy, matched := PolicyFor(policies, d.Service, d.Environment)
+	d = clamp(d, policy, now)
+	if h.Seen != nil {
+		again, done, err := acceptAgain(d, h)
+		if done || err != nil {
+			return again, err
+		}
+		d.ID, d.ReceivedAt = h.Seen.ID, h.Seen.ReceivedAt
+		if h.Seen.StartedAt.Before(d.StartedAt) {
+			d.StartedAt = h.Seen.StartedAt
+		}
+	} else {
+		d.ID = NewID(DeploymentPrefix)
+	}
+	d.Rollback, d.RollbackWhy = classifyRollback(d, h)
+	a := Acceptance{Deployment: d, Replaces: h.Seen != nil, Policy: policy}
+	if err := a.confirm(h, now); err != nil {
+		return a, err
+	}
+	switch {
+	case d.Status == DeployStarted:
+		a.Ignored = "the deploy has only started: its verification opens when it has finished"
+		return a, nil
+	case d.Status == DeployFailed:
+		a.Ignored = "the deploy failed: there is nothing to verify"
+		return a, nil
+	case h.Current != nil && !d.Newer(*h.Current):
+		a.Ignored = fmt.Sprintf("a newer deploy (%s, finished %s) is known already", h.Current.Version, h.Current.FinishedAt.UTC().Format(time.RFC3339))
+		return a, nil
+	}
+	if err := a.supersede(h, now); err != nil {
+		return a, err
+	}
+	if !matched {
+		a.Ignored = fmt.Sprintf("no policy matches service %q in environment %q", d.Service, d.Environment)
+		return a, nil
+	}
+	v := Open(d, policy, now)
+	a.Verification = &v
+	return a, nil
+}
+
+// acceptAgain handles a deploy that its source announced before. done is
+// false where the announcement moves it on, as from started to finished.
+func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
+	seen := *h.Seen
+	if seen.Version != d.Version {
+		return Acceptance{}, true, &Error{Kind: Conflict,
+			Message: fmt.Sprintf("deployment_id %q was announced before for version %q: a new deploy needs a new deployment_id", d.DeploymentID, seen.Version),
+			Fields:  []FieldError{{Field: "version", Message: "differs from the version announced before, " + seen.Version, Value: d.Version}}}
+	}
+	// A finished deploy stays finished: events overtake one another.
+	if seen.Status != DeployStarted || d.Status == DeployStarted {
+		a := Acceptance{Deployment: seen, Existing: h.SeenVerification}
+		if a.Existing == "" {
+			a.Ignored = fmt.Sprintf("the deploy is known already as %s", seen.Status)
+		}
+		return a, true, nil
+	}
+	return Acceptance{}, false, nil
+}
+
+// clamp moves source times that can't be true to the receipt, and says so: in
+// the future, or more than a window back.
+func clamp(d Deployment, p Policy, now time.Time) Deployment {
+	d.ReceivedAt = now
+	back := p.Window.D()
+	if back <= 0 {
+		back = time.Hour
+	}
+	if d.FinishedAt.IsZero() {
+		d.FinishedAt = now
+	} else if d.FinishedAt.After(now) || d.FinishedAt.Before(now.Add(-back)) {
+		d.FinishedAt, d.Clamped = now, true
+	}
+	switch {
+	case d.StartedAt.IsZero():
+		d.StartedAt = d.FinishedAt
+	case d.StartedAt.After(d.FinishedAt), d.StartedAt.Before(d.FinishedAt.Add(-24 * time.Hour)):
+		d.StartedAt, d.Clamped = d.FinishedAt, true
+	}
+	return d
+}
+
+// classifyRollback recognises a rollback, which is itself a deployment, so
+// that it is watched and never reverted.
+func classifyRollback(d Deployment, h History) (bool, string) {
+	open := h.Reverting
+	switch {
+	case open != nil && d.RevertID != "" && d.RevertID == open.Action.RevertID:
+		return true, "it carries the id of our own revert " + d.RevertID
+	case d.RevertID != "":
+		return true, "it carries a revert id, " + d.RevertID
+	case d.Rollback:
+		return true, "its source says so"
+	case open != nil && d.Version == open.Action.TargetVersion:
+		return true, "it brings the target of the open revert " + open.Action.RevertID
+	case h.Before != nil && h.Current != nil && d.Version == h.Before.Version && d.Version != h.Current.Version:
+		return true, "it returns to the version that ran before " + h.Current.Version
+	}
+	return false, ""
+}
+
+// confirm moves an open rollback on when its target arrives, or ends it when
+// another version does.
+func (a *Acceptance) confirm(h History, now time.Time) error {
+	if h.Reverting == nil || a.Deployment.Status == DeployFailed {
+		return nil
+	}
+	v, d := *h.Reverting, a.Deployment
+	ours := d.RevertID == v.Action.RevertID && d.RevertID != "" || d.Version == v.Action.TargetVersion
+	var to ActionState
+	var guard Guard
+	var reason string
+	switch {
+	case ours && d.Status == DeployStarted && v.Action.State == ActionRequested:
+		to, reason = ActionAccepted, "its pipeline has started to deploy "+d.Version
+	case ours && d.Status == DeployFinished && d.Version == v.Action.TargetVersion:
+		to, reason = ActionConfirmed, d.Version+" is live again"
+	case !ours && d.Status == DeployFinished && d.Newer(v.Deployment):
+		to, guard, reason = ActionFenced, GuardFence, "a newer deploy, "+d.Version+", came first"
+	default:
+		return nil
+	}
+	action, err := v.Action.Move(to, guard, reason, now)
+	if err != nil {
+		return err
+	}
+	v.Action = action
+	a.Confirmed = &v
+	messages, err := Messages(EventActionChanged, v, h.RevertingPolicy, now)
+	a.Deliveries = append(a.Deliveries, messages...)
+	return err
+}
+
+func (a *Acceptance) supersede(h History, now time.Time) error {
+	if h.Running == nil {
+		return nil
+	}
+	v, err := h.Running.Supersede(a.Deployment)
+	if err != nil {
+		return err
+	}
+	a.Superseded = &v
+	messages, err := Messages(EventSuperseded, v, h.RunningPolicy, now)
+	a.Deliveries = append(a.Deliveries, messages...)
+	return err
+}

@@ -1,0 +1,93 @@
+package verifier
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// DeliveryState says how far a message or a rollback request is.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryRetryable DeliveryState = "retryable" // an attempt failed, another will follow
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryDiscarded DeliveryState = "discarded" // given up, with its reason
+)
+
+// DeliveryKind tells messages from rollback calls: they queue apart, so that a
+// failing notifier delays no rollback.
+type DeliveryKind string
+
+// The kinds of deliveries.
+const (
+	MessageDelivery  DeliveryKind = "message"
+	RollbackDelivery DeliveryKind = "rollback"
+)
+
+// Delivery is one message to one receiver, or one rollback request. Its body is
+// fixed when it is stored: every attempt sends the same bytes.
+type Delivery struct {
+	ID             string        `json:"id"` // the webhook-id of every attempt
+	VerificationID string        `json:"-"`
+	Kind           DeliveryKind  `json:"kind"`
+	Receiver       string        `json:"receiver"` // name of the receiver or rollback
+	Event          EventType     `json:"event"`
+	State          DeliveryState `json:"state"`
+	Reason         string        `json:"reason,omitempty"` // why it was discarded
+	CreatedAt      time.Time     `json:"created_at"`
+	Key            string        `json:"key,omitempty"` // Idempotency-Key; the revert id for rollbacks
+	Body           []byte        `json:"-"`
+	Attempts       []Attempt     `json:"attempts"`
+}
+
+// Attempt is one try of a delivery.
+type Attempt struct {
+	At       time.Time `json:"at"`
+	Duration Duration  `json:"duration"`
+	Status   int       `json:"status,omitempty"` // HTTP status; 0 when no answer came
+	Result   string    `json:"result"`           // started, delivered, retry, declined, failed
+	Error    string    `json:"error,omitempty"`
+}
+
+// EventType names a change that people and systems are told of.
+type EventType string
+
+// The events of a verification.
+const (
+	EventCleared       EventType = "verification.cleared"
+	EventDecided       EventType = "verification.decided"
+	EventSuperseded    EventType = "verification.superseded"
+	EventActionChanged EventType = "action.changed"
+	EventRevert        EventType = "revert.requested"
+)
+
+// Event is what a webhook receiver gets, once per change.
+type Event struct {
+	Type      EventType    `json:"type"`
+	Timestamp time.Time    `json:"timestamp"`
+	Data      Verification `json:"data"`
+}
+
+// Messages makes one delivery for each of the policy's receivers that tells of
+// the event, with the verification as it stands after the change.
+func Messages(event EventType, v Verification, p Policy, now time.Time) ([]Delivery, error) {
+	if len(p.Receivers) == 0 {
+		return nil, nil
+	}
+	v.Deliveries = nil // a message doesn't tell of messages
+	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Data: v})
+	if err != nil {
+		return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
+	}
+	out := make([]Delivery, 0, len(p.Receivers))
+	for _, r := range p.Receivers {
+		out = append(out, Delivery{
+			ID: NewID(DeliveryPrefix), VerificationID: v.ID, Kind: MessageDelivery, Receiver: r,
+			Event: event, State: DeliveryPending, CreatedAt: now, Body: body,
+		})
+	}
+	return out, nil
+}

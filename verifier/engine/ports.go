@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Store is what the engine needs of the durable state. Every write is
+// conditional on the check's epoch and on the state not being final: a stale
+// writer gets a verifier.Conflict error and changes nothing.
+type Store interface {
+	// Claim leases up to limit verifications that are due at now, for
+	// lease, raising each one's epoch; with everything that a look needs.
+	// A verification whose lease runs out is due again.
+	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error)
+	// Prepare stores the plans, calibrations and baselines in c.Signals and
+	// moves the verification from pending to observing. The lease stays.
+	Prepare(ctx context.Context, c verifier.Check) error
+	// Record stores fresh observations (those of a step stored before are
+	// replaced), the verification's findings and cleared time, and the
+	// messages, gives the lease back and makes the next look due at next.
+	Record(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, next time.Time, messages []verifier.Delivery) error
+	// Decide stores fresh observations and whatever decide makes of the
+	// facts, in one transaction with the deliveries. An error of decide
+	// leaves everything as it was.
+	Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide Decide) error
+	// PastObservations returns what earlier verifications of the same
+	// service and environment observed of a signal of that name and source,
+	// in order of time. Probes have no other history.
+	PastObservations(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) ([]verifier.Observation, error)
+	// LeftOut returns the stretches of a service's past that say nothing
+	// about what is usual: windows of deploys that were reverted.
+	LeftOut(ctx context.Context, service, environment string, since time.Time) ([]verifier.Span, error)
+	// Unconfirmed returns the ids of verifications whose rollback was
+	// accepted before the given time and whose target was not seen since.
+	Unconfirmed(ctx context.Context, before time.Time) ([]string, error)
+	// UpdateAction stores whatever change makes of a verification's action,
+	// with its messages, in one transaction.
+	UpdateAction(ctx context.Context, verificationID string, now time.Time, change ActionChange) error
+}
+
+// Decide turns the facts of the moment into the decided verification and its
+// deliveries. It must be pure: the store may call it again.
+type Decide func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error)
+
+// ActionChange turns a verification into the one with its action moved on. It
+// must be pure: the store may call it again. Returning the verification
+// unchanged changes nothing.
+type ActionChange func(verifier.Verification, verifier.Policy, verifier.Facts) (verifier.Verification, []verifier.Delivery, error)
+
+// Measurer measures signals of one kind of source.
+type Measurer interface {
+	// Prepare makes the signal concrete for the target: renders templates and
+	// chooses thresholds from the baseline, which ends at until and goes
+	// back to since. An error of kind Invalid is the configuration's fault,
+	// any other may pass and is tried again.
+	Prepare(ctx context.Context, s verifier.Signal, t verifier.Target, step time.Duration, since, until time.Time) (verifier.Plan, error)
+	// Measure returns one observation for every step in (from, to], in order
+	// of time; a source that could not be read gives observations with the
+	// outcome Failed and the reason, never an error. A probe is run once and
+	// gives one observation at to. A source that lags gives only the steps
+	// that it can know by now.
+	Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation
+	// History returns what Measure would have returned over the past, at the
+	// resolution that the source can give cheaply. An error is a source that
+	// could not be read now; sources without a memory return nothing.
+	History(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error)
+}
+
+// Metrics is told what happens; cmd/postflight/internal/app turns it into
+// Prometheus metrics.
+type Metrics interface {
+	Observed(source verifier.SourceKind, outcome verifier.Outcome, n int)
+	Late(d time.Duration) // how long after it was due a check began
+	Decided(v verifier.Verification)
+	ActionMoved(v verifier.Verification)
+}

@@ -1,0 +1,67 @@
+package verifier
+
+import "time"
+
+// SignalState is what the evidence says of one signal so far.
+type SignalState string
+
+// The states of a signal.
+const (
+	SignalGood    SignalState = "good"    // harm of the size that matters is ruled out
+	SignalBad     SignalState = "bad"     // all three questions say yes
+	SignalPending SignalState = "pending" // not enough evidence either way yet
+	SignalUnknown SignalState = "unknown" // could not be measured or judged
+)
+
+// Finding is one signal's three answers, as a verdict page prints them.
+type Finding struct {
+	Name     string      `json:"name"`
+	Kind     SignalKind  `json:"kind"`
+	Role     Role        `json:"role"`
+	State    SignalState `json:"state"`
+	Before   *float64    `json:"before"`   // level just before the deploy; nil when not known
+	Expected *float64    `json:"expected"` // what the same clock time on earlier days adds to it
+	After    *float64    `json:"after"`    // level since the deploy (after warm-up)
+	Matters  Matters     `json:"matters"`
+	Chance   *Chance     `json:"chance"` // nil where the question doesn't apply (value signals)
+	Usual    Usual       `json:"usual"`
+	Steps    StepCounts  `json:"steps"`
+	Onset    *time.Time  `json:"onset"` // when the harm seems to have begun
+	// Detectable is the smallest ratio to the expected level that this
+	// signal's traffic could have shown within the window; 0 when not known.
+	Detectable float64 `json:"detectable,omitempty"`
+	// Cleared: harm of twice the expected level is ruled out.
+	Cleared bool   `json:"cleared"`
+	Query   string `json:"query"`
+	Message string `json:"message"`
+}
+
+// Matters answers: is the level beyond what the policy tolerates?
+type Matters struct {
+	Limit *float64 `json:"limit"`
+	Yes   bool     `json:"yes"`
+}
+
+// Chance answers: is it more than chance?
+type Chance struct {
+	EValue float64 `json:"e_value"`
+	Needed float64 `json:"needed"`
+	Yes    bool    `json:"yes"`
+}
+
+// Usual answers: is it more than this service's own past ever showed?
+type Usual struct {
+	Score       float64 `json:"score"`
+	Needed      float64 `json:"needed"`
+	Placebos    int     `json:"placebos"`
+	Independent int     `json:"independent"`
+	Yes         bool    `json:"yes"`
+	Unknown     bool    `json:"unknown,omitempty"` // too little history to ask
+}
+
+// StepCounts counts the steps of a signal by outcome.
+type StepCounts struct {
+	Measured int `json:"measured"`
+	NoData   int `json:"no_data"`
+	Error    int `json:"error"`
+}
