@@ -100,7 +100,7 @@ type SignalEvidence struct {
 	Signal string `json:"signal"`
 	Plan   Plan   `json:"plan"`
 	// Calibration is the judge's reading of the history; opaque to all but
-	// the judge.
+	// the judge. Empty until the history could be read.
 	Calibration json.RawMessage `json:"calibration,omitempty"`
 	// Before is the end of the history, for charts: at most two windows.
 	Before []Observation `json:"before"`

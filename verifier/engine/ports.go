@@ -16,7 +16,9 @@ type Store interface {
 	// A verification whose lease runs out is due again.
 	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error)
 	// Prepare stores the plans, calibrations and baselines in c.Signals and
-	// moves the verification from pending to observing. The lease stays.
+	// moves a pending verification to observing. It may be called again while
+	// observing, for signals whose history could not be read the first time.
+	// The lease stays.
 	Prepare(ctx context.Context, c verifier.Check) error
 	// Record stores fresh observations (those of a step stored before are
 	// replaced), the verification's findings and cleared time, and the
