@@ -7,30 +7,12 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// Outgoing is a delivery with what must be known to send it.
-type Outgoing struct {
-	Delivery     verifier.Delivery
-	Verification verifier.Verification
-	Policy       verifier.Policy
-	Facts        verifier.Facts // filled for rollbacks only
-}
-
-// Change is what an attempt, or the decision not to make one, changes. All of
-// it commits together.
-type Change struct {
-	State    verifier.DeliveryState
-	Reason   string              // why it was discarded
-	Attempt  *verifier.Attempt   // to be added; one with the same At replaces the earlier one
-	Action   *verifier.Action    // the verification's action, where it moved
-	Messages []verifier.Delivery // to be sent because of it
-}
-
 // Store is what the dispatcher needs of the durable state.
 type Store interface {
 	// UpdateDelivery reads a delivery with its facts and stores what change
 	// makes of it, in one transaction. change must be pure: it may be called
 	// again. An unknown id is a verifier.NotFound error.
-	UpdateDelivery(ctx context.Context, id string, now time.Time, change func(Outgoing) (Change, error)) error
+	UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error
 }
 
 // Receiver sends deliveries to one kind of system. It never retries on its

@@ -27,7 +27,7 @@ type Store interface {
 	// Decide stores fresh observations and whatever decide makes of the
 	// facts, in one transaction with the deliveries. An error of decide
 	// leaves everything as it was.
-	Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide Decide) error
+	Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide verifier.DecideFunc) error
 	// PastObservations returns what earlier verifications of the same
 	// service and environment observed of a signal of that name and source,
 	// in order of time. Probes have no other history.
@@ -40,17 +40,8 @@ type Store interface {
 	Unconfirmed(ctx context.Context, before time.Time) ([]string, error)
 	// UpdateAction stores whatever change makes of a verification's action,
 	// with its messages, in one transaction.
-	UpdateAction(ctx context.Context, verificationID string, now time.Time, change ActionChange) error
+	UpdateAction(ctx context.Context, verificationID string, now time.Time, change verifier.ActionChange) error
 }
-
-// Decide turns the facts of the moment into the decided verification and its
-// deliveries. It must be pure: the store may call it again.
-type Decide func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error)
-
-// ActionChange turns a verification into the one with its action moved on. It
-// must be pure: the store may call it again. Returning the verification
-// unchanged changes nothing.
-type ActionChange func(verifier.Verification, verifier.Policy, verifier.Facts) (verifier.Verification, []verifier.Delivery, error)
 
 // Measurer measures signals of one kind of source.
 type Measurer interface {

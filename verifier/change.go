@@ -1,0 +1,37 @@
+package verifier
+
+// The types in this file pass between those who decide and the store that
+// keeps what they decide: the store reads the facts in a transaction, calls
+// the function, and stores what it returned in the same transaction.
+
+// DecideFunc turns the facts of the moment into the decided verification and
+// its deliveries. It must be pure: the store may call it again. Its error
+// leaves everything stored as it was.
+type DecideFunc func(Facts) (Verification, []Delivery, error)
+
+// ActionChange turns a verification into the one with its action moved on. It
+// must be pure: the store may call it again. Returning the action unchanged
+// changes nothing.
+type ActionChange func(Verification, Policy, Facts) (Verification, []Delivery, error)
+
+// DeliveryChangeFunc turns a delivery into what an attempt, or the decision
+// not to make one, changes. It must be pure: the store may call it again.
+type DeliveryChangeFunc func(Outgoing) (DeliveryChange, error)
+
+// Outgoing is a delivery with what must be known to send it.
+type Outgoing struct {
+	Delivery     Delivery
+	Verification Verification
+	Policy       Policy
+	Facts        Facts // filled for rollbacks only
+}
+
+// DeliveryChange is what an attempt, or the decision not to make one, changes.
+// All of it commits together.
+type DeliveryChange struct {
+	State    DeliveryState // "" leaves it as it is
+	Reason   string        // why it was discarded
+	Attempt  *Attempt      // to be added; one with the same At replaces the earlier one
+	Action   *Action       // the verification's action, where it moved
+	Messages []Delivery    // to be sent because of it
+}
