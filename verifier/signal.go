@@ -181,4 +181,7 @@ type Plan struct {
 	// Note says in words how the plan was made, such as which bucket stands
 	// for the baseline's p95.
 	Note string `json:"note,omitempty"`
+	// Error says why the signal can't be measured at all: a fault of the
+	// configuration that only the source could find.
+	Error string `json:"error,omitempty"`
 }

@@ -1,0 +1,60 @@
+# Every target works on a fresh Debian with Go; `make test` installs the C
+# compiler that the race detector needs, where it may.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+PKG     := github.com/prometheus/common/version
+LDFLAGS := -s -w -X $(PKG).Version=$(VERSION) -X $(PKG).Revision=$(COMMIT) -X $(PKG).Branch=main
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
+STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@latest
+
+.PHONY: help build demo test bench lint fuzz image-steps vuln clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## one static binary, ./postflight
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o postflight ./cmd/postflight
+
+demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|outage] [KEEP=1]
+	cd cmd/demo && go build -o ../../bin/demo . && POSTFLIGHT_BINARY=$(CURDIR)/postflight ../../bin/demo -scenario '$(SCENARIO)' -keep '$(KEEP)'
+
+test: test-tools ## every test with the race detector, then the daemon end to end beside a real Prometheus
+	go vet ./...
+	cd cmd/demo && go vet ./...
+	go test -race -timeout 10m ./...
+	go build -race -trimpath -o bin/postflight-race ./cmd/postflight
+	cd cmd/demo && POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -v ./...
+
+.PHONY: test-tools
+test-tools: # what the tests need besides Go; named here before anything else runs
+	@bash .ci/tools gcc
+
+bench: ## benchmarks; compare figures within one run only
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: ## go vet, staticcheck and the linter set of .golangci.yml
+	go vet ./...
+	cd cmd/demo && go vet ./...
+	go run $(STATICCHECK) ./...
+	go run $(GOLANGCI_LINT) run ./...
+
+fuzz: ## thirty seconds on every fuzz target
+	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$pkg/*_test.go | sed 's/func //'); do \
+	    echo "== $$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime 30s $$pkg; \
+	  done; \
+	done
+
+vuln: ## known vulnerabilities in what is reachable; needs vuln.go.dev
+	@go run $(GOVULNCHECK) ./... || { echo 'govulncheck found something, or could not reach its database (vuln.go.dev): run it where that can be reached'; exit 1; }
+
+image-steps: ## the steps of the Dockerfile without Docker: build, then run the binary as nobody in an empty root
+	bash .ci/image-steps
+
+clean:
+	rm -rf postflight bin

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/postflight/postflight"
+
+// layers is the import table of the design: a package of a layer may import
+// the named layers of this module and nothing else of it. Adapters stand side
+// by side: none imports another.
+var layers = map[string][]string{
+	"verifier":      {},
+	"pure":          {"verifier"},
+	"engine":        {"verifier", "pure"},
+	"adapter":       {"verifier", "pure"},
+	"command":       {"verifier", "pure", "engine", "adapter", "command"},
+	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
+}
+
+// layerOf returns the layer of a package by its folder, "" where the design
+// has no such package.
+func layerOf(dir string) string {
+	switch {
+	case dir == "verifier":
+		return "verifier"
+	case dir == "verifier/judge" || strings.HasPrefix(dir, "verifier/judge/"), dir == "verifier/safety":
+		return "pure"
+	case dir == "verifier/engine":
+		return "engine"
+	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
+		dir == "verifier/intake", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
+		return "adapter"
+	case path.Dir(dir) == "probes":
+		return "adapter"
+	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards":
+		return "adapter-child"
+	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"):
+		return "command"
+	}
+	return ""
+}
+
+// parent reports whether to is the folder above from, or its own sub-folder:
+// the only edges between adapters.
+func parent(from, to string) bool {
+	return path.Dir(from) == to || from == to || strings.HasPrefix(to, from+"/internal")
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	root := filepath.Join("..", "..")
+	files := 0
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		rel, err := filepath.Rel(root, file)
+		require.NoError(t, err)
+		if entry.IsDir() {
+			if _, err := os.Stat(filepath.Join(file, "go.mod")); err == nil && rel != "." {
+				return fs.SkipDir // a module of its own
+			}
+			if strings.HasPrefix(entry.Name(), ".") && rel != "." || entry.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(file) == ".go" {
+			files++
+			checkImports(t, filepath.ToSlash(rel), file)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, files, 40, "the walk found the sources")
+}
+
+func checkImports(t *testing.T, rel, file string) {
+	t.Helper()
+	dir := path.Dir(rel)
+	from := layerOf(dir)
+	require.NotEmpty(t, from, "%s: the design has no package %s", rel, dir)
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	require.NoError(t, err)
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		require.NoError(t, err)
+		to, ours := strings.CutPrefix(imported, module+"/")
+		if !ours {
+			if from == "verifier" && !strings.HasSuffix(rel, "_test.go") {
+				require.NotContains(t, strings.Split(imported, "/")[0], ".", "%s: verifier imports only the standard library, not %s", rel, imported)
+			}
+			continue
+		}
+		require.True(t, allowed(dir, from, to), "%s (%s) must not import %s (%s)", rel, from, to, layerOf(to))
+	}
+}
+
+func allowed(dir, from, to string) bool {
+	layer := layerOf(to)
+	if dir == to { // an external test of its own package
+		return true
+	}
+	if !slices.Contains(layers[from], layer) {
+		return from == "adapter" && parent(dir, to) || from == "pure" && strings.HasPrefix(to, dir)
+	}
+	if from == "adapter-child" && layer == "adapter" {
+		return parent(dir, to)
+	}
+	return true
+}
+
+func TestImportRuleSeesForbiddenEdges(t *testing.T) {
+	for _, edge := range [][2]string{
+		{"verifier", "verifier/judge"},
+		{"verifier/judge", "verifier/engine"},
+		{"verifier/store", "verifier/intake"},
+		{"probes/promql", "probes/httpprobe"},
+		{"alerting/webhook", "configs"},
+		{"configs", "alerting"},
+		{"verifier/engine", "verifier/store"},
+		{"verifier/api", "cmd/postflight/internal/app"},
+		{"dashboards/board", "verifier/store"},
+	} {
+		require.False(t, allowed(edge[0], layerOf(edge[0]), edge[1]), "%s -> %s", edge[0], edge[1])
+	}
+}
+
+func TestTopLevelFoldersAreTheDesigns(t *testing.T) {
+	entries, err := os.ReadDir(filepath.Join("..", ".."))
+	require.NoError(t, err)
+	given := []string{"cmd", "verifier", "probes", "alerting", "configs", "dashboards", "docs", "bin"}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			require.Contains(t, given, e.Name(), "a top-level folder that the design does not have")
+		}
+	}
+}

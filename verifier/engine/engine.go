@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/safety"
+)
+
+// Timings of the loop. A look must end before its lease does, or another
+// engine may take the verification and this one's write is refused.
+const (
+	lease        = time.Minute
+	lookTimeout  = 55 * time.Second
+	poll         = 200 * time.Millisecond
+	sweepEvery   = 15 * time.Second
+	looksAtOnce  = 64
+	stopGrace    = 8 * time.Second // SIGTERM promises an end within 10 s
+	beforePoints = 600             // of history kept for a chart
+)
+
+// Options is what an engine is made of. Every field is required.
+type Options struct {
+	Store Store
+	// Measurers returns what measures each kind of source; asked at every
+	// look, so that a reload takes effect.
+	Measurers func() map[verifier.SourceKind]Measurer
+	Limits    func() safety.Limits
+	// URL returns the address of a verification's page.
+	URL     func(verificationID string) string
+	Metrics Metrics
+	Log     *slog.Logger
+}
+
+// Engine looks at verifications when they are due. Several may run against one
+// store, in one process or many.
+type Engine struct {
+	o Options
+}
+
+// New returns an engine; Run starts it.
+func New(o Options) *Engine { return &Engine{o: o} }
+
+// Run looks at what is due until ctx ends, then gives the looks under way
+// eight seconds to finish. What they could not finish is taken up when their
+// lease has run out.
+func (e *Engine) Run(ctx context.Context) {
+	looks, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var running sync.WaitGroup
+	free := make(chan struct{}, looksAtOnce)
+	tick, sweep := time.NewTicker(poll), time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			stop := time.AfterFunc(stopGrace, cancel)
+			running.Wait()
+			stop.Stop()
+			return
+		case <-sweep.C:
+			e.report(e.escalate(ctx, clock()), "look for unconfirmed rollbacks")
+		case <-tick.C:
+			e.claim(ctx, looks, free, &running)
+		}
+	}
+}
+
+// claim starts a look for each verification that is due, as far as there is
+// room for it.
+func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *sync.WaitGroup) {
+	room := cap(free) - len(free)
+	if room == 0 {
+		return
+	}
+	now := clock()
+	checks, err := e.o.Store.Claim(ctx, now, lease, room)
+	if err != nil {
+		e.report(err, "claim what is due")
+		return
+	}
+	for _, c := range checks {
+		free <- struct{}{}
+		running.Go(func() {
+			defer func() { <-free }()
+			ctx, cancel := context.WithTimeout(looks, lookTimeout)
+			defer cancel()
+			e.o.Metrics.Late(max(0, now.Sub(c.DueAt)))
+			e.report(e.look(ctx, c), "look at a verification", "verification", c.Verification.ID)
+		})
+	}
+}
+
+// report logs what the loop can do nothing about. A Conflict is another
+// engine's or a newer deploy's success, not a fault.
+func (e *Engine) report(err error, doing string, args ...any) {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+	case verifier.KindOf(err) == verifier.Conflict:
+		e.o.Log.Debug(doing, append(args, "err", err)...)
+	default:
+		e.o.Log.Error(doing, append(args, "err", err)...)
+	}
+}
+
+// escalate tells people of rollbacks that were accepted and whose target has
+// not been seen live since.
+func (e *Engine) escalate(ctx context.Context, now time.Time) error {
+	ids, err := e.o.Store.Unconfirmed(ctx, now.Add(-verifier.UnconfirmedAfter))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		var moved verifier.Verification
+		err := e.o.Store.UpdateAction(ctx, id, now, unconfirmed(now, &moved))
+		errs = append(errs, err)
+		if err == nil && moved.ID != "" {
+			e.o.Metrics.ActionMoved(moved)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unconfirmed moves an accepted rollback to unconfirmed and leaves the result
+// in moved.
+func unconfirmed(now time.Time, moved *verifier.Verification) verifier.ActionChange {
+	return func(v verifier.Verification, p verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		*moved = verifier.Verification{}
+		if v.Action.State != verifier.ActionAccepted {
+			return v, nil, nil // it moved on while we looked
+		}
+		action, err := v.Action.Move(verifier.ActionUnconfirmed, "",
+			v.Action.TargetVersion+" was not seen live "+verifier.UnconfirmedAfter.String()+" after the rollback was accepted: look at it, and roll back by hand if need be", now)
+		if err != nil {
+			return v, nil, err
+		}
+		v.Action = action
+		*moved = v
+		messages, err := verifier.Messages(verifier.EventActionChanged, v, p, now)
+		return v, messages, err
+	}
+}
+
+// clock is the wall clock at the resolution that the store keeps, so that what
+// was judged is what is stored.
+func clock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

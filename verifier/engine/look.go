@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/judge"
+	"github.com/postflight/postflight/verifier/safety"
+)
+
+// look measures, judges and commits one verification once.
+func (e *Engine) look(ctx context.Context, c verifier.Check) error {
+	prepared, err := e.prepare(ctx, &c)
+	if err != nil {
+		return err
+	}
+	if prepared {
+		if err := e.o.Store.Prepare(ctx, c); err != nil {
+			return err
+		}
+		c.Verification.State = verifier.StateObserving
+	}
+	fresh := e.measure(ctx, c, clock())
+	now := clock()
+	assessment, err := judge.Assess(evidence(c, fresh), now)
+	if err != nil {
+		return err
+	}
+	c.Verification.Signals = assessment.Findings
+	if assessment.Decision == "" {
+		return e.record(ctx, c, fresh, assessment, now)
+	}
+	return e.decide(ctx, c, fresh, assessment, now)
+}
+
+// record keeps what was seen and makes the next look due.
+func (e *Engine) record(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, a verifier.Assessment, now time.Time) error {
+	var messages []verifier.Delivery
+	if a.Cleared && c.Verification.ClearedAt == nil {
+		c.Verification = c.Verification.Clear(now)
+		var err error
+		if messages, err = verifier.Messages(verifier.EventCleared, c.Verification, c.Policy, now); err != nil {
+			return err
+		}
+	}
+	return e.o.Store.Record(ctx, c, fresh, nextLook(c, now), messages)
+}
+
+// decide commits the verdict with everything that follows from it.
+func (e *Engine) decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, a verifier.Assessment, now time.Time) error {
+	var decided verifier.Verification
+	err := e.o.Store.Decide(ctx, c, fresh, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		v, deliveries, err := e.verdict(c, a, f, now)
+		decided = v
+		return v, deliveries, err
+	})
+	if err != nil {
+		return err
+	}
+	e.o.Metrics.Decided(decided)
+	if decided.Action.State != verifier.ActionNone {
+		e.o.Metrics.ActionMoved(decided)
+	}
+	e.o.Log.Info("verdict", "verification", decided.ID, "service", decided.Deployment.Service,
+		"environment", decided.Deployment.Environment, "version", decided.Deployment.Version,
+		"decision", string(decided.Verdict.Decision), "action", string(decided.Action.State), "guard", string(decided.Action.Guard))
+	return nil
+}
+
+// verdict turns an assessment into the decided verification, its messages and,
+// where the guards allow it, a rollback request. It is pure.
+func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Facts, now time.Time) (verifier.Verification, []verifier.Delivery, error) {
+	verdict := verifier.Verdict{
+		Decision: a.Decision, DecidedAt: now, Early: a.Early,
+		Summary: a.Summary, Reasons: a.Reasons, By: verifier.ByPostflight,
+	}
+	v, err := c.Verification.Decide(verdict, verifier.Action{State: verifier.ActionNone})
+	if err != nil {
+		return v, nil, err
+	}
+	var deliveries []verifier.Delivery
+	if a.Decision == verifier.Revert {
+		ruling := safety.Check(f, e.o.Limits())
+		if ruling.Allowed {
+			action, request, err := safety.Request(v, c.Policy, f, e.o.URL(v.ID), now)
+			if err != nil {
+				return v, nil, err
+			}
+			v.Action, deliveries = action, append(deliveries, request)
+		} else if v.Action, err = v.Action.Move(verifier.ActionWithheld, ruling.Guard, ruling.Reason, now); err != nil {
+			return v, nil, err
+		}
+	}
+	v.URL = e.o.URL(v.ID)
+	messages, err := verifier.Messages(verifier.EventDecided, v, c.Policy, now)
+	return v, append(deliveries, messages...), err
+}
+
+// nextLook keeps the verification's own rhythm, so that its phase stays where
+// its id put it, and never misses the end of the window.
+func nextLook(c verifier.Check, now time.Time) time.Time {
+	interval := c.Policy.Interval.D()
+	next := c.DueAt.Add(interval)
+	if missed := now.Sub(next); missed >= 0 {
+		next = next.Add((missed/interval + 1) * interval)
+	}
+	end := c.Verification.ClosesAt.Add(settle(c.Policy.Step.D()))
+	if now.Before(end) && next.After(end) {
+		return end
+	}
+	return next
+}
+
+// evidence is what the judge is given: what is stored, with the fresh
+// observations in place of older ones of the same step.
+func evidence(c verifier.Check, fresh map[string][]verifier.Observation) verifier.Evidence {
+	d := c.Verification.Deployment
+	ev := verifier.Evidence{
+		VerificationID: c.Verification.ID, Policy: c.Policy,
+		StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, ClosesAt: c.Verification.ClosesAt,
+		Signals: slices.Clone(c.Signals),
+	}
+	for i, s := range ev.Signals {
+		ev.Signals[i].Observations = merge(s.Observations, fresh[s.Signal])
+	}
+	return ev
+}
+
+func merge(stored, fresh []verifier.Observation) []verifier.Observation {
+	replaced := make(map[int64]bool, len(fresh))
+	for _, o := range fresh {
+		replaced[o.At.UnixMicro()] = true
+	}
+	out := make([]verifier.Observation, 0, len(stored)+len(fresh))
+	for _, o := range stored {
+		if !replaced[o.At.UnixMicro()] {
+			out = append(out, o)
+		}
+	}
+	out = append(out, fresh...)
+	slices.SortStableFunc(out, func(a, b verifier.Observation) int { return cmp.Compare(a.At.UnixMicro(), b.At.UnixMicro()) })
+	return out
+}
