@@ -1,0 +1,99 @@
+package safety
+
+import "github.com/postflight/postflight/verifier"
+
+// Ruling is what the guards say of one revert at one moment.
+type Ruling struct {
+	Allowed bool
+	Guard   verifier.Guard // which guard held it back; "" when allowed
+	Reason  string         // one sentence with resolved values; "" when allowed
+}
+
+// Ends returns the state that a requested action moves to under this ruling:
+// fenced and expired can't be taken up again, withheld can, by a person. An
+// allowed ruling ends nothing and returns requested.
+func (r Ruling) Ends() verifier.ActionState {
+	switch {
+	case r.Allowed:
+		return verifier.ActionRequested
+	case r.Guard == verifier.GuardFence:
+		return verifier.ActionFenced
+	case r.Guard == verifier.GuardExpiry:
+		return verifier.ActionExpired
+	default:
+		return verifier.ActionWithheld
+	}
+}
+
+// guard is one row of the table: its name, whether it is asked before every
+// attempt as well as before the request, and the reason why it holds the
+// revert back, "" when it doesn't.
+type guard struct {
+	name         verifier.Guard
+	everyAttempt bool
+	holds        func(f verifier.Facts, l Limits) string
+}
+
+// guards are asked in this order, and the first that holds names the reason
+// that people read. First comes what makes the revert nobody's business (a
+// person decided, the policy only watches, it is a rollback itself), then what
+// makes it pointless (something else runs or will run, too late): whoever reads
+// those at night has nothing to do, and any later reason would send them to
+// roll back by hand over a newer deploy. Then what needs a person to do it
+// (it can't be undone, there is nowhere to go). Last come the limits, the
+// wider one first: with the brake engaged many services are ill, which says
+// more than that this one was reverted an hour ago.
+//
+// Before an attempt the request is stored already, so irreversible, target and
+// caps are not asked again: the target is fixed in the request's bytes, and the
+// caps count the request itself. The others may have changed since, or cost
+// nothing to repeat where a defect elsewhere would otherwise cause a call: mode
+// alone makes shadow safe, loop alone makes a rollback safe.
+var guards = []guard{
+	{verifier.GuardPerson, true, person},
+	{verifier.GuardMode, true, mode},
+	{verifier.GuardLoop, true, loop},
+	{verifier.GuardFence, true, fence},
+	{verifier.GuardExpiry, true, expiry},
+	{verifier.GuardIrreversible, false, irreversible},
+	{verifier.GuardTarget, false, target},
+	{verifier.GuardBrake, true, brake},
+	{verifier.GuardCaps, false, caps},
+}
+
+// Check asks every guard, before a revert is requested.
+func Check(f verifier.Facts, l Limits) Ruling {
+	return rule(f, l, func(guard) bool { return true })
+}
+
+// CheckAttempt asks the guards that must still agree just before a stored
+// request is sent, each time that it is sent. revertID is the request's own id:
+// the brake doesn't count it, so the revert that engages the brake is itself
+// carried out, and every other one is stopped.
+func CheckAttempt(f verifier.Facts, revertID string, l Limits) Ruling {
+	f.PastReverts = others(f.PastReverts, revertID)
+	return rule(f, l, func(g guard) bool { return g.everyAttempt })
+}
+
+func rule(f verifier.Facts, l Limits, asked func(guard) bool) Ruling {
+	l = l.orDefaults()
+	for _, g := range guards {
+		if !asked(g) {
+			continue
+		}
+		if reason := g.holds(f, l); reason != "" {
+			return Ruling{Guard: g.name, Reason: reason}
+		}
+	}
+	return Ruling{Allowed: true}
+}
+
+func others(past []verifier.PastRevert, revertID string) []verifier.PastRevert {
+	out := make([]verifier.PastRevert, 0, len(past))
+	for _, p := range past {
+		if p.RevertID != revertID {
+			out = append(out, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,128 @@
+package safety
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// person: a decision of a person that was recorded before the call wins. One
+// to revert lifts nothing here; it only doesn't stand in the way.
+func person(f verifier.Facts, _ Limits) string {
+	o := f.Override
+	if o == nil || o.Decision == verifier.Revert {
+		return ""
+	}
+	return fmt.Sprintf("%s decided %q for %s at %s (%q), and a person's decision wins.",
+		o.By, o.Decision, f.Deployment.Version, clock(o.At, f.Now), o.Reason)
+}
+
+// mode: anything but enforce calls nothing, and so does a policy that names
+// nothing to call.
+func mode(f verifier.Facts, _ Limits) string {
+	switch {
+	case f.Mode == verifier.Shadow:
+		return "The policy is in shadow mode: it judges and tells, and calls nothing."
+	case f.Mode != verifier.Enforce:
+		return fmt.Sprintf("The policy's mode is %q, and only %q calls a rollback.", f.Mode, verifier.Enforce)
+	case f.Rollback == "":
+		return "The policy names no rollback, so there is nothing to call."
+	}
+	return ""
+}
+
+// loop: a rollback is itself a deployment; it is watched and never reverted.
+func loop(f verifier.Facts, _ Limits) string {
+	if !f.Deployment.Rollback {
+		return ""
+	}
+	why := f.Deployment.RollbackWhy
+	if why == "" {
+		why = "its source says so"
+	}
+	return fmt.Sprintf("%s is itself a rollback (%s), and a rollback is watched but never reverted.", f.Deployment.Version, why)
+}
+
+// fence: the verified deployment must be what runs now and what will run in a
+// moment, and nobody else may be reverting it.
+func fence(f verifier.Facts, _ Limits) string {
+	d, where := f.Deployment, place(f.Deployment)
+	switch {
+	case f.Current.ID == "" || d.ID == "":
+		return fmt.Sprintf("No finished deploy of %s is known, so nothing shows that %s is what runs.", where, d.Version)
+	case f.Current.ID != d.ID && f.Current.Version == d.Version:
+		return fmt.Sprintf("%s was deployed again to %s at %s, after the deploy that was verified.", d.Version, where, clock(f.Current.FinishedAt, f.Now))
+	case f.Current.ID != d.ID:
+		return fmt.Sprintf("%s runs %s since %s, not the verified %s.", where, f.Current.Version, clock(f.Current.FinishedAt, f.Now), d.Version)
+	case f.Running != nil:
+		return fmt.Sprintf("A newer deploy of %s, %s, is running since %s.", where, f.Running.Version, clock(f.Running.StartedAt, f.Now))
+	case f.OpenRevert != "":
+		return fmt.Sprintf("Another revert of %s, %s, is still open.", where, f.OpenRevert)
+	}
+	return ""
+}
+
+// expiry: a request that waited too long would hit what people have repaired
+// by then. Zero means that the request isn't made yet.
+func expiry(f verifier.Facts, _ Limits) string {
+	if f.ExpiresAt.IsZero() || !f.Now.After(f.ExpiresAt) {
+		return ""
+	}
+	return fmt.Sprintf("The revert request expired at %s, %s ago.", clock(f.ExpiresAt, f.Now), span(f.Now.Sub(f.ExpiresAt)))
+}
+
+// irreversible: nothing goes back over a deployment that can't be undone.
+func irreversible(f verifier.Facts, _ Limits) string {
+	d := f.Deployment
+	switch {
+	case d.Irreversible || f.Barrier != nil && f.Barrier.ID == d.ID:
+		return fmt.Sprintf("%s was announced as irreversible: bringing an older version back needs a person.", d.Version)
+	case f.Barrier != nil:
+		return fmt.Sprintf("%s, deployed at %s and still in effect under %s, was announced as irreversible: going back over it needs a person.",
+			f.Barrier.Version, clock(f.Barrier.FinishedAt, f.Now), d.Version)
+	}
+	return ""
+}
+
+// target: the version to go back to comes from our own history or not at all.
+func target(f verifier.Facts, _ Limits) string {
+	switch {
+	case f.Target == nil || f.Target.Version == "":
+		return fmt.Sprintf("No other version of %s was kept, cleared or marked good yet, so there is none to go back to.", place(f.Deployment))
+	case f.Target.Version == f.Deployment.Version:
+		return fmt.Sprintf("The version to go back to is %s again, the one that was verified.", f.Target.Version)
+	}
+	return ""
+}
+
+// caps: a service that keeps being reverted needs a person, not another
+// revert.
+func caps(f verifier.Facts, l Limits) string {
+	for _, c := range []struct {
+		most int
+		in   time.Duration
+	}{{l.PerHour, time.Hour}, {l.PerDay, 24 * time.Hour}} {
+		n, last := countRecent(f, c.in)
+		if n >= c.most {
+			return fmt.Sprintf("%s was reverted automatically %s in %s (last %s, %s ago), and the limit is %d.",
+				place(f.Deployment), times(n), span(c.in), last.RevertID, span(f.Now.Sub(last.At)), c.most)
+		}
+	}
+	return ""
+}
+
+// countRecent counts the reverts of the deployment's service and environment
+// less than in ago. One from the future (replicas' clocks differ) counts too.
+func countRecent(f verifier.Facts, in time.Duration) (n int, last verifier.PastRevert) {
+	for _, p := range f.PastReverts {
+		if p.Service != f.Deployment.Service || p.Environment != f.Deployment.Environment || !p.At.After(f.Now.Add(-in)) {
+			continue
+		}
+		if n == 0 || p.At.After(last.At) {
+			last = p
+		}
+		n++
+	}
+	return n, last
+}

@@ -1,0 +1,53 @@
+package safety
+
+import (
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// RevertExpires is how long after its verdict a request may be sent where the
+// policy doesn't say.
+const RevertExpires = 30 * time.Minute
+
+// Request builds the requested action of a verification and the delivery that
+// carries it to the policy's rollback. v must hold its verdict, and f must have
+// passed Check at now, the moment of the verdict; url is the verification's
+// page. The delivery's body, and with it the revert's id, target and expiry, is
+// fixed here: every attempt sends these bytes.
+//
+// A verification without a revert verdict or facts without a target give an
+// Internal error, an action that can't be requested any more a Conflict.
+func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url string, now time.Time) (verifier.Action, verifier.Delivery, error) {
+	if v.Verdict == nil || v.Verdict.Decision != verifier.Revert {
+		return v.Action, verifier.Delivery{}, verifier.Errorf(verifier.Internal, "request revert of %s: it has no revert verdict", v.ID)
+	}
+	if f.Target == nil || p.Rollback == "" {
+		return v.Action, verifier.Delivery{}, verifier.Errorf(verifier.Internal, "request revert of %s: no target or no rollback, and Check would have said so", v.ID)
+	}
+	action, err := v.Action.Move(verifier.ActionRequested, "", "", now)
+	if err != nil {
+		return v.Action, verifier.Delivery{}, err
+	}
+	action.Rollback, action.TargetVersion = p.Rollback, f.Target.Version
+	action.RevertID, action.RequestedAt = verifier.NewID(verifier.RevertPrefix), &now
+
+	expires := p.RevertExpires.D()
+	if expires <= 0 {
+		expires = RevertExpires
+	}
+	body, err := verifier.RevertRequest{
+		Type: string(verifier.EventRevert), RevertID: action.RevertID, VerificationID: v.ID,
+		Service: v.Deployment.Service, Environment: v.Deployment.Environment,
+		ExpectedCurrentVersion: v.Deployment.Version, TargetVersion: action.TargetVersion,
+		Reason: v.Verdict.Summary, ExpiresAt: now.Add(expires).UTC(), URL: url,
+	}.Body()
+	if err != nil {
+		return v.Action, verifier.Delivery{}, err
+	}
+	return action, verifier.Delivery{
+		ID: verifier.NewID(verifier.DeliveryPrefix), VerificationID: v.ID, Kind: verifier.RollbackDelivery,
+		Receiver: p.Rollback, Event: verifier.EventRevert, State: verifier.DeliveryPending,
+		CreatedAt: now, Key: action.RevertID, Body: body,
+	}, nil
+}
