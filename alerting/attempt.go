@@ -1,0 +1,44 @@
+package alerting
+
+import (
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// resultStarted is the result of an attempt whose end isn't known: it runs, or
+// the process died while it ran.
+const resultStarted = "started"
+
+// start stores the next attempt before it is made, so that a crash leaves a
+// trace of it.
+func start(o verifier.Outgoing, now time.Time) step {
+	// Databases keep microseconds; At identifies the attempt, so it must come
+	// back as it went in, and differ from the one before.
+	at := now.UTC().Truncate(time.Microsecond)
+	if n := len(o.Delivery.Attempts); n > 0 && !at.After(o.Delivery.Attempts[n-1].At) {
+		at = o.Delivery.Attempts[n-1].At.Add(time.Millisecond)
+	}
+	attempt := verifier.Attempt{At: at, Result: resultStarted}
+	return step{
+		change: verifier.DeliveryChange{Attempt: &attempt},
+		try:    &try{delivery: o.Delivery, attempt: attempt, number: len(o.Delivery.Attempts) + 1},
+	}
+}
+
+// done returns the attempt as it ended.
+func (t *try) done(r Result, now time.Time) *verifier.Attempt {
+	a := t.attempt
+	a.Duration = verifier.Duration(max(now.Sub(a.At), 0).Round(time.Millisecond))
+	a.Status, a.Result = r.Status, string(r.Outcome)
+	if r.Err != nil {
+		a.Error = r.Err.Error()
+	}
+	return &a
+}
+
+// discard gives a delivery up.
+func (s step) discard(reason string) step {
+	s.change.State, s.change.Reason = verifier.DeliveryDiscarded, reason
+	return s
+}

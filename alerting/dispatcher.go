@@ -1,0 +1,157 @@
+package alerting
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/safety"
+)
+
+// SendTimeout bounds one attempt, and recordTimeout the writing down of how it
+// went. A worker that calls Deliver needs a timeout longer than both.
+const (
+	SendTimeout   = 20 * time.Second
+	recordTimeout = 10 * time.Second
+)
+
+// Dispatcher makes the attempts of deliveries: it asks the guards, sends,
+// records how it went and says when to try again. It keeps no state, so any
+// number may run against one store.
+type Dispatcher struct {
+	store     Store
+	receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool)
+	limits    func() safety.Limits
+	metrics   Metrics
+	now       func() time.Time
+}
+
+// New makes a dispatcher. receivers and limits are asked at every attempt, so
+// that a reload counts at once; now is the clock, time.Now but for replays.
+func New(store Store, receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool), limits func() safety.Limits, metrics Metrics, now func() time.Time) *Dispatcher {
+	return &Dispatcher{store: store, receivers: receivers, limits: limits, metrics: metrics, now: now}
+}
+
+// try is an attempt under way, as the first transaction left it.
+type try struct {
+	delivery verifier.Delivery
+	attempt  verifier.Attempt
+	number   int           // 1 for the delivery's first attempt
+	ruling   safety.Ruling // rollbacks only
+	expires  time.Time     // rollbacks only
+}
+
+// step is what one transaction does: what it stores, and what follows once it
+// has committed.
+type step struct {
+	change verifier.DeliveryChange
+	try    *try                   // to be sent next; nil when nothing is
+	moved  *verifier.Verification // whose action moved
+	again  time.Duration          // after which to call Deliver again; 0 is never
+}
+
+// Deliver makes one attempt of a delivery, if there is still one to make, and
+// returns after which time it asks to be called again; 0 means never. An error
+// is a fault of ours, such as a store that is down, and Deliver may then be
+// called again at any time: an attempt whose end could not be recorded is made
+// again with the same key and bytes, and counts.
+func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error) {
+	begun, err := d.update(ctx, deliveryID, d.begin)
+	if err != nil {
+		return 0, fmt.Errorf("begin attempt of delivery %s: %w", deliveryID, err)
+	}
+	if begun.try == nil {
+		return begun.again, nil
+	}
+	t := begun.try
+	result := d.send(ctx, t)
+	d.metrics.Attempted(t.delivery, result)
+
+	// A shutdown ends the call, but not the record of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	ended, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
+		return finish(o, t, result, now)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("record attempt of delivery %s: %w", deliveryID, err)
+	}
+	return ended.again, nil
+}
+
+// update runs one transaction, and tells of the action's move once it has
+// committed.
+func (d *Dispatcher) update(ctx context.Context, id string, next func(verifier.Outgoing, time.Time) (step, error)) (step, error) {
+	now := d.now()
+	var s step
+	err := d.store.UpdateDelivery(ctx, id, now, func(o verifier.Outgoing) (verifier.DeliveryChange, error) {
+		var err error
+		s, err = next(o, now)
+		return s.change, err
+	})
+	if err != nil {
+		return step{}, err
+	}
+	if s.moved != nil {
+		d.metrics.ActionMoved(*s.moved)
+	}
+	return s, nil
+}
+
+func (d *Dispatcher) begin(o verifier.Outgoing, now time.Time) (step, error) {
+	switch {
+	case ended(o.Delivery):
+		return step{}, nil
+	case o.Delivery.Kind == verifier.RollbackDelivery:
+		return beginRollback(o, d.limits(), now)
+	default:
+		return start(o, now), nil
+	}
+}
+
+func finish(o verifier.Outgoing, t *try, r Result, now time.Time) (step, error) {
+	s := step{change: verifier.DeliveryChange{Attempt: t.done(r, now)}}
+	if ended(o.Delivery) {
+		return s, nil // by another worker; the attempt was made all the same
+	}
+	if o.Delivery.Kind == verifier.RollbackDelivery {
+		return finishRollback(s, o, t, r, now)
+	}
+	return finishMessage(s, o, t, r, now), nil
+}
+
+// send makes the attempt. A receiver that a reload has removed is like one
+// that can't be reached: the next reload may bring it back.
+func (d *Dispatcher) send(ctx context.Context, t *try) Result {
+	receiver, ok := d.receivers(t.delivery.Kind, t.delivery.Receiver)
+	if !ok {
+		return Result{Outcome: Retry, Err: fmt.Errorf("%s %q is not in the configuration (any more)", noun(t.delivery.Kind), t.delivery.Receiver)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
+	defer cancel()
+	if t.delivery.Kind == verifier.RollbackDelivery {
+		return call(ctx, t.ruling, receiver, t.delivery)
+	}
+	return receiver.Send(ctx, t.delivery)
+}
+
+// call is the one function that sends a rollback, and it alone checks: without
+// a ruling of the guards that allows it, nothing leaves.
+func call(ctx context.Context, ruling safety.Ruling, rollback Receiver, d verifier.Delivery) Result {
+	if !ruling.Allowed || d.Kind != verifier.RollbackDelivery {
+		return Result{Outcome: Rejected, Err: fmt.Errorf("no ruling allows this call (%s %s)", ruling.Guard, ruling.Reason)}
+	}
+	return rollback.Send(ctx, d)
+}
+
+func ended(d verifier.Delivery) bool {
+	return d.State == verifier.DeliveryDelivered || d.State == verifier.DeliveryDiscarded
+}
+
+func noun(kind verifier.DeliveryKind) string {
+	if kind == verifier.RollbackDelivery {
+		return "rollback"
+	}
+	return "receiver"
+}
