@@ -1,0 +1,148 @@
+package app
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/version"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/verifier"
+)
+
+// metrics is every metric that postflight exposes; the packages that have
+// something to count see only the small interfaces they declared.
+type metrics struct {
+	registry         *prometheus.Registry
+	reloadOK         prometheus.Gauge
+	reloadAt         prometheus.Gauge
+	notifications    *prometheus.CounterVec
+	verdicts         *prometheus.CounterVec
+	verdictDuration  prometheus.Histogram
+	observations     *prometheus.CounterVec
+	checkLag         prometheus.Histogram
+	upstreamUp       *prometheus.GaugeVec
+	upstreamDuration *prometheus.HistogramVec
+	rollbacks        *prometheus.CounterVec
+	deliveries       *prometheus.CounterVec
+	feedback         *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		reloadOK: gauge("postflight_config_last_reload_successful", "1 if the configuration in force is the last one that was tried."),
+		reloadAt: gauge("postflight_config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."),
+		notifications: counter("postflight_notifications_total",
+			"Notifications that came in, by configured source and what became of them.", "source", "result"),
+		verdicts: counter("postflight_verdicts_total", "Verdicts by decision and mode.", "decision", "mode"),
+		verdictDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "postflight_verdict_duration_seconds", Help: "From the deploy's finish to its verdict.",
+			Buckets: []float64{15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400},
+		}),
+		observations: counter("postflight_observations_total",
+			"Steps observed, by kind of source and outcome.", "kind", "outcome"),
+		checkLag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "postflight_check_lag_seconds", Help: "How long after it was due a check began.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}),
+		upstreamUp: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "postflight_upstream_up", Help: "1 if the last request to this source of evidence was answered.",
+		}, []string{"upstream"}),
+		upstreamDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "postflight_upstream_request_duration_seconds", Help: "How long requests to sources of evidence took.",
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 15},
+		}, []string{"upstream"}),
+		rollbacks: counter("postflight_rollbacks_total",
+			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
+		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
+		feedback:   counter("postflight_feedback_total", "What people said of verdicts afterwards.", "decision", "feedback"),
+	}
+	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "postflight_build_info", Help: "What is running; always 1.",
+		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.startAtZero()
+	return m
+}
+
+// startAtZero makes the series that alerts and dashboards read exist before
+// the first event: rate() can't see a counter's first step otherwise.
+func (m *metrics) startAtZero() {
+	for _, decision := range []verifier.Decision{verifier.Keep, verifier.Revert, verifier.Inconclusive} {
+		for _, mode := range []verifier.Mode{verifier.Shadow, verifier.Enforce} {
+			m.verdicts.WithLabelValues(string(decision), string(mode))
+		}
+		for _, feedback := range []string{"right", "wrong"} {
+			m.feedback.WithLabelValues(string(decision), feedback)
+		}
+	}
+	for _, result := range []verifier.ActionState{verifier.ActionRequested, verifier.ActionAccepted, verifier.ActionConfirmed,
+		verifier.ActionUnconfirmed, verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed} {
+		m.rollbacks.WithLabelValues(string(result), "")
+	}
+	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromProbe, verifier.FromTickets} {
+		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
+			m.observations.WithLabelValues(string(kind), string(outcome))
+		}
+	}
+}
+
+// Notified counts a notification.
+func (m *metrics) Notified(source, result string) {
+	m.notifications.WithLabelValues(source, result).Inc()
+}
+
+// Observed counts observations.
+func (m *metrics) Observed(source verifier.SourceKind, outcome verifier.Outcome, n int) {
+	m.observations.WithLabelValues(string(source), string(outcome)).Add(float64(n))
+}
+
+// Late records how late a check began.
+func (m *metrics) Late(d time.Duration) { m.checkLag.Observe(d.Seconds()) }
+
+// Decided counts a verdict.
+func (m *metrics) Decided(v verifier.Verification) {
+	m.verdicts.WithLabelValues(string(v.Verdict.Decision), string(v.Mode)).Inc()
+	m.verdictDuration.Observe(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt).Seconds())
+}
+
+// ActionMoved counts a rollback that reached a state.
+func (m *metrics) ActionMoved(v verifier.Verification) {
+	m.rollbacks.WithLabelValues(string(v.Action.State), string(v.Action.Guard)).Inc()
+}
+
+// Attempted counts an attempt to deliver.
+func (m *metrics) Attempted(d verifier.Delivery, r alerting.Result) {
+	m.deliveries.WithLabelValues(d.Receiver, string(r.Outcome)).Inc()
+}
+
+// requested records a request to a source of evidence.
+func (m *metrics) requested(upstream string, d time.Duration, ok bool) {
+	up := 0.0
+	if ok {
+		up = 1
+	}
+	m.upstreamUp.WithLabelValues(upstream).Set(up)
+	m.upstreamDuration.WithLabelValues(upstream).Observe(d.Seconds())
+}
+
+// reloaded records the outcome of a load of the configuration.
+func (m *metrics) reloaded(ok bool, at time.Time) {
+	if !ok {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadAt.Set(float64(at.UnixMilli()) / 1000)
+}

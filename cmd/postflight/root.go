@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/prometheus/common/version"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// streams is where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "postflight",
+		Short: "Verifies each deployment and says keep or revert",
+		Long: `postflight watches a service after each deployment - HTTP probes, Prometheus
+errors and latency against the service's own past, ticket volume - and gives one
+verdict: keep or revert.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version.Version,
+	}
+	root.SetVersionTemplate(version.Print("postflight") + "\n")
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
+	root.AddCommand(serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), brakeCommand(s))
+	return root
+}
+
+// settings lets each flag of a command be given by the environment as well:
+// --web.listen-address is POSTFLIGHT_WEB_LISTEN_ADDRESS. A flag wins.
+func settings(flags *pflag.FlagSet) (*viper.Viper, error) {
+	v := viper.New()
+	v.SetEnvPrefix("postflight")
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_", "-", "_"))
+	v.AutomaticEnv()
+	if err := v.BindPFlags(flags); err != nil {
+		return nil, fmt.Errorf("bind flags: %w", err)
+	}
+	return v, nil
+}
+
+// noArgs, exactly and atMost are cobra's argument checks as usage errors.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s takes %s, got %d arguments (see --help)", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}

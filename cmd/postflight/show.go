@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+func showCommand(s streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one verification: verdict, signals, action, messages",
+		Args:  exactly(1, "an ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			v, err := c.verification(cmd.Context(), args[0], 0, "")
+			if err != nil {
+				return err
+			}
+			if asJSON(cmd) {
+				encoder := json.NewEncoder(s.out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(v)
+			}
+			return printVerification(s, v)
+		},
+	}
+	clientFlags(cmd.Flags())
+	outputFlag(cmd.Flags())
+	return cmd
+}
+
+func printVerification(s streams, v verifier.Verification) error {
+	d := v.Deployment
+	fmt.Fprintln(s.out, headline(v))
+	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "\ndeploy\t%s %s in %s, finished %s\n", d.Service, d.Version, d.Environment, clockTime(&d.FinishedAt))
+	if d.Rollback {
+		fmt.Fprintf(w, "rollback\tyes, %s: watched, never reverted\n", d.RollbackWhy)
+	}
+	fmt.Fprintf(w, "window\tuntil %s, policy %s (%s), mode %s\n", clockTime(&v.ClosesAt), v.Policy, v.PolicyHash, v.Mode)
+	if v.ClearedAt != nil {
+		fmt.Fprintf(w, "cleared\t%s\n", clockTime(v.ClearedAt))
+	}
+	if v.Verdict != nil {
+		for _, reason := range v.Verdict.Reasons {
+			fmt.Fprintf(w, "reason\t%s\n", reason)
+		}
+	}
+	if v.Action.State != verifier.ActionNone {
+		fmt.Fprintf(w, "action\t%s %s\n", actionWord(v.Action), v.Action.Reason)
+	}
+	if v.URL != "" {
+		fmt.Fprintf(w, "page\t%s\n", v.URL)
+	}
+	printSignals(w, v.Signals)
+	printDeliveries(w, v.Deliveries)
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write the record: %w", err)
+	}
+	return nil
+}
+
+func printSignals(w *tabwriter.Writer, findings []verifier.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nSIGNAL\tSTATE\tROLE\tBEFORE\tEXPECTED\tAFTER\tLIMIT\tMEASURED\tNO DATA\tERRORS\tMESSAGE")
+	for _, f := range findings {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", f.Name, f.State, f.Role,
+			level(f.Kind, f.Before), level(f.Kind, f.Expected), level(f.Kind, f.After), level(f.Kind, f.Matters.Limit),
+			f.Steps.Measured, f.Steps.NoData, f.Steps.Error, f.Message)
+	}
+}
+
+func printDeliveries(w *tabwriter.Writer, deliveries []verifier.Delivery) {
+	if len(deliveries) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nDELIVERY\tTO\tEVENT\tSTATE\tATTEMPTS\tREASON")
+	for _, d := range deliveries {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Receiver, d.Event, d.State, len(d.Attempts), d.Reason)
+	}
+}

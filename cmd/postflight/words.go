@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// headline is a verification in one sentence.
+func headline(v verifier.Verification) string {
+	d := v.Deployment
+	what := fmt.Sprintf("%s %s in %s", d.Service, d.Version, d.Environment)
+	line := strings.ToUpper(stateWord(v)) + "  " + what
+	if v.Verdict != nil {
+		line += ": " + v.Verdict.Summary
+	}
+	if v.Override != nil {
+		line += fmt.Sprintf(" (%s by %s: %s)", v.Override.Decision, v.Override.By, v.Override.Reason)
+	}
+	return line
+}
+
+// stateWord is the verdict where there is one, else the state.
+func stateWord(v verifier.Verification) string {
+	switch {
+	case v.Effective != "":
+		return string(v.Effective)
+	case !v.State.Final() && v.ClearedAt != nil:
+		return "cleared"
+	}
+	return string(v.State)
+}
+
+func actionWord(a verifier.Action) string {
+	switch {
+	case a.State == verifier.ActionNone || a.State == "":
+		return "-"
+	case a.Guard != "":
+		return fmt.Sprintf("%s (%s)", a.State, a.Guard)
+	case a.TargetVersion != "":
+		return fmt.Sprintf("%s -> %s", a.State, a.TargetVersion)
+	}
+	return string(a.State)
+}
+
+// progress is how a verification stands, in one line.
+func progress(v verifier.Verification, now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %s", v.Deployment.Service, v.Deployment.Version, stateWord(v))
+	for _, f := range v.Signals {
+		fmt.Fprintf(&b, "  %s %s", f.Name, f.State)
+		if f.Before != nil && f.After != nil {
+			fmt.Fprintf(&b, " %s -> %s", level(f.Kind, f.Before), level(f.Kind, f.After))
+		}
+	}
+	// Whole ten-second steps, so that a quiet wait doesn't scroll.
+	if left := v.ClosesAt.Sub(now).Truncate(longPoll); left > 0 {
+		fmt.Fprintf(&b, "  (%s left)", short(left))
+	}
+	return b.String()
+}
+
+// level prints a signal's level in its own unit: a share as a percentage.
+func level(kind verifier.SignalKind, x *float64) string {
+	switch {
+	case x == nil:
+		return "-"
+	case kind == verifier.Ratio:
+		return fmt.Sprintf("%.3g%%", *x*100)
+	case kind == verifier.Count:
+		return fmt.Sprintf("%.3g/h", *x)
+	}
+	return fmt.Sprintf("%.4g", *x)
+}
+
+// short prints a duration with its two largest units.
+func short(d time.Duration) string {
+	d = d.Round(time.Second)
+	switch {
+	case d < time.Minute:
+		return d.String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+func clockTime(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
+}
