@@ -71,13 +71,13 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 	// A shutdown ends the call, but not the record of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	ended, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
+	recorded, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
 		return finish(o, t, result, now)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("record attempt of delivery %s: %w", deliveryID, err)
 	}
-	return ended.again, nil
+	return recorded.again, nil
 }
 
 // update runs one transaction, and tells of the action's move once it has

@@ -1,0 +1,131 @@
+package webhook
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/postflight/postflight/alerting"
+)
+
+const (
+	// maxAnswer is how much of an answer is read, and maxExcerpt how many
+	// characters of it are told.
+	maxAnswer  = 64 << 10
+	maxExcerpt = 200
+	// maxRetryAfter bounds what a receiver can ask for; nothing is tried for
+	// longer than a day anyway.
+	maxRetryAfter = 24 * time.Hour
+	// minHidden is the shortest text that is looked for and hidden in errors:
+	// hiding "v1" would only garble them.
+	minHidden = 4
+)
+
+// classify turns an answer into the result of the attempt that was made at now.
+func (r *Receiver) classify(answer *http.Response, now time.Time) alerting.Result {
+	result := alerting.Result{Outcome: outcome(answer.StatusCode), Status: answer.StatusCode}
+	if result.Outcome == alerting.Delivered {
+		return result
+	}
+	result.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
+	said := fmt.Sprintf("webhook %q answered %d %s", r.name, answer.StatusCode, http.StatusText(answer.StatusCode))
+	if answer.StatusCode/100 == 3 {
+		said += " (redirects are not followed: configure the address that it leads to)"
+	}
+	if text := r.excerpt(answer.Body); text != "" {
+		said += ": " + strconv.Quote(text)
+	}
+	result.Err = errors.New(said)
+	return result
+}
+
+// outcome is the table of contract.md.
+func outcome(status int) alerting.Outcome {
+	switch status {
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return alerting.Declined
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return alerting.Retry
+	}
+	if status/100 == 2 {
+		return alerting.Delivered
+	}
+	return alerting.Rejected
+}
+
+// retryAfter reads the header's two forms, seconds and an HTTP date; anything
+// else, and what has passed, asks for nothing.
+func retryAfter(header string, now time.Time) time.Duration {
+	var asked time.Duration
+	if seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 64); err == nil {
+		asked = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(header); err == nil {
+		asked = at.Sub(now)
+	}
+	return min(max(asked, 0), maxRetryAfter)
+}
+
+// excerpt returns the answer's beginning as one printable line without
+// secrets. An answer that breaks off is told as far as it came.
+func (r *Receiver) excerpt(body io.Reader) string {
+	read, _ := io.ReadAll(io.LimitReader(body, maxAnswer)) // what came is worth telling, whatever ended it
+	text := strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) && c != unicode.ReplacementChar {
+			return c
+		}
+		return ' '
+	}, r.hide.Replace(string(read)))
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	if len(runes) > maxExcerpt {
+		return string(runes[:maxExcerpt-1]) + "…"
+	}
+	return string(runes)
+}
+
+// cause tells why no answer came. net/http puts the URL into its errors, and a
+// URL holds secrets, so only what is below it is told.
+func (r *Receiver) cause(err error) string {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		if wrapped.Timeout() {
+			return fmt.Sprintf("timed out (limit %s)", Timeout)
+		}
+		err = wrapped.Err
+	}
+	return r.hide.Replace(err.Error())
+}
+
+// hiding replaces everything about the URL and the secret that must not be
+// told, longest first so that no part of one survives the hiding of another.
+// A path counts, for services put tokens there.
+func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
+	hidden := []string{secret, strings.TrimPrefix(secret, secretPrefix), string(key), base64.StdEncoding.EncodeToString(key),
+		u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.User.Username()}
+	if password, ok := u.User.Password(); ok {
+		hidden = append(hidden, password, u.User.String())
+	}
+	for _, values := range u.Query() {
+		hidden = append(hidden, values...)
+	}
+	hidden = slices.DeleteFunc(hidden, func(s string) bool { return len(s) < minHidden })
+	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(hidden))
+	for _, s := range hidden {
+		pairs = append(pairs, s, "[hidden]")
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// decodeKey reads base64 with or without padding: secrets are copied by hand.
+func decodeKey(encoded string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(encoded, "="))
+}
