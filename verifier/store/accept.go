@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Accept stores what a notification means, all of it in one transaction that
+// is on disk when Accept returns. again is true where it was known already, as
+// the same delivery or the same deploy: the Acceptance then has the ids of the
+// first time, in Deployment and Existing, and changed nothing. A delivery id
+// used for another deploy is a Conflict.
+func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (a verifier.Acceptance, again bool, err error) {
+	now = utc(now)
+	n.Deployment = storedDeployment(n.Deployment)
+	err = s.write(ctx, "store notification", func(tx *sql.Tx) error {
+		a, again, err = knownDelivery(ctx, tx, n)
+		if err != nil || again {
+			return err
+		}
+		history, err := loadHistory(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		if a, err = verifier.Accept(n, history, policies, now); err != nil {
+			return err
+		}
+		again = history.Seen != nil && !a.Replaces
+		if !again {
+			if err := s.saveAcceptance(ctx, tx, a, now); err != nil {
+				return err
+			}
+		}
+		return saveDeliveryKey(ctx, tx, n, a, now)
+	})
+	if err != nil {
+		return verifier.Acceptance{}, false, err
+	}
+	return a, again, nil
+}
+
+// knownDelivery finds what the same delivery meant the first time.
+func knownDelivery(ctx context.Context, tx *sql.Tx, n verifier.Notification) (a verifier.Acceptance, known bool, err error) {
+	if n.DeliveryID == "" {
+		return a, false, nil
+	}
+	var first verifier.Deployment
+	var deployment string
+	err = tx.QueryRowContext(ctx, `SELECT service, environment, version, status, deployment, verification, ignored
+		FROM intake_keys WHERE source = $1 AND delivery_id = $2`, n.Source, n.DeliveryID).
+		Scan(&first.Service, &first.Environment, &first.Version, &first.Status, &deployment, &a.Existing, &a.Ignored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, false, nil
+	}
+	if err != nil {
+		return a, false, err
+	}
+	d := n.Deployment
+	if first.Service != d.Service || first.Environment != d.Environment || first.Version != d.Version || first.Status != d.Status {
+		return a, false, verifier.Errorf(verifier.Conflict,
+			"delivery id %q of source %q was used before for %s %s of %q in %q: a new event needs a new delivery id",
+			n.DeliveryID, n.Source, first.Version, first.Status, first.Service, first.Environment)
+	}
+	found, err := queryOne[verifier.Deployment](ctx, tx, "deployment "+deployment, `SELECT record FROM deployments WHERE id = $1`, deployment)
+	if err != nil {
+		return a, false, err
+	}
+	if found == nil {
+		return a, false, fmt.Errorf("delivery id %q names deployment %s, which is not stored", n.DeliveryID, deployment)
+	}
+	a.Deployment = *found
+	return a, true, nil
+}
+
+func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, err error) {
+	d := n.Deployment
+	if d.DeploymentID != "" {
+		h.Seen, err = queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
+			WHERE source = $1 AND deployment_id = $2 AND service = $3 AND environment = $4`,
+			n.Source, d.DeploymentID, d.Service, d.Environment)
+		if err != nil {
+			return h, err
+		}
+	}
+	if h.Seen != nil {
+		err = tx.QueryRowContext(ctx, `SELECT id FROM verifications WHERE deployment = $1`, h.Seen.ID).Scan(&h.SeenVerification)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return h, err
+		}
+	}
+	if h.Current, err = currentDeployment(ctx, tx, d.Service, d.Environment); err != nil {
+		return h, err
+	}
+	if h.Current != nil {
+		if h.Before, err = deploymentBefore(ctx, tx, *h.Current); err != nil {
+			return h, err
+		}
+	}
+	h.Running, h.RunningPolicy, err = placeVerification(ctx, tx, d, `state IN ('pending', 'observing')`)
+	if err != nil {
+		return h, err
+	}
+	h.Reverting, h.RevertingPolicy, err = placeVerification(ctx, tx, d, openActionSQL)
+	return h, err
+}
+
+func (s *Store) saveAcceptance(ctx context.Context, tx *sql.Tx, a verifier.Acceptance, now time.Time) error {
+	if err := saveDeployment(ctx, tx, a.Deployment); err != nil {
+		return err
+	}
+	for _, changed := range []*verifier.Verification{a.Superseded, a.Confirmed} {
+		if changed == nil {
+			continue
+		}
+		if err := saveVerification(ctx, tx, *changed); err != nil {
+			return err
+		}
+	}
+	if a.Verification != nil {
+		if err := insertVerification(ctx, tx, *a.Verification, a.Policy, firstLook(*a.Verification, a.Policy, now)); err != nil {
+			return err
+		}
+	}
+	return s.insertDeliveries(ctx, tx, a.Deliveries)
+}
+
+// firstLookWithin bounds how long after it opens a verification is first
+// looked at.
+const firstLookWithin = 15 * time.Second
+
+// firstLook spreads the first looks, and so all later ones, by the
+// verification's id, within one interval.
+func firstLook(v verifier.Verification, p verifier.Policy, now time.Time) time.Time {
+	due := v.Deployment.FinishedAt
+	if due.Before(now) {
+		due = now
+	}
+	spread := min(p.Interval.D(), firstLookWithin)
+	if spread <= 0 {
+		return due
+	}
+	h := fnv.New64a()
+	h.Write([]byte(v.ID)) //nolint:errcheck // a hash never fails
+	return due.Add(time.Duration(h.Sum64() % uint64(spread)))
+}
+
+func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a verifier.Acceptance, now time.Time) error {
+	if n.DeliveryID == "" {
+		return nil
+	}
+	verification := a.Existing
+	if a.Verification != nil {
+		verification = a.Verification.ID
+	}
+	d := n.Deployment
+	_, err := tx.ExecContext(ctx, `INSERT INTO intake_keys
+		(source, delivery_id, service, environment, version, status, received_at, deployment, verification, ignored)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		n.Source, n.DeliveryID, d.Service, d.Environment, d.Version, d.Status, micros(now), a.Deployment.ID, verification, a.Ignored)
+	return err
+}
+
+// keepDeliveryIDs is how long a delivery that comes again is known as such.
+const keepDeliveryIDs = 30 * 24 * time.Hour
+
+// Prune forgets the ids of deliveries to us that came more than 30 days before
+// now. Call it daily.
+func (s *Store) Prune(ctx context.Context, now time.Time) error {
+	return s.write(ctx, "forget old delivery ids", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM intake_keys WHERE received_at < $1`, micros(now.Add(-keepDeliveryIDs)))
+		return err
+	})
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Claim leases up to limit verifications that are due at now, for lease,
+// raising each one's epoch, and returns them in order of when they were due,
+// with everything that a look needs. A verification whose lease runs out is
+// due again.
+func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
+	var checks []verifier.Check
+	err := s.write(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
+		checks, err = queryAll(ctx, tx, scanCheck, claimSQL, micros(now.Add(lease)), micros(now), limit)
+		return err
+	})
+	if err != nil || len(checks) == 0 {
+		return nil, err
+	}
+	sort.Slice(checks, func(i, j int) bool { return checks[i].DueAt.Before(checks[j].DueAt) })
+	// Nobody else may write the evidence of a claimed verification, so that it
+	// is read without holding up the writer.
+	err = s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
+		for i := range checks {
+			c := &checks[i]
+			if c.Signals, err = loadEvidence(ctx, tx, c.Verification.ID, c.Policy); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return checks, nil
+}
+
+func scanCheck(rows *sql.Rows) (c verifier.Check, err error) {
+	var id, record, policy string
+	var due int64
+	if err := rows.Scan(&id, &record, &policy, &c.Epoch, &due); err != nil {
+		return c, err
+	}
+	c.DueAt = fromMicros(due)
+	c.Verification, c.Policy, err = decodeVerification(id, record, policy)
+	return c, err
+}
+
+// hold makes sure that c is still its holder's: the epoch is the claim's and
+// the verification is not final. Otherwise it is a Conflict. It locks the row,
+// and returns the verification as it is stored.
+func hold(ctx context.Context, tx *sql.Tx, c verifier.Check) (verifier.Verification, error) {
+	id := c.Verification.ID
+	result, err := tx.ExecContext(ctx, `UPDATE verifications SET epoch = epoch
+		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`, id, c.Epoch)
+	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", id, c.Epoch); err != nil {
+		return verifier.Verification{}, err
+	}
+	v, _, err := loadVerification(ctx, tx, id)
+	return v, err
+}
+
+// Prepare stores the plans, calibrations and baselines in c.Signals and moves
+// a pending verification to observing. It may be called again while observing.
+// The lease stays.
+func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
+	return s.write(ctx, "store the plans of verification "+c.Verification.ID, func(tx *sql.Tx) error {
+		v, err := hold(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		for _, e := range c.Signals {
+			if err := savePlan(ctx, tx, c, e); err != nil {
+				return err
+			}
+		}
+		v.State = verifier.StateObserving
+		return saveVerification(ctx, tx, v)
+	})
+}
+
+// Record stores fresh observations, the findings and the cleared time of c's
+// verification, and the messages, gives the lease back and makes the next look
+// due at next.
+func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, next time.Time, messages []verifier.Delivery) error {
+	id := c.Verification.ID
+	return s.write(ctx, "store a look at verification "+id, func(tx *sql.Tx) error {
+		v, err := hold(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if err := saveObservations(ctx, tx, id, fresh); err != nil {
+			return err
+		}
+		v.Signals, v.ClearedAt = c.Verification.Signals, c.Verification.ClearedAt
+		if err := saveVerification(ctx, tx, v); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE verifications SET lease_until = 0, next_check_at = $2 WHERE id = $1`, id, micros(next))
+		if err != nil {
+			return err
+		}
+		return s.insertDeliveries(ctx, tx, messages)
+	})
+}
+
+// Decide stores fresh observations and whatever decide makes of the facts, in
+// one transaction with the deliveries. An error of decide leaves everything as
+// it was, and is returned.
+func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide verifier.DecideFunc) error {
+	id := c.Verification.ID
+	return s.write(ctx, "decide verification "+id, func(tx *sql.Tx) error {
+		v, err := hold(ctx, tx, c)
+		if err != nil {
+			return err
+		}
+		if err := saveObservations(ctx, tx, id, fresh); err != nil {
+			return err
+		}
+		facts, err := loadFacts(ctx, tx, v, c.Policy, now)
+		if err != nil {
+			return err
+		}
+		decided, deliveries, err := decide(facts)
+		if err != nil {
+			return err
+		}
+		if decided.ID != id {
+			return fmt.Errorf("the decision is about %q", decided.ID)
+		}
+		if err := saveVerification(ctx, tx, decided); err != nil {
+			return err
+		}
+		return s.insertDeliveries(ctx, tx, deliveries)
+	})
+}

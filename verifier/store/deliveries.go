@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// insertDeliveries stores deliveries with the jobs that send them.
+func (s *Store) insertDeliveries(ctx context.Context, tx *sql.Tx, deliveries []verifier.Delivery) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	jobs := make([]river.InsertManyParams, 0, len(deliveries))
+	for _, d := range deliveries {
+		_, err := tx.ExecContext(ctx, `INSERT INTO deliveries
+			(id, verification, kind, receiver, event, state, reason, created_at, key, body)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			d.ID, d.VerificationID, d.Kind, d.Receiver, d.Event, d.State, d.Reason, micros(d.CreatedAt), d.Key, d.Body)
+		if err != nil {
+			return fmt.Errorf("store delivery %s: %w", d.ID, err)
+		}
+		jobs = append(jobs, river.InsertManyParams{Args: deliveryJob{ID: d.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(d.Kind)}})
+	}
+	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("queue deliveries: %w", err)
+	}
+	return nil
+}
+
+const deliveryColumns = `id, verification, kind, receiver, event, state, reason, created_at, key, body`
+
+func scanDelivery(row interface{ Scan(...any) error }) (d verifier.Delivery, err error) {
+	var created int64
+	err = row.Scan(&d.ID, &d.VerificationID, &d.Kind, &d.Receiver, &d.Event, &d.State, &d.Reason, &created, &d.Key, &d.Body)
+	d.CreatedAt = fromMicros(created)
+	return d, err
+}
+
+func loadDelivery(ctx context.Context, tx *sql.Tx, id string) (verifier.Delivery, error) {
+	d, err := scanDelivery(tx.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, verifier.Errorf(verifier.NotFound, "no delivery %q", id)
+	}
+	if err != nil {
+		return d, err
+	}
+	d.Attempts, err = loadAttempts(ctx, tx, id)
+	return d, err
+}
+
+// loadDeliveries returns what a verification told, oldest first, with the
+// attempts.
+func loadDeliveries(ctx context.Context, tx *sql.Tx, verification string) ([]verifier.Delivery, error) {
+	out, err := queryAll(ctx, tx, func(rows *sql.Rows) (verifier.Delivery, error) { return scanDelivery(rows) },
+		`SELECT `+deliveryColumns+` FROM deliveries WHERE verification = $1 ORDER BY created_at, id`, verification)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if out[i].Attempts, err = loadAttempts(ctx, tx, out[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func loadAttempts(ctx context.Context, tx *sql.Tx, delivery string) ([]verifier.Attempt, error) {
+	return queryAll(ctx, tx, func(rows *sql.Rows) (a verifier.Attempt, err error) {
+		var at int64
+		err = rows.Scan(&at, &a.Duration, &a.Status, &a.Result, &a.Error)
+		a.At = fromMicros(at)
+		return a, err
+	}, `SELECT at, duration, status, result, error FROM attempts WHERE delivery = $1 ORDER BY at`, delivery)
+}
+
+// UpdateDelivery reads a delivery with its facts and stores what change makes
+// of it, in one transaction. An error of change leaves everything as it was,
+// and is returned.
+func (s *Store) UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error {
+	return s.write(ctx, "update delivery "+id, func(tx *sql.Tx) error {
+		out, err := loadOutgoing(ctx, tx, id, now)
+		if err != nil {
+			return err
+		}
+		c, err := change(out)
+		if err != nil {
+			return err
+		}
+		return s.saveDeliveryChange(ctx, tx, out, c)
+	})
+}
+
+func loadOutgoing(ctx context.Context, tx *sql.Tx, id string, now time.Time) (out verifier.Outgoing, err error) {
+	if out.Delivery, err = loadDelivery(ctx, tx, id); err != nil {
+		return out, err
+	}
+	out.Verification, out.Policy, err = loadVerification(ctx, tx, out.Delivery.VerificationID)
+	if err != nil || out.Delivery.Kind != verifier.RollbackDelivery {
+		return out, err
+	}
+	out.Facts, err = loadFacts(ctx, tx, out.Verification, out.Policy, now)
+	return out, err
+}
+
+func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier.Outgoing, c verifier.DeliveryChange) error {
+	id := out.Delivery.ID
+	if c.State != "" {
+		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, c.State, c.Reason); err != nil {
+			return err
+		}
+	}
+	if a := c.Attempt; a != nil {
+		_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, at, duration, status, result, error) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (delivery, at) DO UPDATE SET duration = excluded.duration, status = excluded.status,
+				result = excluded.result, error = excluded.error`,
+			id, micros(a.At), int64(a.Duration), a.Status, a.Result, a.Error)
+		if err != nil {
+			return err
+		}
+	}
+	if c.Action != nil {
+		if err := saveAction(ctx, tx, out.Verification, *c.Action); err != nil {
+			return err
+		}
+	}
+	return s.insertDeliveries(ctx, tx, c.Messages)
+}

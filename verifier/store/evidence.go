@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+func savePlan(ctx context.Context, tx *sql.Tx, c verifier.Check, e verifier.SignalEvidence) error {
+	what := "signal " + e.Signal
+	signal, _ := c.Policy.Signal(e.Signal)
+	plan, err := encode("plan of "+what, e.Plan)
+	if err != nil {
+		return err
+	}
+	before, err := encode("past of "+what, storedObservations(e.Before))
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO signals (verification, name, source, plan, calibration, before) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (verification, name) DO UPDATE SET source = excluded.source, plan = excluded.plan,
+			calibration = excluded.calibration, before = excluded.before`,
+		c.Verification.ID, e.Signal, signal.Source(), plan, string(e.Calibration), before)
+	return err
+}
+
+func storedObservations(list []verifier.Observation) []verifier.Observation {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].At = utc(out[i].At)
+	}
+	return out
+}
+
+// saveObservations replaces those of a step stored before: a source may know
+// better later.
+func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fresh map[string][]verifier.Observation) error {
+	for signal, list := range fresh {
+		for _, o := range list {
+			timing := ""
+			if o.Timing != nil {
+				var err error
+				if timing, err = encode("timing", o.Timing); err != nil {
+					return err
+				}
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO observations
+				(verification, signal, at, span, outcome, bad, total, count, value, message, timing)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+				ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
+					bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
+					message = excluded.message, timing = excluded.timing`,
+				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, o.Message, timing)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing`
+
+func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
+	var at int64
+	var timing string
+	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing); err != nil {
+		return o, err
+	}
+	o.At = fromMicros(at)
+	if timing != "" {
+		o.Timing = new(verifier.Timing)
+		err = decode("timing", timing, o.Timing)
+	}
+	return o, err
+}
+
+// loadEvidence returns the evidence of the signals that were prepared, in the
+// policy's order.
+func loadEvidence(ctx context.Context, tx *sql.Tx, verification string, p verifier.Policy) ([]verifier.SignalEvidence, error) {
+	prepared, err := queryAll(ctx, tx, scanEvidence, `SELECT name, plan, calibration, before FROM signals WHERE verification = $1`, verification)
+	if err != nil {
+		return nil, err
+	}
+	position := make(map[string]int, len(p.Signals))
+	for i, s := range p.Signals {
+		position[s.Name] = i
+	}
+	slices.SortStableFunc(prepared, func(a, b verifier.SignalEvidence) int { return position[a.Signal] - position[b.Signal] })
+	for i := range prepared {
+		e := &prepared[i]
+		e.Observations, err = queryAll(ctx, tx, scanObservation, `SELECT `+observationColumns+` FROM observations o
+			WHERE o.verification = $1 AND o.signal = $2 ORDER BY o.at`, verification, e.Signal)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return prepared, nil
+}
+
+func scanEvidence(rows *sql.Rows) (e verifier.SignalEvidence, err error) {
+	var plan, calibration, before string
+	if err := rows.Scan(&e.Signal, &plan, &calibration, &before); err != nil {
+		return e, err
+	}
+	if calibration != "" {
+		e.Calibration = json.RawMessage(calibration)
+	}
+	if err := decode("plan of signal "+e.Signal, plan, &e.Plan); err != nil {
+		return e, err
+	}
+	err = decode("past of signal "+e.Signal, before, &e.Before)
+	return e, err
+}
+
+// Evidence returns what a verification rests on.
+func (s *Store) Evidence(ctx context.Context, id string) (e verifier.Evidence, err error) {
+	err = s.read(ctx, "read the evidence of verification "+id, func(tx *sql.Tx) error {
+		v, p, err := loadVerification(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		e = verifier.Evidence{VerificationID: id, Policy: p,
+			StartedAt: v.Deployment.StartedAt, FinishedAt: v.Deployment.FinishedAt, ClosesAt: v.ClosesAt}
+		e.Signals, err = loadEvidence(ctx, tx, id, p)
+		return err
+	})
+	return e, err
+}
+
+// pastLimit bounds what PastObservations returns.
+const pastLimit = 5000
+
+// PastObservations returns what earlier verifications of the same service and
+// environment measured of a probe of that name since then, up to the start of
+// d, in order of time: the newest 5,000. Other sources have a history of their
+// own, so that nothing is returned for them.
+func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) ([]verifier.Observation, error) {
+	if signal.Source() != verifier.FromProbe {
+		return nil, nil
+	}
+	var out []verifier.Observation
+	err := s.read(ctx, "read the past of signal "+signal.Name, func(tx *sql.Tx) (err error) {
+		out, err = queryAll(ctx, tx, scanObservation, `SELECT `+observationColumns+` FROM verifications v
+			JOIN signals s ON s.verification = v.id AND s.name = $3 AND s.source = $4
+			JOIN observations o ON o.verification = v.id AND o.signal = s.name
+			WHERE v.service = $1 AND v.environment = $2 AND v.deployment <> $5
+				AND o.at > $6 AND o.at <= $7 AND o.outcome = 'measured'
+			ORDER BY o.at DESC LIMIT $8`,
+			d.Service, d.Environment, signal.Name, signal.Source(), d.ID, micros(since), micros(d.StartedAt), pastLimit)
+		return err
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+// LeftOut returns the stretches of a service's past that say nothing about
+// what is usual: from the start of each deploy that counts as reverted until
+// the deploy after it had finished, but at most two windows, and one window
+// where none came after.
+func (s *Store) LeftOut(ctx context.Context, service, environment string, since time.Time) ([]verifier.Span, error) {
+	var out []verifier.Span
+	err := s.read(ctx, "read the reverted deploys of "+service, func(tx *sql.Tx) error {
+		reverted, err := queryAll(ctx, tx, scanReverted, `SELECT v.record, coalesce((
+				SELECT min(d.finished_at) FROM deployments d
+				WHERE d.service = v.service AND d.environment = v.environment AND d.status = 'finished' AND d.finished_at > v.finished_at), 0)
+			FROM verifications v WHERE v.service = $1 AND v.environment = $2 AND v.effective = 'revert'
+			ORDER BY v.finished_at`, service, environment)
+		if err != nil {
+			return err
+		}
+		for _, span := range reverted {
+			if span.To.After(since) {
+				out = append(out, span)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func scanReverted(rows *sql.Rows) (span verifier.Span, err error) {
+	var record string
+	var next int64
+	if err := rows.Scan(&record, &next); err != nil {
+		return span, err
+	}
+	var v verifier.Verification
+	if err := decode("verification", record, &v); err != nil {
+		return span, err
+	}
+	span = verifier.Span{From: v.Deployment.StartedAt, To: v.ClosesAt}
+	if next != 0 {
+		span.To = fromMicros(next)
+		if latest := v.ClosesAt.Add(v.ClosesAt.Sub(v.Deployment.FinishedAt)); span.To.After(latest) {
+			span.To = latest
+		}
+	}
+	return span, nil
+}

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// loadFacts reads what the guards look at, as it is in this transaction.
+func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verifier.Policy, now time.Time) (verifier.Facts, error) {
+	d := v.Deployment
+	f := verifier.Facts{Now: utc(now), Mode: v.Mode, Rollback: p.Rollback, Deployment: d, Override: v.Override}
+	current, err := currentDeployment(ctx, tx, d.Service, d.Environment)
+	if err != nil {
+		return f, err
+	}
+	if current != nil {
+		f.Current = *current
+	}
+	if f.Running, err = runningDeploy(ctx, tx, d, now); err != nil {
+		return f, err
+	}
+	if f.Target, err = rollbackTarget(ctx, tx, d); err != nil {
+		return f, err
+	}
+	if f.Barrier, err = irreversible(ctx, tx, d, f.Target); err != nil {
+		return f, err
+	}
+	if f.OpenRevert, err = openRevert(ctx, tx, v); err != nil {
+		return f, err
+	}
+	if f.BrakeReleasedAt, f.PastReverts, err = brakeFacts(ctx, tx, now); err != nil {
+		return f, err
+	}
+	f.ExpiresAt, err = requestExpires(ctx, tx, v)
+	return f, err
+}
+
+// runningDeploy is the newest deploy that was announced as started after d
+// had finished and isn't known to have ended. Without a deployment_id its end
+// is a deployment of its own, of the same source and version.
+func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now time.Time) (*verifier.Deployment, error) {
+	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT r.record FROM deployments r
+		WHERE r.service = $1 AND r.environment = $2 AND r.status = 'started' AND r.id <> $3
+			AND r.received_at > $4 AND r.started_at > $5
+			AND NOT (r.deployment_id = '' AND EXISTS (SELECT 1 FROM deployments e
+				WHERE e.service = r.service AND e.environment = r.environment AND e.source = r.source AND e.version = r.version
+					AND e.status <> 'started' AND e.received_at > r.received_at))
+		ORDER BY r.received_at DESC LIMIT 1`,
+		d.Service, d.Environment, d.ID, micros(d.FinishedAt), micros(now.Add(-verifier.RunningDeployExpires)))
+}
+
+// rollbackTarget is the newest finished deployment before d, of another
+// version, that was kept or cleared, and whose version has not counted as
+// reverted since.
+func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
+	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT t.record FROM deployments t
+		JOIN verifications v ON v.deployment = t.id
+		WHERE t.service = $1 AND t.environment = $2 AND t.status = 'finished' AND t.version <> $3
+			AND (t.finished_at < $4 OR t.finished_at = $4 AND t.received_at < $5)
+			AND (v.effective = 'keep' OR v.cleared_at > 0 AND v.effective <> 'revert')
+			AND NOT EXISTS (SELECT 1 FROM verifications w
+				WHERE w.service = t.service AND w.environment = t.environment AND w.version = t.version AND w.effective = 'revert'
+					AND (w.finished_at > t.finished_at OR w.finished_at = t.finished_at AND w.received_at > t.received_at))
+		ORDER BY t.finished_at DESC, t.received_at DESC LIMIT 1`,
+		d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.ReceivedAt))
+}
+
+// irreversible is the newest irreversible deployment after the target, up to
+// and including d. Without a target only d itself counts.
+func irreversible(ctx context.Context, tx *sql.Tx, d verifier.Deployment, target *verifier.Deployment) (*verifier.Deployment, error) {
+	if target == nil {
+		if d.Irreversible {
+			return &d, nil
+		}
+		return nil, nil
+	}
+	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
+		WHERE service = $1 AND environment = $2 AND status = 'finished' AND irreversible = 1
+			AND (finished_at > $3 OR finished_at = $3 AND received_at > $4)
+			AND (finished_at < $5 OR finished_at = $5 AND received_at <= $6)
+		ORDER BY finished_at DESC, received_at DESC LIMIT 1`, d.Service, d.Environment,
+		micros(target.FinishedAt), micros(target.ReceivedAt), micros(d.FinishedAt), micros(d.ReceivedAt))
+}
+
+func openRevert(ctx context.Context, tx *sql.Tx, v verifier.Verification) (string, error) {
+	var id string
+	err := tx.QueryRowContext(ctx, `SELECT revert_id FROM verifications
+		WHERE service = $1 AND environment = $2 AND id <> $3 AND `+openActionSQL+`
+		ORDER BY requested_at DESC LIMIT 1`, v.Deployment.Service, v.Deployment.Environment, v.ID).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return id, err
+}
+
+// pastRevertsFor is how far back the caps count.
+const pastRevertsFor = 24 * time.Hour
+
+// brakeFacts returns when the brake was released last, zero for never, and the
+// reverts of the last 24 hours and all since that release, oldest first.
+func brakeFacts(ctx context.Context, tx *sql.Tx, now time.Time) (released time.Time, reverts []verifier.PastRevert, err error) {
+	var at int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM brake_releases`).Scan(&at); err != nil {
+		return released, nil, err
+	}
+	released = fromMicros(at)
+	since := min(at, micros(now.Add(-pastRevertsFor)))
+	reverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, requested_at FROM verifications
+		WHERE requested_at > 0 AND requested_at > $1 ORDER BY requested_at`, since)
+	return released, reverts, err
+}
+
+func scanPastRevert(rows *sql.Rows) (r verifier.PastRevert, err error) {
+	var at int64
+	err = rows.Scan(&r.RevertID, &r.Service, &r.Environment, &at)
+	r.At = fromMicros(at)
+	return r, err
+}
+
+// requestExpires reads the end of a verification's rollback request out of the
+// request itself, zero where there is none.
+func requestExpires(ctx context.Context, tx *sql.Tx, v verifier.Verification) (time.Time, error) {
+	var body []byte
+	err := tx.QueryRowContext(ctx, `SELECT body FROM deliveries WHERE verification = $1 AND kind = 'rollback'
+		ORDER BY created_at DESC LIMIT 1`, v.ID).Scan(&body)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	var request verifier.RevertRequest
+	err = decode("revert request of verification "+v.ID, string(body), &request)
+	return request.ExpiresAt, err
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Verification returns a verification with its deliveries and their attempts.
+func (s *Store) Verification(ctx context.Context, id string) (v verifier.Verification, err error) {
+	err = s.read(ctx, "read verification "+id, func(tx *sql.Tx) error {
+		if v, _, err = loadVerification(ctx, tx, id); err != nil {
+			return err
+		}
+		v.Deliveries, err = loadDeliveries(ctx, tx, id)
+		return err
+	})
+	return v, err
+}
+
+// maxPage is the most that one page of Verifications holds.
+const maxPage = 500
+
+// Verifications returns one page of the verifications that the filter selects,
+// the newest first, with their deliveries, and the cursor of the next page,
+// "" after the last. Verifications opened meanwhile move nothing between
+// pages.
+func (s *Store) Verifications(ctx context.Context, f verifier.Filter) (list []verifier.Verification, next string, err error) {
+	query, args, err := selectPage(f)
+	if err != nil {
+		return nil, "", err
+	}
+	err = s.read(ctx, "list verifications", func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, scanVerification, query, args...)
+		if err != nil {
+			return err
+		}
+		if len(list) > f.Limit {
+			list = list[:f.Limit]
+			next = pageCursor(list[f.Limit-1])
+		}
+		for i := range list {
+			if list[i].Deliveries, err = loadDeliveries(ctx, tx, list[i].ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+func scanVerification(rows *sql.Rows) (v verifier.Verification, err error) {
+	var record string
+	if err := rows.Scan(&record); err != nil {
+		return v, err
+	}
+	err = decode("verification", record, &v)
+	return v, err
+}
+
+// selectPage asks for one more than the page holds, to know whether another
+// follows.
+func selectPage(f verifier.Filter) (query string, args []any, err error) {
+	if f.Limit < 1 || f.Limit > maxPage {
+		return "", nil, verifier.InvalidFields("the page can't be listed", verifier.FieldError{
+			Field: "limit", Message: "must be 1 to " + strconv.Itoa(maxPage), Value: strconv.Itoa(f.Limit)})
+	}
+	where := []string{"1 = 1"}
+	add := func(condition string, values ...any) {
+		marks := make([]any, len(values))
+		for i, value := range values {
+			args = append(args, value)
+			marks[i] = "$" + strconv.Itoa(len(args))
+		}
+		where = append(where, fmt.Sprintf(condition, marks...))
+	}
+	for _, equal := range []struct{ column, value string }{
+		{"service", f.Service}, {"environment", f.Environment}, {"version", f.Version},
+		{"state", string(f.State)}, {"decision", string(f.Verdict)},
+	} {
+		if equal.value != "" {
+			add(equal.column+" = %s", equal.value)
+		}
+	}
+	if f.Cursor != "" {
+		at, id, err := readCursor(f.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		add("(opened_at < %s OR opened_at = %s AND id < %s)", at, at, id)
+	}
+	args = append(args, f.Limit+1)
+	return `SELECT record FROM verifications WHERE ` + strings.Join(where, " AND ") +
+		` ORDER BY opened_at DESC, id DESC LIMIT $` + strconv.Itoa(len(args)), args, nil
+}
+
+// pageCursor names the last verification of a page.
+func pageCursor(last verifier.Verification) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", micros(last.OpenedAt), last.ID))
+}
+
+func readCursor(cursor string) (at int64, id string, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%d %s", &at, &id)
+	}
+	if err != nil {
+		return 0, "", verifier.InvalidFields("the page can't be listed", verifier.FieldError{
+			Field: "cursor", Message: "is none of ours: use the one from the page before, or none", Value: cursor})
+	}
+	return at, id, nil
+}
+
+// Counts is the state in numbers, for metrics.
+type Counts struct {
+	Verifications map[verifier.State]int
+	// OldestUnsent is when the oldest delivery that is neither delivered nor
+	// discarded was created; zero when there is none.
+	OldestUnsent time.Time
+	// BrakeReleasedAt and PastReverts are as in verifier.Facts.
+	BrakeReleasedAt time.Time
+	PastReverts     []verifier.PastRevert
+}
+
+// Counts returns the state in numbers as of now.
+func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error) {
+	c.Verifications = make(map[verifier.State]int)
+	err = s.read(ctx, "count verifications", func(tx *sql.Tx) error {
+		_, err := queryAll(ctx, tx, func(rows *sql.Rows) (state verifier.State, err error) {
+			var n int
+			err = rows.Scan(&state, &n)
+			c.Verifications[state] = n
+			return state, err
+		}, `SELECT state, count(*) FROM verifications GROUP BY state`)
+		if err != nil {
+			return err
+		}
+		var oldest int64
+		err = tx.QueryRowContext(ctx, `SELECT coalesce(min(created_at), 0) FROM deliveries WHERE state IN ('pending', 'retryable')`).Scan(&oldest)
+		if err != nil {
+			return err
+		}
+		c.OldestUnsent = fromMicros(oldest)
+		c.BrakeReleasedAt, c.PastReverts, err = brakeFacts(ctx, tx, now)
+		return err
+	})
+	return c, err
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// micros is how a time is stored; 0 is the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func microsOf(t *time.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return micros(*t)
+}
+
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+// utc is what a time becomes by being stored.
+func utc(t time.Time) time.Time { return fromMicros(micros(t)) }
+
+func utcOf(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	stored := utc(*t)
+	return &stored
+}
+
+func storedDeployment(d verifier.Deployment) verifier.Deployment {
+	d.StartedAt, d.FinishedAt, d.ReceivedAt = utc(d.StartedAt), utc(d.FinishedAt), utc(d.ReceivedAt)
+	return d
+}
+
+// storedVerification is what a verification becomes by being stored: its times
+// in UTC with microseconds, its deliveries elsewhere.
+func storedVerification(v verifier.Verification) verifier.Verification {
+	v.Deployment = storedDeployment(v.Deployment)
+	v.OpenedAt, v.ClosesAt, v.ClearedAt = utc(v.OpenedAt), utc(v.ClosesAt), utcOf(v.ClearedAt)
+	if v.Verdict != nil {
+		verdict := *v.Verdict
+		verdict.DecidedAt = utc(verdict.DecidedAt)
+		v.Verdict = &verdict
+	}
+	if v.Override != nil {
+		override := *v.Override
+		override.At = utc(override.At)
+		v.Override = &override
+	}
+	v.Action.RequestedAt, v.Action.ChangedAt = utcOf(v.Action.RequestedAt), utcOf(v.Action.ChangedAt)
+	findings := make([]verifier.Finding, len(v.Signals))
+	for i, f := range v.Signals {
+		f.Onset = utcOf(f.Onset)
+		findings[i] = f
+	}
+	v.Signals = findings
+	v.Deliveries = nil
+	return v
+}
+
+func encode(what string, value any) (string, error) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", what, err)
+	}
+	return string(b), nil
+}
+
+func decode(what, text string, into any) error {
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
+
+// queryAll collects what scan makes of each row.
+func queryAll[T any](ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err below tells what went wrong
+	var out []T
+	for rows.Next() {
+		item, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, item)
+	}
+	return out, rows.Err()
+}
+
+// queryOne returns nil where there is no row.
+func queryOne[T any](ctx context.Context, tx *sql.Tx, what, query string, args ...any) (*T, error) {
+	var text string
+	err := tx.QueryRowContext(ctx, query, args...).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out T
+	if err := decode(what, text, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// affected turns a write that changed nothing into a Conflict.
+func affected(result sql.Result, err error, conflict string, args ...any) error {
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return verifier.Errorf(verifier.Conflict, conflict, args...)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Deliverer makes one attempt of a delivery.
+type Deliverer interface {
+	// Deliver returns 0 and nil when the delivery is at its end, how long to
+	// wait before the next attempt, or an error that is a fault of ours and
+	// is tried again later and later. It may be called again for a delivery
+	// that is at its end, and never twice at once for the same one. It must
+	// return when ctx ends.
+	Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error)
+}
+
+// DeliveryOptions bound how many deliveries run at once; 0 chooses the
+// default.
+type DeliveryOptions struct {
+	Rollbacks int // by default 8
+	Messages  int // by default 16
+}
+
+const (
+	// deliverTimeout is longer than any call that a Deliverer makes.
+	deliverTimeout = 30 * time.Second
+	// pollEvery bounds how long after its commit a delivery starts.
+	pollEvery = 200 * time.Millisecond
+
+	rollbackQueue = "rollbacks"
+	messageQueue  = "messages"
+)
+
+// queueOf keeps rollbacks and messages apart, each with workers of its own, so
+// that a receiver that hangs holds no rollback up.
+func queueOf(kind verifier.DeliveryKind) string {
+	if kind == verifier.RollbackDelivery {
+		return rollbackQueue
+	}
+	return messageQueue
+}
+
+// deliveryJob is what River keeps of a delivery.
+type deliveryJob struct {
+	ID string `json:"id"`
+}
+
+// Kind names the job for River.
+func (deliveryJob) Kind() string { return "delivery" }
+
+type deliveryWorker struct {
+	river.WorkerDefaults[deliveryJob]
+	deliverer Deliverer
+}
+
+func (w *deliveryWorker) Timeout(*river.Job[deliveryJob]) time.Duration { return deliverTimeout }
+
+func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) error {
+	again, err := w.deliverer.Deliver(ctx, job.Args.ID)
+	if err != nil {
+		return fmt.Errorf("deliver %s: %w", job.Args.ID, err)
+	}
+	if again > 0 {
+		return river.JobSnooze(again)
+	}
+	return nil
+}
+
+// newInserter returns a client that only queues jobs.
+func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error) {
+	client, err := river.NewClient(riversqlite.New(db), &river.Config{Logger: logger, SkipUnknownJobCheck: true, PollOnly: true})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
+	}
+	return client, nil
+}
+
+// StartDeliveries hands every stored delivery to the deliverer until it is at
+// its end, beginning with what an earlier process left behind. A wait of up
+// to 5 s is kept to about 200 ms, a longer one ends up to 5 s late. stop waits
+// for running deliveries until its context ends, then ends theirs.
+func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
+	err = s.write(ctx, "take over deliveries", func(tx *sql.Tx) error { return freeJobs(ctx, tx) })
+	if err != nil {
+		return nil, err
+	}
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer}); err != nil {
+		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
+	}
+	client, err := river.NewClient(riversqlite.New(s.writer), &river.Config{
+		Logger: s.logger, Workers: workers, PollOnly: true,
+		FetchPollInterval: pollEvery, FetchCooldown: pollEvery / 2,
+		Queues: map[string]river.QueueConfig{
+			rollbackQueue: {MaxWorkers: orDefault(opts.Rollbacks, 8)},
+			messageQueue:  {MaxWorkers: orDefault(opts.Messages, 16)},
+		},
+		JobTimeout:           deliverTimeout,
+		RescueStuckJobsAfter: 2 * deliverTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
+	}
+	// River stops when the context of Start ends; here stop alone stops it.
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		return nil, fail("start deliveries", err)
+	}
+	return func(ctx context.Context) error { return stopClient(ctx, client) }, nil
+}
+
+func orDefault(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// hardStop is how long deliveries get to return once their context has ended.
+const hardStop = 5 * time.Second
+
+func stopClient(ctx context.Context, client *river.Client[*sql.Tx]) error {
+	if client.Stop(ctx) == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+	defer cancel()
+	if err := client.StopAndCancel(ctx); err != nil {
+		return fail("stop deliveries", err)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// claimSQL leases the due verifications: $1 is the lease's end, $2 now, $3 how
+// many. One statement, so that no two callers get the same one.
+const claimSQL = `UPDATE verifications SET lease_until = $1, epoch = epoch + 1
+WHERE id IN (
+	SELECT id FROM verifications
+	WHERE state IN ('pending', 'observing') AND next_check_at <= $2 AND lease_until <= $2
+	ORDER BY next_check_at LIMIT $3)
+RETURNING id, record, policy, epoch, next_check_at`
+
+// readers is how many reads run at once.
+const readers = 4
+
+// databasePath returns the absolute path in url.
+func databasePath(url string) (string, error) {
+	path, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok {
+		return "", verifier.Errorf(verifier.Invalid, `storage url %q: must be "sqlite:PATH" or "sqlite:///ABSOLUTE/PATH"`, redact(url))
+	}
+	if rest, ok := strings.CutPrefix(path, "//"); ok {
+		if !strings.HasPrefix(rest, "/") {
+			return "", verifier.Errorf(verifier.Invalid, `storage url %q: a path after "sqlite://" begins with "/"; for a relative one write "sqlite:PATH"`, url)
+		}
+		path = rest
+	}
+	if path == "" || strings.HasPrefix(path, ":memory:") {
+		return "", verifier.Errorf(verifier.Invalid, `storage url %q: names no file; write "sqlite:PATH"`, url)
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find store %q: %w", path, err)
+	}
+	return abs, nil
+}
+
+// redact shows no more of a foreign url than its scheme: it may hold a
+// password.
+func redact(url string) string {
+	if scheme, _, ok := strings.Cut(url, ":"); ok {
+		return scheme + ":..."
+	}
+	return url
+}
+
+func dataSource(path string, query url.Values) string {
+	u := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
+	return u.String()
+}
+
+// openWriter opens the one connection that writes, and creates the file. FULL
+// means that a commit is on disk before it returns.
+func openWriter(ctx context.Context, path string) (*sql.DB, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, verifier.Errorf(verifier.Unavailable, "open store: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("open store %q: %w", path, err)
+	}
+	return connect(ctx, path, 1, url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+	})
+}
+
+func openReader(ctx context.Context, path string) (*sql.DB, error) {
+	return connect(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+}
+
+func connect(ctx context.Context, path string, connections int, query url.Values) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dataSource(path, query))
+	if err != nil {
+		return nil, fmt.Errorf("open store %q: %w", path, err)
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fail(fmt.Sprintf("open store %q", path), err), db.Close())
+	}
+	return db, nil
+}
+
+// checkFile refuses, without writing a byte, what is not a sound SQLite file
+// of this or an older schema. A missing or empty file is fine.
+func checkFile(ctx context.Context, path string) error {
+	empty, err := checkHeader(path)
+	if err != nil || empty {
+		return err
+	}
+	db, err := sql.Open("sqlite", dataSource(path, url.Values{
+		"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}}))
+	if err != nil {
+		return fmt.Errorf("open store %q: %w", path, err)
+	}
+	defer db.Close() //nolint:errcheck // only read
+	var result string
+	err = db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result)
+	switch {
+	case err != nil && mayPass(err):
+		return fail(fmt.Sprintf("check store %q", path), err)
+	case err != nil:
+		return verifier.Errorf(verifier.Internal, "store %q is corrupt: restore it from a backup or move it away: %w", path, err)
+	case result != "ok":
+		return verifier.Errorf(verifier.Internal, "store %q is corrupt: restore it from a backup or move it away: %s", path, result)
+	}
+	return checkSchema(ctx, db, path)
+}
+
+func checkHeader(path string) (empty bool, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, verifier.Errorf(verifier.Unavailable, "open store: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	magic := []byte("SQLite format 3\x00")
+	head := make([]byte, len(magic))
+	n, err := io.ReadFull(file, head)
+	switch {
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return false, verifier.Errorf(verifier.Unavailable, "read store: %w", err)
+	case !bytes.Equal(head[:n], magic):
+		return false, verifier.Errorf(verifier.Invalid, "store %q is not an SQLite file: name another file", path)
+	}
+	return false, nil
+}
+
+func tableExists(ctx context.Context, db *sql.DB, table string) (bool, error) {
+	var n int
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`, table).Scan(&n)
+	return n > 0, err
+}
+
+// freeJobs makes available what a process that was killed had taken, so that
+// it need not wait for River's rescuer (an hour by default) and for its
+// leadership to run out (15 s). River has no call for a job in state running,
+// and the file's lock says that no other process works on one.
+func freeJobs(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range []string{
+		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
+		`DELETE FROM river_leader`,
+	} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayPass reports whether the same call may go through later.
+func mayPass(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrConnDone) {
+		return true
+	}
+	var failure *sqlite.Error
+	if !errors.As(err, &failure) {
+		return false
+	}
+	switch failure.Code() & 0xff { // the rest of the bits are details
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// openActionSQL says what verifier.Action.Open says.
+const openActionSQL = `action_state IN ('requested', 'accepted', 'unconfirmed')`
+
+func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verifier.Policy, due time.Time) error {
+	v = storedVerification(v)
+	record, err := encode("verification "+v.ID, v)
+	if err != nil {
+		return err
+	}
+	policy, err := encode("policy "+p.Name, p)
+	if err != nil {
+		return err
+	}
+	d := v.Deployment
+	_, err = tx.ExecContext(ctx, `INSERT INTO verifications
+		(id, deployment, service, environment, version, finished_at, received_at, opened_at, cleared_at, state, decision, effective,
+		 action_state, action_changed_at, revert_id, requested_at, record, policy, next_check_at, lease_until, epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 0, 0)`,
+		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.ReceivedAt), micros(v.OpenedAt),
+		microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
+		v.Action.RevertID, microsOf(v.Action.RequestedAt), record, policy, micros(due))
+	return err
+}
+
+// saveVerification stores what has become of a verification. Whoever calls it
+// has made sure, in the same transaction, that it may still become that.
+func saveVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification) error {
+	v = storedVerification(v)
+	record, err := encode("verification "+v.ID, v)
+	if err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, `UPDATE verifications SET cleared_at = $2, state = $3, decision = $4, effective = $5,
+		action_state = $6, action_changed_at = $7, revert_id = $8, requested_at = $9, record = $10 WHERE id = $1`,
+		v.ID, microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
+		v.Action.RevertID, microsOf(v.Action.RequestedAt), record)
+	return affected(result, err, "verification %s is not stored", v.ID)
+}
+
+func decision(v verifier.Verification) verifier.Decision {
+	if v.Verdict == nil {
+		return ""
+	}
+	return v.Verdict.Decision
+}
+
+// loadVerification reads a verification and its policy, without deliveries.
+func loadVerification(ctx context.Context, tx *sql.Tx, id string) (v verifier.Verification, p verifier.Policy, err error) {
+	var record, policy string
+	err = tx.QueryRowContext(ctx, `SELECT record, policy FROM verifications WHERE id = $1`, id).Scan(&record, &policy)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, p, verifier.Errorf(verifier.NotFound, "no verification %q", id)
+	}
+	if err != nil {
+		return v, p, err
+	}
+	v, p, err = decodeVerification(id, record, policy)
+	return v, p, err
+}
+
+func decodeVerification(id, record, policy string) (v verifier.Verification, p verifier.Policy, err error) {
+	if err := decode("verification "+id, record, &v); err != nil {
+		return v, p, err
+	}
+	err = decode("policy of verification "+id, policy, &p)
+	return v, p, err
+}
+
+// placeVerification is the newest verification of d's service and environment
+// for which the condition holds, nil when none does.
+func placeVerification(ctx context.Context, tx *sql.Tx, d verifier.Deployment, condition string) (*verifier.Verification, verifier.Policy, error) {
+	var id string
+	err := tx.QueryRowContext(ctx, `SELECT id FROM verifications WHERE service = $1 AND environment = $2 AND `+condition+`
+		ORDER BY finished_at DESC, received_at DESC LIMIT 1`, d.Service, d.Environment).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, verifier.Policy{}, nil
+	}
+	if err != nil {
+		return nil, verifier.Policy{}, err
+	}
+	v, p, err := loadVerification(ctx, tx, id)
+	return &v, p, err
+}
