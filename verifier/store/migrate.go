@@ -32,7 +32,7 @@ func newMigrations(db *sql.DB, logger *slog.Logger) (*goose.Provider, *rivermigr
 	if err != nil {
 		return nil, nil, fmt.Errorf("read migrations: %w", err)
 	}
-	rivers, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: logger})
+	rivers, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: riverLogger(logger)})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read River's migrations: %w", err)
 	}

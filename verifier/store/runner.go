@@ -77,7 +77,7 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 
 // newInserter returns a client that only queues jobs.
 func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error) {
-	client, err := river.NewClient(riversqlite.New(db), &river.Config{Logger: logger, SkipUnknownJobCheck: true, PollOnly: true})
+	client, err := river.NewClient(riversqlite.New(db), &river.Config{Logger: riverLogger(logger), SkipUnknownJobCheck: true, PollOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
@@ -98,7 +98,7 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
 	client, err := river.NewClient(riversqlite.New(s.writer), &river.Config{
-		Logger: s.logger, Workers: workers, PollOnly: true,
+		Logger: riverLogger(s.logger), ErrorHandler: faults{s.logger}, Workers: workers, PollOnly: true,
 		FetchPollInterval: pollEvery, FetchCooldown: pollEvery / 2,
 		Queues: map[string]river.QueueConfig{
 			rollbackQueue: {MaxWorkers: orDefault(opts.Rollbacks, 8)},
