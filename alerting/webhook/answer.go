@@ -27,6 +27,9 @@ const (
 	// minHidden is the shortest text that is looked for and hidden in errors:
 	// hiding "v1" would only garble them.
 	minHidden = 4
+	// minToken is from where on a part of the URL's path may be a token
+	// rather than a word.
+	minToken = 12
 )
 
 // classify turns an answer into the result of the attempt that was made at now.
@@ -67,7 +70,7 @@ func outcome(status int) alerting.Outcome {
 func retryAfter(header string, now time.Time) time.Duration {
 	var asked time.Duration
 	if seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 64); err == nil {
-		asked = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+		asked = time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(header); err == nil {
 		asked = at.Sub(now)
 	}
@@ -106,7 +109,7 @@ func (r *Receiver) cause(err error) string {
 
 // hiding replaces everything about the URL and the secret that must not be
 // told, longest first so that no part of one survives the hiding of another.
-// A path counts, for services put tokens there.
+// A path counts, for services put tokens there, and so does each long part.
 func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
 	hidden := []string{secret, strings.TrimPrefix(secret, secretPrefix), string(key), base64.StdEncoding.EncodeToString(key),
 		u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.User.Username()}
@@ -115,6 +118,11 @@ func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
 	}
 	for _, values := range u.Query() {
 		hidden = append(hidden, values...)
+	}
+	for part := range strings.SplitSeq(u.Path, "/") {
+		if len(part) >= minToken {
+			hidden = append(hidden, part)
+		}
 	}
 	hidden = slices.DeleteFunc(hidden, func(s string) bool { return len(s) < minHidden })
 	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
