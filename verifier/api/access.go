@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// Permission is something that an access entry may do.
+type Permission string
+
+// The permissions. Decide and operate include read.
+const (
+	Read    Permission = "read"
+	Decide  Permission = "decide"
+	Operate Permission = "operate"
+)
+
+// Access is a person or tool that may read or change something: as a bearer
+// token, or in a browser as name and password.
+type Access struct {
+	Name  string
+	Token string
+	May   []string // read, decide, operate
+}
+
+func (a Access) may(p Permission) bool {
+	if p == Read {
+		return len(a.May) > 0 // each of the others includes it
+	}
+	return slices.Contains(a.May, string(p))
+}
+
+type whoKey struct{}
+
+// whoIs returns the name that the request was authorised as; "local" where no
+// access is configured.
+func whoIs(ctx context.Context) string {
+	if name, ok := ctx.Value(whoKey{}).(string); ok {
+		return name
+	}
+	return "local"
+}
+
+// Require lets only those through who may do p, and answers others with a
+// problem. Where access returns nothing, everyone may read and only callers
+// on this machine may do more.
+func Require(access func() []Access, p Permission, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, refused := authorise(r, access(), p)
+		if refused != nil {
+			challenge(w.Header(), refused)
+			writeProblem(w, r, refused.status, refused.detail)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, name)))
+	})
+}
+
+// requireOperation is Require for an operation of the API.
+func requireOperation(hapi huma.API, access func() []Access, p Permission) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		name, refused := authorise(r, access(), p)
+		if refused != nil {
+			challenge(w.Header(), refused)
+			// The error is written to the log by huma; the caller is gone.
+			_ = huma.WriteErr(hapi, ctx, refused.status, refused.detail)
+			return
+		}
+		next(huma.WithValue(ctx, whoKey{}, name))
+	}
+}
+
+type refusal struct {
+	status int
+	detail string
+}
+
+func challenge(h http.Header, r *refusal) {
+	if r.status == http.StatusUnauthorized {
+		h.Add("WWW-Authenticate", `Basic realm="postflight", charset="UTF-8"`)
+		h.Add("WWW-Authenticate", `Bearer realm="postflight"`)
+	}
+}
+
+// crossOrigin refuses changes that a page from elsewhere makes a browser send:
+// browsers add a name and password by themselves.
+var crossOrigin = http.NewCrossOriginProtection()
+
+func authorise(r *http.Request, entries []Access, p Permission) (name string, refused *refusal) {
+	if err := crossOrigin.Check(r); err != nil {
+		return "", &refusal{http.StatusForbidden, "a page from another origin sent this: changes are taken from postflight's own pages and from tools"}
+	}
+	if len(entries) == 0 {
+		if p == Read || isLocal(r) {
+			return "local", nil
+		}
+		return "", &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + string(p)}
+	}
+	entry, ok := entryOf(r, entries)
+	switch {
+	case !ok:
+		return "", &refusal{http.StatusUnauthorized, "this needs the token of an `access` entry: as a bearer token, or name and token as name and password"}
+	case !entry.may(p):
+		return "", &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, p)}
+	}
+	return entry.Name, nil
+}
+
+// entryOf finds the entry whose token was sent. It compares with every entry
+// in constant time, so that the time taken tells nothing.
+func entryOf(r *http.Request, entries []Access) (Access, bool) {
+	name, token, named := r.BasicAuth()
+	if !named {
+		scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return Access{}, false
+		}
+		token = strings.TrimSpace(rest)
+	}
+	sent := sha256.Sum256([]byte(token))
+	var found Access
+	ok := false
+	for _, e := range entries {
+		want := sha256.Sum256([]byte(e.Token))
+		same := subtle.ConstantTimeCompare(sent[:], want[:]) == 1
+		if same && e.Token != "" && (!named || name == e.Name) {
+			found, ok = e, true
+		}
+	}
+	return found, ok
+}
+
+// isLocal reports whether a request comes from this machine and was meant for
+// it: not through a proxy, and not through a name that somebody else's DNS
+// points here.
+func isLocal(r *http.Request) bool {
+	for _, h := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(h) != "" {
+			return false
+		}
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && remote.Addr().Unmap().IsLoopback() && isLoopbackName(host)
+}
+
+func isLoopbackName(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Reader is where the API reads. An unknown id is a verifier.NotFound error,
+// a cursor that it never gave out a verifier.Invalid one.
+type Reader interface {
+	// Verification returns a verification as it stands.
+	Verification(ctx context.Context, id string) (verifier.Verification, error)
+	// Verifications returns a page of verifications, newest first, and the
+	// cursor of the next page, "" when there is none.
+	Verifications(ctx context.Context, f verifier.Filter) ([]verifier.Verification, string, error)
+	// Evidence returns what a verification rests on.
+	Evidence(ctx context.Context, id string) (verifier.Evidence, error)
+}
+
+// Operator changes what concerns all services.
+type Operator interface {
+	// ReleaseBrake lets automatic actions go on, and records who said so.
+	ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error
+}
+
+// Settings is the part of the configuration that a reload may change.
+type Settings struct {
+	// Access names the people and tools that may read and change something.
+	// Empty: everyone may read, and who calls from this machine may operate.
+	Access []Access
+	// ExternalURL is where people reach this daemon, without a slash at its
+	// end.
+	ExternalURL string
+}
+
+// Options is what the API is made of. All fields are required.
+type Options struct {
+	Reader   Reader
+	Operator Operator
+	// Settings returns what is in force now; it is asked at every request.
+	Settings func() Settings
+	// Now is the wall clock that decisions are recorded with.
+	Now func() time.Time
+}
+
+// New makes the huma API on a mux, with GET /openapi.json. Operations are
+// registered on it before anything is served.
+func New(mux *http.ServeMux, version string) huma.API {
+	config := huma.DefaultConfig("postflight", version)
+	config.Info.Description = "postflight watches a service after a deploy and says keep or revert."
+	// No page that loads scripts from elsewhere, no schema links in answers;
+	// the document is served below, for huma's own handler builds it anew in
+	// parallel requests without a lock.
+	config.DocsPath, config.SchemasPath, config.OpenAPIPath = "", "", ""
+	config.CreateHooks = nil
+	config.Transformers = []huma.Transformer{stampProblem}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", Description: "The token of a source (notifications) or of an access entry (everything else)"},
+		"basic":  {Type: "http", Scheme: "basic", Description: "Name and token of an access entry, for browsers"},
+	}
+	hapi := humago.New(mux, config)
+	document := sync.OnceValues(func() ([]byte, error) { return json.MarshalIndent(hapi.OpenAPI(), "", " ") })
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		b, err := document()
+		if err != nil {
+			p := problemOf(r.Context(), err)
+			writeProblem(w, r, p.Status, p.Detail)
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		// A caller that is gone can't be told that it missed the document.
+		_, _ = w.Write(b)
+	})
+	return hapi
+}
+
+// Register adds the operations of this package to the API.
+func Register(hapi huma.API, o Options) {
+	a := &reads{Options: o}
+	access := func() []Access { return o.Settings().Access }
+	security := []map[string][]string{{"bearer": {}}, {"basic": {}}, {}}
+	mayRead := huma.Middlewares{requireOperation(hapi, access, Read)}
+	mayOperate := huma.Middlewares{requireOperation(hapi, access, Operate)}
+
+	huma.Register(hapi, huma.Operation{
+		OperationID: "list-verifications", Method: http.MethodGet, Path: "/api/v1/verifications",
+		Summary: "List verifications, newest first", Tags: []string{"verifications"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.list)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "get-verification", Method: http.MethodGet, Path: "/api/v1/verifications/{id}",
+		Summary: "Read a verification, or wait for its verdict", Tags: []string{"verifications"},
+		Middlewares: append(mayRead, outlastWait), Security: security, RejectUnknownQueryParameters: true,
+	}, a.get)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "get-evidence", Method: http.MethodGet, Path: "/api/v1/verifications/{id}/evidence",
+		Summary: "Read the observations, baselines and calibrations of a verification", Tags: []string{"verifications"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.evidence)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
+		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},
+		Middlewares: mayOperate, Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: 10 * time.Second,
+	}, a.releaseBrake)
+}

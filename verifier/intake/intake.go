@@ -1,0 +1,159 @@
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Accepter stores notifications. It is called once for each delivery that was
+// authenticated and decoded.
+type Accepter interface {
+	// Accept stores what the notification means and returns that, with true
+	// where the same delivery was stored before: then nothing changes, and
+	// the Acceptance is the earlier one's. A verifier.Conflict error is the
+	// sender's; a verifier.Unavailable one passes, and the sender may try
+	// again. When it returns without an error, a crash loses nothing.
+	Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error)
+}
+
+// Result says how a notification was answered; metrics count by it.
+type Result string
+
+// The results of a notification.
+const (
+	Accepted     Result = "accepted"     // opened a verification
+	Duplicate    Result = "duplicate"    // known already
+	Ignored      Result = "ignored"      // starts nothing
+	Unauthorized Result = "unauthorized" // no source's token or signature
+	Invalid      Result = "invalid"      // can't be read as the source's format
+	Conflict     Result = "conflict"     // contradicts what was announced before
+	Unavailable  Result = "unavailable"  // not stored: the sender should try again
+	TooLarge     Result = "too_large"    // beyond the source's limit
+)
+
+// Metrics is told how each notification went. source is the name of a
+// configured source, or "unknown".
+type Metrics interface {
+	Notified(source, result string)
+}
+
+// Source is a system that may announce deploys.
+type Source struct {
+	Name   string
+	Format string // one of Formats
+	// Tokens are bearer tokens, Secrets signing secrets. Several are live at
+	// once while they are being rotated. Standard Webhooks secrets are
+	// base64 behind "whsec_", or any text.
+	Tokens  []string
+	Secrets []string
+	MaxBody int64 // bytes; 0 is 1 MiB
+}
+
+// DefaultMaxBody is the limit of a body, in bytes, where a source sets none;
+// LargestMaxBody the highest that it may set.
+const (
+	DefaultMaxBody int64 = 1 << 20
+	LargestMaxBody int64 = 25 << 20
+)
+
+func (s Source) maxBody() int64 {
+	if s.MaxBody <= 0 {
+		return DefaultMaxBody
+	}
+	return min(s.MaxBody, LargestMaxBody)
+}
+
+// Settings is the part of the configuration that a reload may change.
+type Settings struct {
+	Sources     []Source
+	Policies    []verifier.Policy
+	ExternalURL string // where people reach this daemon
+}
+
+// Options is what the intake is made of.
+type Options struct {
+	Accepter Accepter
+	Metrics  Metrics
+	// Settings returns what is in force now; it is asked at every request.
+	Settings func() Settings
+	// Now is the wall clock of receipts.
+	Now func() time.Time
+	Log *slog.Logger
+	// AtOnce is how many notifications are worked on at once, 0 is 128;
+	// more are told to try again.
+	AtOnce int
+	// BodyTimeout is how long a sender may take over its body, 0 is 10 s.
+	BodyTimeout time.Duration
+}
+
+// formats are the payloads that sources may send, by their name in the
+// configuration.
+var formats = map[string]format{
+	"native": native{},
+	"github": github{},
+}
+
+// Formats returns the formats that are understood, in alphabetical order.
+func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
+
+// format is one kind of payload.
+type format interface {
+	// authentic reports whether one of the source's tokens or secrets made
+	// this request. It takes the same time for every wrong one.
+	authentic(h http.Header, body []byte, s Source) bool
+	// signed reports whether the body must be read to authenticate.
+	signed(h http.Header) bool
+	// decode reads what an authenticated source sent. ignored is why an
+	// event starts nothing; an error is verifier.Invalid and names every
+	// wrong field. The notification's source is set by the caller.
+	decode(h http.Header, body []byte) (n verifier.Notification, ignored string, err error)
+}
+
+// Receipt answers a notification: the ids of the verification that it opened
+// or had opened before, or why it opens none.
+type Receipt struct {
+	VerificationID string     `json:"verification_id,omitempty" doc:"The verification that watches this deploy"`
+	URL            string     `json:"url,omitempty" doc:"Its page"`
+	Mode           string     `json:"mode,omitempty" enum:"enforce,shadow" doc:"Whether a revert verdict calls the rollback hook"`
+	ClosesAt       *time.Time `json:"closes_at,omitempty" doc:"When the verdict is there at the latest"`
+	Ignored        string     `json:"ignored,omitempty" doc:"Why no verification was opened"`
+}
+
+// Register adds the intake's operations to the API.
+func Register(hapi huma.API, o Options) {
+	if o.AtOnce <= 0 {
+		o.AtOnce = 128
+	}
+	if o.BodyTimeout <= 0 {
+		o.BodyTimeout = 10 * time.Second
+	}
+	s := &server{Options: o, slots: make(chan struct{}, o.AtOnce)}
+	announcement := hapi.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Announcement](), true, "")
+	answers := func() map[string]*huma.Response {
+		return map[string]*huma.Response{"202": {Description: "Stored; a verification is opened"}}
+	}
+	huma.Register(hapi, huma.Operation{
+		OperationID: "announce-deployment", Method: http.MethodPost, Path: "/api/v1/deployments",
+		Summary: "Announce a deploy", Tags: []string{"notifications"},
+		Description: "Authenticated by a source's bearer token or its Standard Webhooks signature. The same delivery (webhook-id or Idempotency-Key) again is answered 200 with the same ids; one that opens nothing 200 with the reason.",
+		Security:    []map[string][]string{{"bearer": {}}}, Responses: answers(),
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: announcement}}},
+	}, s.deployment)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "receive-hook", Method: http.MethodPost, Path: "/api/v1/hooks/{source}",
+		Summary: "Receive a provider's own webhook", Tags: []string{"notifications"},
+		Description: "The body is of the source's configured format: " + strings.Join(Formats(), ", ") + ".",
+		Responses:   answers(),
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}}},
+	}, s.hook)
+}

@@ -1,0 +1,199 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// storeTimeout ends a notification while its sender still listens: GitHub
+// hangs up after 10 s and doesn't send again.
+const storeTimeout = 8 * time.Second
+
+// unknownSource stands in metrics for every name that isn't configured, so
+// that strangers can't add to their number.
+const unknownSource = "unknown"
+
+// server answers notifications.
+type server struct {
+	Options
+	slots chan struct{} // one for each notification worked on
+}
+
+// request is a notification as it comes in; huma hands its context over, for
+// the body is read only as far as its sender is known.
+type request struct {
+	ctx huma.Context
+}
+
+// Resolve keeps huma's context.
+func (r *request) Resolve(ctx huma.Context) []error {
+	r.ctx = ctx
+	return nil
+}
+
+type hookRequest struct {
+	Source string `path:"source"`
+	request
+}
+
+// Resolve keeps huma's context.
+func (r *hookRequest) Resolve(ctx huma.Context) []error { return r.request.Resolve(ctx) }
+
+type answer struct {
+	Status int
+	Body   Receipt
+}
+
+// deployment takes a native notification, of whichever source authenticates.
+func (s *server) deployment(ctx context.Context, r *request) (*answer, error) {
+	settings := s.Settings()
+	var candidates []Source
+	for _, source := range settings.Sources {
+		if source.Format == "native" {
+			candidates = append(candidates, source)
+		}
+	}
+	return s.serve(ctx, &incoming{server: s, huma: r.ctx, settings: settings, format: native{}, candidates: candidates})
+}
+
+// hook takes a notification to a source's own address.
+func (s *server) hook(ctx context.Context, r *hookRequest) (*answer, error) {
+	settings := s.Settings()
+	in := &incoming{server: s, huma: r.ctx, settings: settings, format: nobody{}}
+	for _, source := range settings.Sources {
+		if f, ok := formats[source.Format]; ok && source.Name == r.Source {
+			in.format, in.candidates, in.name = f, []Source{source}, source.Name
+		}
+	}
+	return s.serve(ctx, in)
+}
+
+// serve takes a notification in and tells metrics and log how it went.
+func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
+	a, result, err := in.take(ctx)
+	if result == "" {
+		result = resultOf(err)
+	}
+	name := in.name
+	if name == "" {
+		name = unknownSource
+	}
+	s.Metrics.Notified(name, string(result))
+	if err != nil {
+		return nil, err
+	}
+	d := in.notification.Deployment
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "notification", slog.String("source", name), slog.String("result", string(result)),
+		slog.String("delivery", in.notification.DeliveryID), slog.String("service", d.Service), slog.String("environment", d.Environment),
+		slog.String("version", d.Version), slog.String("verification", a.Body.VerificationID), slog.String("ignored", a.Body.Ignored))
+	return a, nil
+}
+
+// take authenticates, decodes and stores. result is "" where the error says
+// enough.
+func (in *incoming) take(ctx context.Context) (*answer, Result, error) {
+	defer in.release()
+	source, body, err := in.authenticate()
+	if err != nil {
+		return nil, "", err
+	}
+	in.name = source.Name
+	header := in.header()
+	if err := checkContent(header); err != nil {
+		return nil, "", err
+	}
+	n, ignored, err := in.format.decode(header, body)
+	if err != nil {
+		return nil, "", err
+	}
+	n.Source, n.Deployment.Source = source.Name, source.Name
+	in.notification = n
+	if ignored != "" {
+		return &answer{http.StatusOK, Receipt{Ignored: ignored}}, Ignored, nil
+	}
+	return in.store(ctx)
+}
+
+// store hands the notification over and answers with what became of it.
+func (in *incoming) store(ctx context.Context) (*answer, Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	accepted, duplicate, err := in.server.Accepter.Accept(ctx, in.notification, in.settings.Policies, in.server.Now())
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		err = verifier.Errorf(verifier.Unavailable, "store notification: %w", err)
+		fallthrough
+	case verifier.KindOf(err) == verifier.Unavailable:
+		return nil, "", retryLater(err)
+	case err != nil:
+		return nil, "", err
+	}
+	receipt := Receipt{VerificationID: accepted.Existing, Ignored: accepted.Ignored}
+	if v := accepted.Verification; v != nil {
+		closes := v.ClosesAt.UTC()
+		receipt = Receipt{VerificationID: v.ID, Mode: string(v.Mode), ClosesAt: &closes}
+	}
+	if receipt.VerificationID != "" {
+		receipt.URL = strings.TrimSuffix(in.settings.ExternalURL, "/") + "/verifications/" + receipt.VerificationID
+	}
+	switch {
+	case duplicate || accepted.Existing != "":
+		return &answer{http.StatusOK, receipt}, Duplicate, nil
+	case accepted.Verification == nil:
+		return &answer{http.StatusOK, receipt}, Ignored, nil
+	}
+	return &answer{http.StatusAccepted, receipt}, Accepted, nil
+}
+
+// checkContent refuses what is not plain JSON. It is asked only once the
+// sender is known.
+func checkContent(h http.Header) error {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return huma.NewError(http.StatusUnsupportedMediaType, "compressed bodies are not taken: send the notification as it is",
+			&huma.ErrorDetail{Location: "Content-Encoding", Message: "leave it out", Value: encoding})
+	}
+	sent := h.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(sent)
+	if err != nil || media != "application/json" {
+		return huma.NewError(http.StatusUnsupportedMediaType, "notifications are taken as application/json: set the webhook's content type to that",
+			&huma.ErrorDetail{Location: "Content-Type", Message: "must be application/json", Value: sent})
+	}
+	return nil
+}
+
+// retryLater tells the sender when to try again.
+func retryLater(err error) error {
+	return huma.ErrorWithHeaders(err, http.Header{"Retry-After": {"1"}})
+}
+
+// resultOf names the result of a notification that was refused with err.
+func resultOf(err error) Result {
+	var status huma.StatusError
+	if errors.As(err, &status) {
+		switch status.GetStatus() {
+		case http.StatusRequestEntityTooLarge:
+			return TooLarge
+		case http.StatusServiceUnavailable:
+			return Unavailable
+		}
+		return Invalid
+	}
+	switch verifier.KindOf(err) {
+	case verifier.Unauthorized:
+		return Unauthorized
+	case verifier.Invalid, verifier.NotFound:
+		return Invalid
+	case verifier.Conflict:
+		return Conflict
+	}
+	return Unavailable
+}
