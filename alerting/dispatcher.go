@@ -10,10 +10,11 @@ import (
 )
 
 // SendTimeout bounds one attempt, and recordTimeout the writing down of how it
-// went. A worker that calls Deliver needs a timeout longer than both.
+// went, which goes on when the caller's context has ended. A worker that calls
+// Deliver needs a timeout longer than both together.
 const (
 	SendTimeout   = 20 * time.Second
-	recordTimeout = 10 * time.Second
+	recordTimeout = 5 * time.Second
 )
 
 // Dispatcher makes the attempts of deliveries: it asks the guards, sends,

@@ -31,7 +31,7 @@ const (
 type Receiver struct {
 	name   string
 	url    string
-	signer *standardwebhooks.Webhook
+	signer *standardwebhooks.Webhook // nil signs nothing
 	client *resty.Client
 	hide   *strings.Replacer
 }
@@ -40,7 +40,7 @@ var _ alerting.Receiver = (*Receiver)(nil)
 
 // New makes the receiver of that name. secret signs every attempt: "whsec_"
 // and base64 as Standard Webhooks writes it, or else the bytes as they are, 16
-// at least either way. transport carries the calls and decides which addresses
+// at least either way; without one nothing is signed. transport carries the calls and decides which addresses
 // may be reached; nil is http.DefaultTransport. Errors are of kind Invalid and
 // never hold the URL's credentials or the secret.
 func New(name, rawURL, secret string, transport http.RoundTripper) (*Receiver, error) {
@@ -74,7 +74,17 @@ func onlyOnce(_ *resty.Client, r *http.Request) error {
 	return nil
 }
 
+// WithTimeout bounds each attempt at d instead of Timeout, and returns r. The
+// dispatcher's own bound, alerting.SendTimeout, holds whatever d is.
+func (r *Receiver) WithTimeout(d time.Duration) *Receiver {
+	r.client.SetTimeout(d)
+	return r
+}
+
 func newSigner(secret string) (*standardwebhooks.Webhook, []byte, error) {
+	if secret == "" {
+		return nil, nil, nil
+	}
 	if encoded, ok := strings.CutPrefix(secret, secretPrefix); ok {
 		key, err := decodeKey(encoded)
 		if err != nil || len(key) < minSecret {
@@ -94,15 +104,17 @@ func newSigner(secret string) (*standardwebhooks.Webhook, []byte, error) {
 // id as webhook-id, and its body as it was stored.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
 	now := time.Now()
-	signature, err := r.signer.Sign(d.ID, now, d.Body)
-	if err != nil {
-		return alerting.Result{Outcome: alerting.Rejected, Err: fmt.Errorf("sign delivery %s: %w", d.ID, err)}
-	}
 	request := r.client.R().SetContext(ctx).
 		SetHeader(standardwebhooks.HeaderWebhookID, d.ID).
 		SetHeader(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10)).
-		SetHeader(standardwebhooks.HeaderWebhookSignature, signature).
 		SetBody(d.Body)
+	if r.signer != nil {
+		signature, err := r.signer.Sign(d.ID, now, d.Body)
+		if err != nil {
+			return alerting.Result{Outcome: alerting.Rejected, Err: fmt.Errorf("sign delivery %s: %w", d.ID, err)}
+		}
+		request.SetHeader(standardwebhooks.HeaderWebhookSignature, signature)
+	}
 	if d.Key != "" {
 		request.SetHeader("Idempotency-Key", d.Key)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
@@ -94,6 +95,29 @@ func TestSendWithoutKeySendsNoIdempotencyKey(t *testing.T) {
 	require.NotContains(t, header, "Idempotency-Key")
 }
 
+func TestSendWithoutSecretSignsNothing(t *testing.T) {
+	var header http.Header
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header = r.Header }))
+	defer server.Close()
+	r, err := New("ci", server.URL, "", nil)
+	require.NoError(t, err)
+	require.Equal(t, alerting.Delivered, r.Send(t.Context(), delivery).Outcome)
+	require.Equal(t, "dl_1", header.Get("webhook-id"))
+	require.NotContains(t, header, http.CanonicalHeaderKey("webhook-signature"))
+}
+
+func TestWithTimeout(t *testing.T) {
+	hangs := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hangs }))
+	defer server.Close()
+	defer close(hangs)
+	r, err := New("ci", server.URL, rawSecret, nil)
+	require.NoError(t, err)
+	got := r.WithTimeout(50*time.Millisecond).Send(t.Context(), delivery)
+	require.Equal(t, alerting.Retry, got.Outcome)
+	require.EqualError(t, got.Err, `webhook "ci" gave no answer: timed out (limit 50ms)`)
+}
+
 func TestErrorTellsStatusAndExcerpt(t *testing.T) {
 	for name, c := range map[string]struct{ answer, want string }{
 		"text":  {"the queue\n\tis  full", `webhook "ci" answered 503 Service Unavailable: "the queue is full"`},
@@ -118,7 +142,6 @@ func TestNewRefuses(t *testing.T) {
 		"relative url":    {"/hook?key=s3cret-query", rawSecret, `webhook "ci": url must be an absolute http or https URL`},
 		"other scheme":    {"ftp://u:passw0rd@host/", rawSecret, `webhook "ci": url must be an absolute http or https URL`},
 		"unreadable url":  {"http://u:passw0rd@host:port/", rawSecret, `webhook "ci": url must be an absolute http or https URL`},
-		"no secret":       {"http://host/", "", `webhook "ci": secret must have at least 16 bytes`},
 		"short secret":    {"http://host/", "fifteen-bytes-x", `webhook "ci": secret must have at least 16 bytes`},
 		"short whsec":     {"http://host/", "whsec_c2hvcnQ=", `webhook "ci": secret must be base64 of at least 16 bytes after "whsec_"`},
 		"whsec no base64": {"http://host/", "whsec_***************************", `webhook "ci": secret must be base64 of at least 16 bytes after "whsec_"`},

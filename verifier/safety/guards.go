@@ -112,6 +112,26 @@ func caps(f verifier.Facts, l Limits) string {
 	return ""
 }
 
+// Frozen counts the services and environments that have used up their
+// automatic reverts of the last 24 hours (Limits.PerDay) at now. past must
+// hold every automatic revert of that time.
+func Frozen(past []verifier.PastRevert, now time.Time, l Limits) int {
+	l = l.orDefaults()
+	type pair struct{ service, environment string }
+	used := map[pair]int{}
+	n := 0
+	for _, p := range past {
+		if !p.At.After(now.Add(-24 * time.Hour)) {
+			continue
+		}
+		used[pair{p.Service, p.Environment}]++
+		if used[pair{p.Service, p.Environment}] == l.PerDay {
+			n++
+		}
+	}
+	return n
+}
+
 // countRecent counts the reverts of the deployment's service and environment
 // less than in ago. One from the future (replicas' clocks differ) counts too.
 func countRecent(f verifier.Facts, in time.Duration) (n int, last verifier.PastRevert) {
