@@ -1,0 +1,111 @@
+package configs
+
+import "strings"
+
+const (
+	minToken   = 8  // characters
+	minKeyText = 16 // bytes of a signing key that is written as text
+)
+
+// tokenLength checks a bearer token or HMAC key.
+func (d *decoder) tokenLength(secret *Secret) {
+	if !d.usable(secret) {
+		return
+	}
+	value := secret.Reveal()
+	switch {
+	case len([]rune(value)) < minToken:
+		d.problem(d.at(secret), "the secret is too short: it needs at least %d characters", minToken)
+	case strings.ContainsAny(value, "\r\n"):
+		d.problem(d.at(secret), "the secret has more than one line")
+	}
+}
+
+// signingSecret checks the key of a Standard Webhooks signature.
+func (d *decoder) signingSecret(secret *Secret) {
+	if !d.usable(secret) {
+		return
+	}
+	text, prefixed := strings.CutPrefix(secret.Reveal(), signingPrefix)
+	if !prefixed {
+		if len(text) < minKeyText {
+			d.problem(d.at(secret), "the secret is too short: it needs at least %d bytes, or whsec_ with the base64 of 24 to 64 bytes", minKeyText)
+		}
+		return
+	}
+	if key, err := decodeKey(text); err != nil || len(key) < 24 || len(key) > 64 {
+		d.problem(d.at(secret), "the secret begins with whsec_, so the base64 of 24 to 64 bytes must follow")
+	}
+}
+
+func (d *decoder) checkSources(f *file) {
+	var tokens []owned
+	for i := range f.Sources {
+		s := &f.Sources[i]
+		d.bodySize(&s.MaxBody)
+		d.tokenLength(&s.Token)
+		signed := s.Format == "native" || s.Format == "cdevents"
+		switch {
+		case signed:
+			d.signingSecret(&s.Secret)
+		default:
+			d.tokenLength(&s.Secret)
+		}
+		token, secret := d.written(&s.Token), d.written(&s.Secret)
+		switch {
+		case d.failed[s] || !d.usable(&s.Format):
+		case s.Format == "github" && token:
+			d.problem(d.at(&s.Token), "GitHub signs its notifications and sends no token: write secret_file instead")
+		case s.Format == "github" && !secret:
+			d.problem(d.at(&s.Secret), "is required for format github: anyone could announce a deploy")
+		case !token && !secret:
+			d.problem(d.at(s), "has no token_file or secret_file: anyone could announce a deploy")
+		}
+		if s.Format == "native" {
+			tokens = append(tokens, owned{name: s.Name, token: &s.Token})
+		}
+	}
+	d.ownTokens("source", tokens)
+}
+
+// bodySize checks the size of a notification.
+func (d *decoder) bodySize(field *int64) {
+	if d.usable(field) && (*field < 1<<10 || *field > 25<<20) {
+		d.fail(d.at(field), field, "must be between 1KiB and 25MiB")
+	}
+}
+
+func (d *decoder) checkAccess(list []Access) {
+	var tokens []owned
+	for i := range list {
+		a := &list[i]
+		d.tokenLength(&a.Token)
+		tokens = append(tokens, owned{name: a.Name, token: &a.Token})
+		if d.usable(&a.May) && len(a.May) == 0 {
+			d.problem(d.at(&a.May), "allows nothing: write some of read, decide and operate")
+		}
+	}
+	d.ownTokens("access", tokens)
+}
+
+// owned is a token that tells who is calling.
+type owned struct {
+	name  string
+	token *Secret
+}
+
+// ownTokens checks that no two callers share a token: nobody could tell which
+// of them it was.
+func (d *decoder) ownTokens(what string, tokens []owned) {
+	first := map[string]string{}
+	for _, t := range tokens {
+		if !d.usable(t.token) {
+			continue
+		}
+		if other, seen := first[t.token.Reveal()]; seen {
+			d.problem(d.at(t.token), "holds the same token as %s %q: each needs its own, or nobody can tell who called", what, other)
+			continue
+		}
+		first[t.token.Reveal()] = t.name
+	}
+}

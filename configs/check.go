@@ -1,0 +1,223 @@
+package configs
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/theory/jsonpath"
+)
+
+// check checks everything that a single value can't tell about itself, and
+// turns policies into those of the domain.
+func (d *decoder) check(f *file) {
+	d.storageURL(&f.Storage)
+	d.unique("source", named(f.Sources, func(s *Source) *string { return &s.Name }))
+	d.unique("Prometheus", named(f.Prometheus, func(p *Prometheus) *string { return &p.Name }))
+	d.unique("feed", named(f.Feeds, func(f *Feed) *string { return &f.Name }))
+	d.unique("receiver", named(f.Receivers, func(r *Receiver) *string { return &r.Name }))
+	d.unique("rollback", named(f.Rollbacks, func(r *Rollback) *string { return &r.Name }))
+	d.unique("access", named(f.Access, func(a *Access) *string { return &a.Name }))
+	d.unique("policy", named(f.Policies, func(p *policySpec) *string { return &p.Name }))
+	d.checkSources(f)
+	d.checkPrometheus(f.Prometheus)
+	d.checkFeeds(f.Feeds)
+	for i := range f.Receivers {
+		d.checkKind(&f.Receivers[i], f.Receivers[i].Webhook)
+	}
+	for i := range f.Rollbacks {
+		d.checkKind(&f.Rollbacks[i], f.Rollbacks[i].Webhook)
+	}
+	d.checkAccess(f.Access)
+	d.checkEgress(&f.Egress)
+	d.checkSafety(&f.Safety)
+	if f.SelfCheck != nil {
+		step := d.step(f.SelfCheck, 10*time.Second, false)
+		f.Config.SelfCheck = &step
+	}
+	d.policies(f)
+}
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func named[T any](list []T, name func(*T) *string) []*string {
+	out := make([]*string, len(list))
+	for i := range list {
+		out[i] = name(&list[i])
+	}
+	return out
+}
+
+// unique checks the form of names, and that there are no two alike.
+func (d *decoder) unique(what string, names []*string) {
+	first := map[string]int{}
+	for _, name := range names {
+		if d.at(name) == nil || !d.usable(name) {
+			continue
+		}
+		n := d.at(name)
+		if !nameForm.MatchString(*name) {
+			d.got(n, "must be a name of 1 to 63 letters, digits, dots, dashes and underscores")
+			continue
+		}
+		if line, seen := first[*name]; seen {
+			d.got(n, "another %s has that name already, on line %d", what, line)
+			continue
+		}
+		first[*name] = n.line
+	}
+}
+
+// refers checks a reference to one of the configured names.
+func (d *decoder) refers(n *node, what, section string, names []string) {
+	if slices.Contains(names, n.text) {
+		return
+	}
+	if len(names) == 0 {
+		d.got(n, "unknown %s: there is none under %s", what, section)
+		return
+	}
+	near := suggestion(n.text, names)
+	if near == "" {
+		near = "; configured: " + choices(names)
+	}
+	d.got(n, "unknown %s%s", what, near)
+}
+
+func values(names []*string) []string {
+	var out []string
+	for _, name := range names {
+		if *name != "" {
+			out = append(out, *name)
+		}
+	}
+	return out
+}
+
+// between checks that a duration that was written lies within limits, both
+// included.
+func (d *decoder) between(field *time.Duration, least, most time.Duration) bool {
+	if d.usable(field) && (*field < least || *field > most) {
+		d.fail(d.at(field), field, "must be between %s and %s", text(least), text(most))
+	}
+	return !d.failed[field]
+}
+
+// count checks that a whole number that was written lies within limits.
+func (d *decoder) count(field *int, least, most int) bool {
+	if d.usable(field) && (*field < least || *field > most) {
+		d.fail(d.at(field), field, "must be between %d and %d", least, most)
+	}
+	return !d.failed[field]
+}
+
+// text writes a duration as it would be written in the file.
+func text(v time.Duration) string {
+	units := []struct {
+		name string
+		d    time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
+	out := ""
+	for _, u := range units {
+		if count := v / u.d; count > 0 {
+			out += fmt.Sprintf("%d%s", count, u.name)
+			v -= count * u.d
+		}
+	}
+	if out == "" {
+		return "0s"
+	}
+	return out
+}
+
+func (d *decoder) checkSafety(s *Safety) {
+	d.count(&s.Brake.Reverts, 1, 100)
+	d.between(&s.Brake.Within, time.Minute, 24*time.Hour)
+	d.between(&s.RevertExpiresAfter, time.Minute, 24*time.Hour)
+	hour, day := d.count(&s.Caps.PerHour, 1, 100), d.count(&s.Caps.PerDay, 1, 100)
+	if hour && day && s.Caps.PerDay < s.Caps.PerHour {
+		n := d.at(&s.Caps.PerDay)
+		if !d.written(&s.Caps.PerDay) {
+			n = d.at(&s.Caps.PerHour)
+		}
+		d.got(n, "allows more reverts in an hour than in a day (%d and %d): write per_day as well, at least per_hour", s.Caps.PerHour, s.Caps.PerDay)
+	}
+}
+
+func (d *decoder) checkEgress(e *Egress) {
+	for i, p := range e.Allow {
+		if p.IsValid() && p.Addr().Unmap().IsLinkLocalUnicast() {
+			d.got(d.at(&e.Allow[i]), "is link-local, where metadata services are: those addresses are refused always")
+		}
+	}
+}
+
+func (d *decoder) checkFeeds(feeds []Feed) {
+	for i := range feeds {
+		f := &feeds[i]
+		d.auth(&f.BearerToken, f.BasicAuth, &f.BasicAuth)
+		d.between(&f.Lag, 0, time.Hour)
+		if d.written(&f.Preset) {
+			d.presetFeed(f)
+			continue
+		}
+		if !d.written(&f.Format) {
+			f.Format = "json"
+		}
+		if d.usable(&f.URL) {
+			if address, ok := d.render(d.at(&f.URL), sampleFeed); ok {
+				d.url(d.at(&f.URL), address)
+			}
+		}
+		if !d.written(&f.Count) {
+			d.problem(d.at(&f.Count), "is required for format json: the path to the number of tickets, such as $.count")
+		} else if d.usable(&f.Count) {
+			d.path(d.at(&f.Count), f.Count)
+		}
+	}
+}
+
+func (d *decoder) presetFeed(f *Feed) {
+	if d.written(&f.Format) {
+		d.problem(d.at(&f.Format), "is written beside preset: keep one of them")
+	}
+	if d.written(&f.Count) {
+		d.problem(d.at(&f.Count), "belongs to format json: preset %s knows where its numbers are", f.Preset)
+	}
+	d.staticURL(&f.URL)
+}
+
+// path checks an RFC 9535 path, at n.
+func (d *decoder) path(n *node, path string) {
+	if _, err := jsonpath.Parse(path); err != nil {
+		d.foreign(n, "is not a JSON path such as $.count", err)
+	}
+}
+
+// checkKind checks that a receiver or rollback, given as pointer, is of
+// exactly one kind.
+func (d *decoder) checkKind(owner any, webhook *Webhook) {
+	var known, written []string
+	var second *node
+	for _, k := range kindsOf(owner) {
+		known = append(known, k.name)
+		if d.written(k.field) {
+			written = append(written, k.name)
+			second = d.at(k.field)
+		}
+	}
+	n := d.at(owner)
+	switch {
+	case d.failed[owner]:
+	case len(written) == 0:
+		d.problem(n, "has no kind: write one of %s", choices(known))
+	case len(written) > 1:
+		d.problem(second, "is of more than one kind: keep one of %s", choices(written))
+	}
+	if webhook != nil {
+		d.staticURL(&webhook.URL)
+		d.between(&webhook.Timeout, time.Second, 2*time.Minute)
+		d.signingSecret(&webhook.Secret)
+	}
+}

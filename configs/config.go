@@ -1,0 +1,162 @@
+package configs
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Config is a configuration file that was read without a problem: defaults
+// filled in, secrets read, policies as the domain knows them. It is never
+// changed after the load.
+type Config struct {
+	// File is the file's name as it was given.
+	File string `yaml:"-"`
+	// Storage is where postflight keeps its state.
+	Storage Storage `yaml:"storage"`
+	// Sources are who may announce a deploy; at least one.
+	Sources []Source `yaml:"sources" required:"true"`
+	// Prometheus are the servers that ratio, latency and value signals read.
+	Prometheus []Prometheus `yaml:"prometheus"`
+	// Feeds are where the number of tickets comes from.
+	Feeds []Feed `yaml:"feeds"`
+	// Receivers are told verdicts.
+	Receivers []Receiver `yaml:"receivers"`
+	// Rollbacks bring the last good version back.
+	Rollbacks []Rollback `yaml:"rollbacks"`
+	// Access says which people and tools may read and change what. Without it
+	// the daemon listens on loopback only.
+	Access []Access `yaml:"access"`
+	// Egress says where addresses that come out of templates or redirects may
+	// point.
+	Egress Egress `yaml:"egress"`
+	// Safety limits automatic rollbacks, over all policies.
+	Safety Safety `yaml:"safety"`
+	// SelfCheck is a request that must succeed before a failing probe is
+	// believed: it tells a broken network of postflight's own from a broken
+	// service. nil when none is configured.
+	SelfCheck *verifier.ProbeStep `yaml:"-"`
+	// Policies say what a good deploy is; the first that matches wins.
+	Policies []verifier.Policy `yaml:"-"`
+}
+
+// file is everything that the file may hold: what Config shows as it is, and
+// what is turned into types of the domain.
+type file struct {
+	Config
+	// SelfCheck is a request that must succeed before a failing probe is
+	// believed, such as one to a host that is always up.
+	SelfCheck *stepSpec `yaml:"self_check"`
+	// Policies say what a good deploy is; the first that matches wins. At
+	// least one.
+	Policies []policySpec `yaml:"policies" required:"true"`
+}
+
+// Storage is where postflight keeps its state.
+type Storage struct {
+	// URL is sqlite:FILE, relative to the working directory, or
+	// postgres://USER@HOST/DATABASE, shared by all replicas. A password for
+	// PostgreSQL comes from PGPASSWORD or a passfile, never from here.
+	URL string `yaml:"url" default:"sqlite:postflight.db"`
+}
+
+// Source is someone who may announce a deploy. Native sources use POST
+// /api/v1/deployments, all others /api/v1/hooks/NAME.
+type Source struct {
+	// Name is part of the address of the hook.
+	Name string `yaml:"name" required:"true"`
+	// Format is what the notifications look like.
+	Format string `yaml:"format" required:"true" oneof:"native github gitlab argocd flux cdevents jenkins spinnaker alertmanager"`
+	// Token is the bearer token that a notification must carry; at least 8
+	// characters.
+	Token Secret `yaml:"token_file"`
+	// Secret is the key of the notification's signature. For the native format
+	// and cdevents it is a Standard Webhooks secret: whsec_ with the base64 of
+	// 24 to 64 bytes, or any other text of 16 bytes or more, which is the key
+	// as it stands. For others, such as github (HMAC), any text of at least 8
+	// characters.
+	Secret Secret `yaml:"secret_file"`
+	// MaxBody is the largest notification in bytes, 1KiB to 25MiB.
+	MaxBody int64 `yaml:"max_body" default:"1MiB"`
+}
+
+// Feed is where the number of tickets of a service comes from.
+type Feed struct {
+	// Name is what a tickets signal refers to.
+	Name string `yaml:"name" required:"true"`
+	// Format is json, the default: any address that answers with JSON.
+	Format string `yaml:"format" oneof:"json"`
+	// Preset is a ticket system that postflight knows; instead of a format.
+	Preset string `yaml:"preset" oneof:"zendesk jira freshdesk servicenow intercom github_issues pagerduty"`
+	// URL is the address: for a preset that of the system, for json a template
+	// of the address to read, over .Service, .Environment, .Version and the
+	// times .From and .To, such as {{ .From.Unix }}.
+	URL string `yaml:"url" required:"true"`
+	// Count is the RFC 9535 path to the number of tickets in the answer of a
+	// json feed, such as $.count.
+	Count string `yaml:"count"`
+	// Lag is how long a ticket takes to show up: that much of the newest past
+	// is not looked at yet. At most 1h.
+	Lag time.Duration `yaml:"lag" default:"0s"`
+	// BearerToken authenticates the request.
+	BearerToken Secret `yaml:"bearer_token_file"`
+	// BasicAuth authenticates the request; instead of a token.
+	BasicAuth *BasicAuth `yaml:"basic_auth"`
+}
+
+// BasicAuth is a name and password for a server.
+type BasicAuth struct {
+	// Username is sent as it stands.
+	Username string `yaml:"username" required:"true"`
+	// Password is sent with it.
+	Password Secret `yaml:"password_file" required:"true"`
+}
+
+// Access is a person or tool that may read or change something, by bearer
+// token or, in a browser, with name and token as name and password.
+type Access struct {
+	// Name is recorded with every decision.
+	Name string `yaml:"name" required:"true"`
+	// Token has at least 8 characters and belongs to this name alone.
+	Token Secret `yaml:"token_file" required:"true"`
+	// May is what is allowed: read verifications and evidence, decide about
+	// verdicts and freezes, operate (release the brake, push to feeds).
+	May []string `yaml:"may" required:"true" oneof:"read decide operate"`
+}
+
+// Egress limits where addresses that come out of templates or redirects may
+// point. Hosts written out in the file are the operator's word; link-local and
+// metadata addresses are refused always.
+type Egress struct {
+	// Allow are address ranges, or single addresses.
+	Allow []netip.Prefix `yaml:"allow"`
+}
+
+// Safety limits automatic rollbacks, over all policies and replicas.
+type Safety struct {
+	// Brake stops all automatic rollbacks, until a person releases it.
+	Brake Brake `yaml:"brake"`
+	// Caps limit automatic rollbacks of one service and environment; beyond
+	// them it is frozen until a person unfreezes it.
+	Caps Caps `yaml:"caps"`
+	// RevertExpiresAfter is how long after its verdict a rollback request may
+	// still be sent, 1m to 24h.
+	RevertExpiresAfter time.Duration `yaml:"revert_expires_after" default:"30m"`
+}
+
+// Brake stops all automatic rollbacks when there are too many.
+type Brake struct {
+	// Reverts within the time engage the brake; 1 to 100.
+	Reverts int `yaml:"reverts" default:"3"`
+	// Within is that time, 1m to 24h.
+	Within time.Duration `yaml:"within" default:"15m"`
+}
+
+// Caps limit the automatic rollbacks of one service and environment.
+type Caps struct {
+	// PerHour in 60 minutes, at least 1.
+	PerHour int `yaml:"per_hour" default:"1"`
+	// PerDay in 24 hours, at least PerHour.
+	PerDay int `yaml:"per_day" default:"2"`
+}

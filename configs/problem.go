@@ -1,0 +1,75 @@
+package configs
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Problem is one thing that is wrong in a configuration file.
+type Problem struct {
+	File string
+	Line int // from 1
+	Col  int // from 1, in characters
+	Path string
+	What string // what is wrong and the remedy
+	Got  string // the value as it was written, shortened; "" where it isn't the point
+}
+
+// String returns FILE:LINE:COL: PATH: WHAT (got "GOT").
+func (p Problem) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s:%d:%d: ", p.File, p.Line, p.Col)
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.What)
+	if p.Got != "" {
+		fmt.Fprintf(&b, " (got %q)", p.Got)
+	}
+	return b.String()
+}
+
+// Problems is everything that is wrong in a configuration file, in the order
+// of the file, each once.
+type Problems []Problem
+
+// Error returns one line for each problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// sorted returns the problems in the order of the file, each once.
+func (p Problems) sorted() Problems {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col),
+			cmp.Compare(a.Path, b.Path), cmp.Compare(a.What, b.What))
+	})
+	return slices.Compact(p)
+}
+
+// maxGot is how much of a value a problem shows, in bytes.
+const maxGot = 80
+
+var userinfo = regexp.MustCompile(`://[^/\s]*@`)
+
+// shown prepares a written value for a problem: credentials in addresses
+// hidden, long values shortened.
+func shown(written string) string {
+	written = userinfo.ReplaceAllString(written, "://"+hidden+"@")
+	if len(written) <= maxGot {
+		return written
+	}
+	cut := maxGot
+	for cut > 0 && !utf8.RuneStart(written[cut]) {
+		cut--
+	}
+	return written[:cut] + "..."
+}

@@ -1,0 +1,82 @@
+package configs
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/prometheus/common/config"
+)
+
+// Prometheus is a server that ratio, latency and value signals read.
+type Prometheus struct {
+	// Name is what signals refer to.
+	Name string `yaml:"name" required:"true"`
+	// URL is the server's address, with the path that it is served under if
+	// any; no template.
+	URL string `yaml:"url" required:"true"`
+	// Timeout is for one query, 1s to 2m.
+	Timeout time.Duration `yaml:"timeout" default:"10s"`
+	// BearerToken authenticates the queries.
+	BearerToken Secret `yaml:"bearer_token_file"`
+	// BasicAuth authenticates the queries; instead of a token.
+	BasicAuth *BasicAuth `yaml:"basic_auth"`
+	// TLS says how the server's certificate is checked.
+	TLS TLS `yaml:"tls"`
+}
+
+// TLS says how a server's certificate is checked.
+type TLS struct {
+	// CAFile is a PEM file with the authorities that are trusted instead of
+	// the system's.
+	CAFile string `yaml:"ca_file"`
+	// InsecureSkipVerify trusts any certificate.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+}
+
+// HTTPClientConfig returns what prometheus/common needs to make a
+// RoundTripper for the server: config.NewRoundTripperFromConfig. Redirects are
+// not followed, for url is to be the final address.
+func (p Prometheus) HTTPClientConfig() config.HTTPClientConfig {
+	c := config.HTTPClientConfig{
+		EnableHTTP2: true,
+		TLSConfig:   config.TLSConfig{CAFile: p.TLS.CAFile, InsecureSkipVerify: p.TLS.InsecureSkipVerify},
+	}
+	if p.BearerToken.IsSet() {
+		c.Authorization = &config.Authorization{Type: "Bearer", Credentials: config.Secret(p.BearerToken.Reveal())}
+	}
+	if p.BasicAuth != nil {
+		c.BasicAuth = &config.BasicAuth{Username: p.BasicAuth.Username, Password: config.Secret(p.BasicAuth.Password.Reveal())}
+	}
+	return c
+}
+
+func (d *decoder) checkPrometheus(list []Prometheus) {
+	for i := range list {
+		p := &list[i]
+		d.staticURL(&p.URL)
+		d.between(&p.Timeout, time.Second, 2*time.Minute)
+		d.auth(&p.BearerToken, p.BasicAuth, &p.BasicAuth)
+		d.caFile(&p.TLS)
+	}
+}
+
+// caFile makes the path independent of the working directory, and looks into
+// the file.
+func (d *decoder) caFile(t *TLS) {
+	if !d.usable(&t.CAFile) {
+		return
+	}
+	n := d.at(&t.CAFile)
+	t.CAFile = d.resolve(t.CAFile)
+	b, err := readRegular(t.CAFile, 1<<20)
+	if err != nil {
+		d.foreign(n, "can't read the certificates", err)
+		return
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		d.got(n, "holds no certificate in PEM form")
+	}
+	if t.InsecureSkipVerify {
+		d.problem(d.at(&t.InsecureSkipVerify), "trusts every certificate, so that ca_file means nothing: keep one of them")
+	}
+}

@@ -1,0 +1,244 @@
+package configs
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// kindDefaults is what a signal has when nothing else is written: the
+// tolerances of the decision research, section 2.5.
+type kindDefaults struct {
+	kind     verifier.SignalKind
+	role     verifier.Role
+	relative float64
+	absolute float64
+}
+
+var signalDefaults = map[verifier.SourceKind]kindDefaults{
+	verifier.FromRatio:   {verifier.Ratio, verifier.Decisive, 0.25, 1e-4},
+	verifier.FromLatency: {verifier.Ratio, verifier.Decisive, 0.15, 2e-3},
+	verifier.FromProbe:   {verifier.Ratio, verifier.Decisive, 0.25, 1e-2},
+	verifier.FromTickets: {verifier.Count, verifier.Advisory, 0.5, 0.5},
+	verifier.FromValue:   {verifier.Value, verifier.Decisive, 0.05, 0},
+}
+
+// signal checks a signal and turns it into that of the domain.
+func (d *decoder) signal(s *signalSpec, c context, interval time.Duration) verifier.Signal {
+	out := verifier.Signal{Name: s.Name}
+	if !d.oneSource(s) {
+		return out
+	}
+	switch {
+	case s.Ratio != nil:
+		out.RatioSource = d.ratio(s.Ratio, c)
+	case s.Latency != nil:
+		out.LatencySource = d.latency(s.Latency, c)
+	case s.Value != nil:
+		out.ValueSource = d.value(s.Value, c)
+		out.Worse = verifier.Worse(s.Value.Worse)
+	case s.Probe != nil:
+		out.ProbeSource = d.probe(s.Probe, interval)
+	case s.Tickets != nil:
+		out.TicketSource = &verifier.TicketSource{Feed: s.Tickets.Feed}
+		if d.usable(&s.Tickets.Feed) {
+			d.refers(d.at(&s.Tickets.Feed), "feed", "feeds", c.feeds)
+		}
+	}
+	defaults := signalDefaults[out.Source()]
+	out.Kind, out.Role = defaults.kind, defaults.role
+	if s.Role != "" {
+		out.Role = verifier.Role(s.Role)
+	}
+	out.Required = out.Role == verifier.Decisive
+	if d.usable(&s.Required) {
+		out.Required = s.Required
+	}
+	d.tolerance(&s.Tolerance, &out, defaults)
+	d.limits(s, &out)
+	return out
+}
+
+// oneSource checks that there is exactly one thing to measure.
+func (d *decoder) oneSource(s *signalSpec) bool {
+	var written []string
+	var second *node
+	for _, source := range []struct {
+		name  verifier.SourceKind
+		field any
+	}{
+		{verifier.FromRatio, &s.Ratio}, {verifier.FromLatency, &s.Latency}, {verifier.FromValue, &s.Value},
+		{verifier.FromProbe, &s.Probe}, {verifier.FromTickets, &s.Tickets},
+	} {
+		if d.written(source.field) {
+			written = append(written, string(source.name))
+			second = d.at(source.field)
+		}
+	}
+	switch {
+	case d.failed[s]:
+		return false
+	case len(written) == 0:
+		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, probe or tickets")
+		return false
+	case len(written) > 1:
+		d.problem(second, "is the second thing to judge in one signal: keep one of %s, and make a signal of each other", choices(written))
+		return false
+	}
+	return true
+}
+
+// figure reads a number in the signal's own unit: a share for ratios.
+func figure(kind verifier.SignalKind, text string) (float64, error) {
+	if kind == verifier.Ratio {
+		v, err := parseShare(text)
+		return float64(v), err
+	}
+	return parseNumber(text)
+}
+
+func (d *decoder) tolerance(t *toleranceSpec, out *verifier.Signal, defaults kindDefaults) {
+	out.Delta, out.Epsilon = defaults.relative, defaults.absolute
+	if d.usable(&t.Relative) {
+		out.Delta = float64(t.Relative)
+		if t.Relative > 10 {
+			d.got(d.at(&t.Relative), "must be at most 1000%%: more than that would never be noticed")
+		}
+	}
+	if d.usable(&t.Absolute) {
+		v, err := figure(out.Kind, t.Absolute)
+		switch {
+		case err != nil:
+			d.fail(d.at(&t.Absolute), &t.Absolute, "%s", err)
+		case v < 0:
+			d.fail(d.at(&t.Absolute), &t.Absolute, "must not be negative")
+		case out.Kind == verifier.Ratio && v >= 1:
+			d.fail(d.at(&t.Absolute), &t.Absolute, "must be less than 100%%: more than that would never be noticed")
+		default:
+			out.Epsilon = v
+		}
+	}
+	if d.usable(t) && !d.failed[&t.Relative] && !d.failed[&t.Absolute] && out.Delta == 0 && out.Epsilon == 0 {
+		d.problem(d.at(t), "leaves no tolerance at all: relative or absolute must be more than 0")
+	}
+}
+
+func (d *decoder) limits(s *signalSpec, out *verifier.Signal) {
+	for _, limit := range []struct {
+		written *string
+		into    **float64
+	}{{&s.AtMost, &out.AtMost}, {&s.AtLeast, &out.AtLeast}} {
+		if !d.usable(limit.written) {
+			continue
+		}
+		n := d.at(limit.written)
+		v, err := figure(out.Kind, *limit.written)
+		switch {
+		case err != nil:
+			d.got(n, "%s", err)
+		case out.Kind == verifier.Ratio && v > 1:
+			d.got(n, "must be at most 100%%: it is a share")
+		case out.Kind == verifier.Count && v < 0:
+			d.got(n, "must not be negative: it is a number of tickets an hour")
+		default:
+			*limit.into = &v
+		}
+	}
+	if out.AtMost != nil && out.AtLeast != nil && *out.AtLeast >= *out.AtMost {
+		d.got(d.at(&s.AtLeast), "must be less than at_most")
+	}
+}
+
+// server checks the name of a Prometheus, or finds the only one. n is where
+// the source stands.
+func (d *decoder) server(field *string, c context) string {
+	if d.written(field) {
+		if d.usable(field) {
+			d.refers(d.at(field), "Prometheus", "prometheus", c.servers)
+		}
+		return *field
+	}
+	switch len(c.servers) {
+	case 0:
+		d.problem(d.at(field), "there is no Prometheus to ask: add one under prometheus")
+	case 1:
+		return c.servers[0]
+	default:
+		d.problem(d.at(field), "is required where there are several Prometheus: %s", choices(c.servers))
+	}
+	return ""
+}
+
+func (d *decoder) ratio(r *ratioSpec, c context) *verifier.RatioSource {
+	d.selector(&r.Bad, false)
+	d.selector(&r.Total, false)
+	if d.usable(&r.Bad) && d.usable(&r.Total) && r.Bad == r.Total {
+		d.problem(d.at(&r.Bad), "is the same as total: every event would be bad")
+	}
+	return &verifier.RatioSource{Server: d.server(&r.Server, c), Bad: r.Bad, Total: r.Total}
+}
+
+func (d *decoder) latency(l *latencySpec, c context) *verifier.LatencySource {
+	d.selector(&l.Histogram, true)
+	if d.usable(&l.SlowerThan) && !threshold(l.SlowerThan) {
+		d.got(d.at(&l.SlowerThan), "must be p50 to p99.9, or a time such as 300ms, at most 10m")
+	}
+	return &verifier.LatencySource{Server: d.server(&l.Server, c), Histogram: l.Histogram, SlowerThan: l.SlowerThan}
+}
+
+var quantile = regexp.MustCompile(`^p([5-9][0-9])(\.[0-9])?$`)
+
+func threshold(text string) bool {
+	if quantile.MatchString(text) {
+		return true
+	}
+	prom, err := parseDuration(text)
+	if err != nil {
+		return false
+	}
+	// Those who measure may read it either way.
+	plain, err := time.ParseDuration(text)
+	return err == nil && plain == prom && prom > 0 && prom <= 10*time.Minute
+}
+
+func (d *decoder) value(v *valueSpec, c context) *verifier.ValueSource {
+	if d.usable(&v.Query) {
+		if query, ok := d.promql(d.at(&v.Query)); ok {
+			if problem := unbalanced(query); problem != "" {
+				d.got(d.at(&v.Query), "%s", problem)
+			}
+		}
+	}
+	return &verifier.ValueSource{Server: d.server(&v.Server, c), Query: v.Query}
+}
+
+func (d *decoder) selector(field *string, histogram bool) {
+	if !d.usable(field) {
+		return
+	}
+	n := d.at(field)
+	if selector, ok := d.promql(n); ok {
+		if problem := selectorProblem(selector, histogram); problem != "" {
+			d.got(n, "%s", problem)
+		}
+	}
+}
+
+// promql checks the template of a query and returns it with sample values.
+func (d *decoder) promql(n *node) (string, bool) {
+	rendered, ok := d.render(n, sampleTarget)
+	if !ok {
+		return "", false
+	}
+	if problem := unsafeAction(n.text); problem != "" {
+		d.got(n, "%s", problem)
+		return "", false
+	}
+	if strings.TrimSpace(rendered) == "" {
+		d.got(n, "is empty")
+		return "", false
+	}
+	return rendered, true
+}

@@ -1,0 +1,41 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Unavailable returns one error for each part of the configuration that the
+// schema knows and this version doesn't have yet. Such a file is valid, but
+// can't be served.
+func (c *Config) Unavailable() []error {
+	var out []error
+	add := func(where, what, available string) {
+		out = append(out, errors.New(where+": "+what+" is not available in this version yet; available: "+available))
+	}
+	if !strings.HasPrefix(c.Storage.URL, "sqlite:") {
+		add("storage.url", "PostgreSQL", "sqlite:FILE")
+	}
+	for i, s := range c.Sources {
+		if s.Format != "native" && s.Format != "github" {
+			add(fmt.Sprintf("sources[%d] %q", i, s.Name), "format "+s.Format, "native, github")
+		}
+	}
+	for i, f := range c.Feeds {
+		if f.Preset != "" {
+			add(fmt.Sprintf("feeds[%d] %q", i, f.Name), "preset "+f.Preset, "format json")
+		}
+	}
+	for i, r := range c.Receivers {
+		if r.Webhook == nil {
+			add(fmt.Sprintf("receivers[%d] %q", i, r.Name), r.Kind(), "webhook")
+		}
+	}
+	for i, r := range c.Rollbacks {
+		if r.Webhook == nil {
+			add(fmt.Sprintf("rollbacks[%d] %q", i, r.Name), r.Kind(), "webhook")
+		}
+	}
+	return out
+}
