@@ -1,0 +1,180 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// How long the daemon may take.
+const (
+	startLimit = 20 * time.Second
+	stopLimit  = 12 * time.Second // its own promise is 10s
+)
+
+// listening is the line that the daemon logs once its port is open.
+var listening = regexp.MustCompile(`msg="?listening"? .*address=(\S+)`)
+
+// Daemon is a postflight running as a process of its own.
+type Daemon struct {
+	binary, config string
+	logFile        string
+
+	mu      sync.Mutex
+	address string // fixed by the first start
+	command *exec.Cmd
+	exited  chan struct{}
+	log     *logWriter
+}
+
+// NewDaemon returns a daemon that is not started yet; its log goes to a file
+// beside the configuration.
+func NewDaemon(binary, config string) *Daemon {
+	return &Daemon{
+		binary: binary, config: config, address: "127.0.0.1:0",
+		logFile: filepath.Join(filepath.Dir(config), "postflight.log"),
+	}
+}
+
+// Start runs the daemon and returns when it is ready. After a Stop or Kill it
+// comes back on the same port.
+func (d *Daemon) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if err := d.launch(); err != nil {
+		return err
+	}
+	select {
+	case address := <-d.log.address:
+		d.mu.Lock()
+		d.address = address
+		d.mu.Unlock()
+	case <-d.exited:
+		return fmt.Errorf("start postflight: it ended at once:\n%s", d.Log())
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("start postflight: it logged no address within %s:\n%s", startLimit, d.Log()), d.Kill())
+	}
+	return d.waitReady(ctx)
+}
+
+func (d *Daemon) launch() error {
+	file, err := os.OpenFile(d.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("start postflight: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log = &logWriter{file: file, address: make(chan string, 1)}
+	d.command = exec.Command(d.binary, "serve", "--config.file="+d.config, "--web.listen-address="+d.address) // #nosec G204 -- our own build
+	d.command.Dir = filepath.Dir(d.config)
+	d.command.Env = withoutOwnVariables(os.Environ())
+	d.command.Stderr = d.log
+	d.command.Stdout = d.log
+	if err := d.command.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start postflight: %w", err), file.Close())
+	}
+	exited, command := make(chan struct{}), d.command
+	d.exited = exited
+	go func() {
+		_ = command.Wait() // its exit code is read where it matters
+		_ = file.Close()
+		close(exited)
+	}()
+	return nil
+}
+
+// withoutOwnVariables keeps settings of the caller's shell out of the demo.
+func withoutOwnVariables(environ []string) []string {
+	out := make([]string, 0, len(environ))
+	for _, v := range environ {
+		if !strings.HasPrefix(v, "POSTFLIGHT_") {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func (d *Daemon) waitReady(ctx context.Context) error {
+	for {
+		res, err := http.Get(d.URL() + "/-/ready")
+		if err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("start postflight: it is not ready after %s:\n%s", startLimit, d.Log())
+		case <-d.exited:
+			return fmt.Errorf("start postflight: it ended before it was ready:\n%s", d.Log())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop asks the daemon to end, as a service manager does, and returns an error
+// unless it leaves in time with exit code 0.
+func (d *Daemon) Stop() error {
+	if !d.Running() {
+		return nil
+	}
+	if err := d.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop postflight: %w", err)
+	}
+	select {
+	case <-d.exited:
+	case <-time.After(stopLimit):
+		return errors.Join(fmt.Errorf("stop postflight: it still runs %s after SIGTERM", stopLimit), d.Kill())
+	}
+	if code := d.command.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("stop postflight: it left with exit code %d:\n%s", code, d.Log())
+	}
+	return nil
+}
+
+// Kill ends the daemon as a crash does, with SIGKILL.
+func (d *Daemon) Kill() error {
+	if !d.Running() {
+		return nil
+	}
+	if err := d.command.Process.Kill(); err != nil {
+		return fmt.Errorf("kill postflight: %w", err)
+	}
+	<-d.exited
+	return nil
+}
+
+// Running reports whether the process lives.
+func (d *Daemon) Running() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.command == nil {
+		return false
+	}
+	select {
+	case <-d.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// Address is where the daemon listens, HOST:PORT.
+func (d *Daemon) Address() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.address
+}
+
+// URL is the daemon's root.
+func (d *Daemon) URL() string { return "http://" + d.Address() }
