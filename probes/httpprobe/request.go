@@ -1,0 +1,90 @@
+package httpprobe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/postflight/postflight/probes/internal/outbound"
+	"github.com/postflight/postflight/verifier"
+)
+
+// result is what a step came to. unmeasured says why nothing was learned of
+// the target; failures are the assertions that don't hold.
+type result struct {
+	unmeasured string
+	failures   []string
+	timing     verifier.Timing
+}
+
+// do makes the request of a step and checks the answer.
+func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result) {
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	clock := &stopwatch{began: time.Now()}
+	answered := false
+	defer func() {
+		r.timing = clock.timing()
+		m.observe.Done(s.upstream(), clock.began, answered)
+	}()
+	request := outbound.Client(&http.Client{
+		Transport:     m.transports.To(s.address),
+		Jar:           jar,
+		CheckRedirect: s.redirect,
+	}).R().SetContext(httptrace.WithClientTrace(within, clock.trace()))
+	if s.body != "" {
+		request.SetBody(s.body)
+		if s.isJSON {
+			request.SetHeader("Content-Type", "application/json")
+		}
+	}
+	request.SetHeaders(s.source.Headers)
+	resp, err := request.Execute(s.source.Method, s.address.URL.String())
+	if err != nil {
+		return s.noAnswer(ctx, err)
+	}
+	defer func() { _ = resp.RawBody().Close() }() // nothing of it is wanted any more
+	body, more, err := outbound.ReadAtMost(resp.RawBody(), maxBody)
+	if err != nil {
+		return s.noAnswer(ctx, fmt.Errorf("read body: %w", err))
+	}
+	answered = true
+	a := answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: time.Since(clock.began)}
+	return result{failures: s.check(a)}
+}
+
+// noAnswer tells a target that fails from an attempt that never got there.
+func (s step) noAnswer(ctx context.Context, err error) result {
+	reason := outbound.Reason(err)
+	switch {
+	case ctx.Err() != nil:
+		return result{unmeasured: "the check was stopped"}
+	case outbound.Denied(err):
+		return result{unmeasured: "egress denied: " + reason}
+	case outbound.Ours(err):
+		return result{unmeasured: "own network: " + reason}
+	case errors.Is(err, context.DeadlineExceeded):
+		return result{failures: []string{fmt.Sprintf("[CONNECTED] no answer within %s", s.timeout)}}
+	}
+	return result{failures: []string{"[CONNECTED] " + reason}}
+}
+
+// redirect is asked before each redirect. Headers of the step may be secrets
+// and stay with the host that they were written for.
+func (s step) redirect(req *http.Request, via []*http.Request) error {
+	if !s.source.FollowRedirects {
+		return http.ErrUseLastResponse
+	}
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if !outbound.SameHost(req.URL, s.address.URL) {
+		for name := range s.source.Headers {
+			req.Header.Del(name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package httpprobe
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/theory/jsonpath"
+
+	"github.com/postflight/postflight/probes/internal/outbound"
+	"github.com/postflight/postflight/probes/internal/render"
+	"github.com/postflight/postflight/verifier"
+)
+
+// step is a probe step made concrete for a target.
+type step struct {
+	source  verifier.ProbeStep
+	address render.Address
+	body    string
+	isJSON  bool
+	timeout time.Duration
+	headers []headerRule
+	match   []*regexp.Regexp
+	refuse  []*regexp.Regexp
+	json    []jsonRule
+}
+
+type headerRule struct {
+	name    string
+	pattern *regexp.Regexp
+}
+
+type jsonRule struct {
+	text string
+	path *jsonpath.Path
+	want any
+}
+
+func compileAll(s verifier.Signal, t verifier.Target) ([]step, error) {
+	if s.ProbeSource == nil || len(s.ProbeSource.Steps) == 0 {
+		return nil, verifier.Errorf(verifier.Invalid, "signal %q has no probe steps", s.Name)
+	}
+	var steps []step
+	for i, source := range s.ProbeSource.Steps {
+		made, err := compile(source, t)
+		if err != nil {
+			return nil, verifier.Errorf(verifier.Invalid, "step %d: %w", i+1, err)
+		}
+		steps = append(steps, made)
+	}
+	return steps, nil
+}
+
+// compile renders a step's templates and compiles its assertions. Errors are
+// of kind Invalid.
+func compile(source verifier.ProbeStep, t verifier.Target) (step, error) {
+	if source.Method == "" {
+		source.Method = http.MethodGet
+	}
+	s := step{source: source, timeout: source.Timeout.D()}
+	if s.timeout <= 0 {
+		s.timeout = defaultTimeout
+	}
+	var err error
+	if s.address, err = render.URL(source.URL, t); err != nil {
+		return step{}, err
+	}
+	if s.body, s.isJSON, err = render.Body(source.Body, t); err != nil {
+		return step{}, err
+	}
+	if s.match, err = patterns("body", source.Expect.Body); err != nil {
+		return step{}, err
+	}
+	if s.refuse, err = patterns("body_not", source.Expect.BodyNot); err != nil {
+		return step{}, err
+	}
+	for _, name := range sortedKeys(source.Expect.Headers) {
+		found, err := patterns("header "+name, []string{source.Expect.Headers[name]})
+		if err != nil {
+			return step{}, err
+		}
+		s.headers = append(s.headers, headerRule{name: name, pattern: found[0]})
+	}
+	for _, path := range sortedKeys(source.Expect.JSON) {
+		rule, err := newJSONRule(path, source.Expect.JSON[path])
+		if err != nil {
+			return step{}, err
+		}
+		s.json = append(s.json, rule)
+	}
+	return s, nil
+}
+
+func patterns(what string, texts []string) ([]*regexp.Regexp, error) {
+	var out []*regexp.Regexp
+	for _, text := range texts {
+		p, err := regexp.Compile(text)
+		if err != nil {
+			return nil, verifier.Errorf(verifier.Invalid, "%s %q is no regular expression: %w", what, text, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// label names the step in messages: its number, its name, method and URL
+// without secrets.
+func (s step) label(i int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "step %d ", i+1)
+	if s.source.Name != "" {
+		fmt.Fprintf(&b, "(%s) ", s.source.Name)
+	}
+	return b.String() + s.source.Method + " " + outbound.Redact(s.address.URL)
+}
+
+// upstream is the name under which requests are counted.
+func (s step) upstream() string {
+	if s.address.Templated {
+		return "templated"
+	}
+	return s.address.URL.Host
+}

@@ -1,0 +1,186 @@
+// Package promql measures signals with PromQL: shares of events from counters,
+// shares of slow requests from classic and native histograms, and values, by
+// range queries whose points lie at the ends of the steps.
+//
+// Whatever is not exactly one plain number a step is not a number: a source
+// that is down, warns, or answers with two series or something malformed gives
+// observations with the outcome Failed, and a step without samples, without
+// traffic or with NaN or an infinity gives NoData, both with the reason.
+package promql
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/postflight/postflight/probes/internal/outbound"
+	"github.com/postflight/postflight/probes/internal/render"
+	"github.com/postflight/postflight/verifier"
+)
+
+// Observe is told of every request to a server, by the server's name.
+type Observe = outbound.Observe
+
+// Server is a Prometheus, or anything that speaks its HTTP API version 1.
+type Server struct {
+	Name string
+	URL  string // base address; the API is at URL/api/v1
+	// Timeout limits one query; 10 s when 0.
+	Timeout time.Duration
+	// RoundTripper carries authentication and TLS; http.DefaultTransport when
+	// nil.
+	RoundTripper http.RoundTripper
+}
+
+// Measurer measures ratio, latency and value signals.
+type Measurer struct {
+	servers map[string]*server
+}
+
+// New returns a measurer over servers. A server without a usable URL is an
+// error of kind Invalid. observe may be nil.
+func New(servers []Server, observe Observe) (*Measurer, error) {
+	m := &Measurer{servers: map[string]*server{}}
+	for _, s := range servers {
+		made, err := newServer(s, observe)
+		if err != nil {
+			return nil, err
+		}
+		m.servers[s.Name] = made
+	}
+	return m, nil
+}
+
+// Prepare renders the signal's expressions with the step baked in, asks the
+// server whether it understands them, and for latency chooses the threshold
+// from the baseline (since, until]. What only a change of the configuration
+// can mend is an error of kind Invalid, a server that can't be asked now one of
+// kind Unavailable. A quantile of a baseline without data gives a plan whose
+// measurements are all NoData, with the reason in Note.
+func (m *Measurer) Prepare(ctx context.Context, s verifier.Signal, t verifier.Target, step time.Duration, since, until time.Time) (verifier.Plan, error) {
+	server, err := m.server(s)
+	if err != nil {
+		return verifier.Plan{}, err
+	}
+	var p verifier.Plan
+	switch s.Source() {
+	case verifier.FromRatio:
+		p, err = planRatio(*s.RatioSource, t, step)
+	case verifier.FromValue:
+		p.Value, err = render.PromQL(s.ValueSource.Query, t)
+		p.Query = p.Value
+	case verifier.FromLatency:
+		p, err = server.planLatency(ctx, *s.LatencySource, t, step, since, until)
+	}
+	if err != nil {
+		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
+	}
+	if s.Source() != verifier.FromLatency { // whose expressions are our own, over a selector that was just asked for
+		err = server.understands(ctx, until, p.Bad, p.Total, p.Value)
+	}
+	if err != nil {
+		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
+	}
+	return p, nil
+}
+
+// Measure returns one observation for every step in (from, to], which must be
+// whole steps. An answer that is not a number, or none at all, is an
+// observation with its reason.
+func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+	g := newGrid(from, to, step)
+	observations, err := m.observe(ctx, s, p, g)
+	if err != nil {
+		return g.all(verifier.Failed, err.Error())
+	}
+	return observations
+}
+
+// History returns what Measure would have returned over (since, until]; an
+// answer that spoils whole queries is an error instead.
+func (m *Measurer) History(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
+	observations, err := m.observe(ctx, s, p, newGrid(since, until, step))
+	if err != nil {
+		return nil, fmt.Errorf("read history of signal %q: %w", s.Name, err)
+	}
+	return observations, nil
+}
+
+// observe measures a grid. The error is that of a whole query.
+func (m *Measurer) observe(ctx context.Context, s verifier.Signal, p verifier.Plan, g grid) ([]verifier.Observation, error) {
+	if g.n == 0 {
+		return nil, nil
+	}
+	server, err := m.server(s)
+	if err != nil {
+		return nil, err
+	}
+	if p.Value != "" {
+		values, err := server.points(ctx, p.Value, g)
+		if err != nil {
+			return nil, err
+		}
+		return g.observations(func(i int) verifier.Observation { return valueOf(values[i]) }), nil
+	}
+	if p.Bad == "" || p.Total == "" {
+		return g.all(verifier.NoData, p.Note), nil
+	}
+	total, err := server.points(ctx, p.Total, g)
+	if err != nil {
+		return nil, err
+	}
+	bad, err := server.points(ctx, p.Bad, g)
+	if err != nil {
+		return nil, err
+	}
+	share := share{badMayVanish: s.Source() == verifier.FromRatio}
+	return g.observations(func(i int) verifier.Observation { return share.of(bad[i], total[i]) }), nil
+}
+
+func (m *Measurer) server(s verifier.Signal) (*server, error) {
+	var name string
+	switch s.Source() {
+	case verifier.FromRatio:
+		name = s.RatioSource.Server
+	case verifier.FromLatency:
+		name = s.LatencySource.Server
+	case verifier.FromValue:
+		name = s.ValueSource.Server
+	default:
+		return nil, verifier.Errorf(verifier.Invalid, "signal %q is not measured by a Prometheus", s.Name)
+	}
+	if found, ok := m.servers[name]; ok {
+		return found, nil
+	}
+	return nil, verifier.Errorf(verifier.Invalid, "signal %q asks prometheus %q, which is not configured", s.Name, name)
+}
+
+// planRatio bakes the step into the two counters. increase copes with resets
+// and gaps.
+func planRatio(r verifier.RatioSource, t verifier.Target, step time.Duration) (verifier.Plan, error) {
+	bad, err := render.PromQL(r.Bad, t)
+	if err != nil {
+		return verifier.Plan{}, err
+	}
+	total, err := render.PromQL(r.Total, t)
+	if err != nil {
+		return verifier.Plan{}, err
+	}
+	return sharePlan(sumIncrease(bad, step), sumIncrease(total, step)), nil
+}
+
+// sharePlan makes the plan of a share from the expressions of its two parts.
+func sharePlan(bad, total string) verifier.Plan {
+	return verifier.Plan{Bad: bad, Total: total, Query: "(" + bad + ") / (" + total + ")"}
+}
+
+func sumIncrease(selector string, span time.Duration) string {
+	return "sum(" + increase(selector, span) + ")"
+}
+
+func increase(selector string, span time.Duration) string {
+	return "increase(" + selector + "[" + model.Duration(span).String() + "])"
+}

@@ -1,0 +1,220 @@
+package promql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/postflight/postflight/probes/internal/outbound"
+	"github.com/postflight/postflight/verifier"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxReply       = 8 << 20 // bytes, after decompression
+	// maxPoints is how many points one range query may ask for. Prometheus
+	// refuses more than 11,000.
+	maxPoints = 10_000
+)
+
+var (
+	errTooLarge = errors.New("the reply is larger than 8 MiB: narrow the query")
+	errHTML     = errors.New("the reply is an HTML page, not JSON: is the URL that of a Prometheus, and is a login in between?")
+)
+
+// server asks one Prometheus.
+type server struct {
+	name    string
+	timeout time.Duration
+	api     v1.API
+	observe outbound.Observe
+}
+
+func newServer(s Server, observe outbound.Observe) (*server, error) {
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, verifier.Errorf(verifier.Invalid, "prometheus %q: url must be an absolute http or https address", s.Name)
+	}
+	next := s.RoundTripper
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	client, err := api.NewClient(api.Config{Address: s.URL, Client: &http.Client{
+		Transport: guard{next},
+		// A redirect could lead anywhere, and turns the POST into a GET.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}})
+	if err != nil {
+		return nil, verifier.Errorf(verifier.Invalid, "prometheus %q: make client: %s", s.Name, outbound.Reason(err))
+	}
+	made := &server{name: s.Name, timeout: s.Timeout, api: v1.NewAPI(client), observe: observe}
+	if made.timeout <= 0 {
+		made.timeout = defaultTimeout
+	}
+	return made, nil
+}
+
+// guard limits replies, which the API client reads whole, and stops web pages
+// before they become puzzling JSON errors.
+type guard struct{ next http.RoundTripper }
+
+func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // a bad header is no HTML
+	switch {
+	case kind == "text/html" && resp.StatusCode/100 == 2:
+		err = errHTML
+	case resp.ContentLength > maxReply:
+		err = errTooLarge
+	}
+	if err != nil {
+		_ = resp.Body.Close() // nothing of it is wanted
+		return nil, err
+	}
+	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxReply}
+	return resp, nil
+}
+
+// limitedBody gives an error, where io.LimitedReader would give a quiet end.
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	return n, err
+}
+
+// instant evaluates an expression at one moment.
+func (s *server) instant(ctx context.Context, expr string, at time.Time) (model.Value, error) {
+	return s.ask(ctx, func(ctx context.Context) (model.Value, v1.Warnings, v1.Infos, error) {
+		return s.api.Query(ctx, expr, at, v1.WithTimeout(s.timeout))
+	})
+}
+
+// understands asks whether the server can evaluate expressions; "" is left
+// out. A warning is left to the measurement, which it may not concern.
+func (s *server) understands(ctx context.Context, at time.Time, exprs ...string) error {
+	for _, expr := range exprs {
+		if expr == "" {
+			continue
+		}
+		if _, err := s.instant(ctx, expr, at); err != nil && !errors.As(err, new(warned)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// vector evaluates an expression that yields a vector.
+func (s *server) vector(ctx context.Context, expr string, at time.Time) (model.Vector, error) {
+	value, err := s.instant(ctx, expr, at)
+	if err != nil {
+		return nil, err
+	}
+	vector, ok := value.(model.Vector)
+	if !ok {
+		return nil, s.unavailable(fmt.Sprintf("the reply is a %s where a vector was asked for", value.Type()), nil)
+	}
+	return vector, nil
+}
+
+// matrix evaluates an expression at n moments, a step apart, from first on. n
+// must not exceed maxPoints.
+func (s *server) matrix(ctx context.Context, expr string, first time.Time, step time.Duration, n int) (model.Matrix, error) {
+	r := v1.Range{Start: first, End: first.Add(time.Duration(n-1) * step), Step: step}
+	value, err := s.ask(ctx, func(ctx context.Context) (model.Value, v1.Warnings, v1.Infos, error) {
+		return s.api.QueryRange(ctx, expr, r, v1.WithTimeout(s.timeout))
+	})
+	if err != nil {
+		return nil, err
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, s.unavailable(fmt.Sprintf("the reply is a %s where a matrix was asked for", value.Type()), nil)
+	}
+	return matrix, nil
+}
+
+// ask makes one call within the timeout. Warnings spoil the whole reply, for
+// they say that it is incomplete; infos don't.
+func (s *server) ask(ctx context.Context, call func(context.Context) (model.Value, v1.Warnings, v1.Infos, error)) (model.Value, error) {
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	began := time.Now()
+	value, warnings, _, err := call(within)
+	var refused *v1.Error
+	understood := err == nil || errors.As(err, &refused) && (refused.Type == v1.ErrBadData || refused.Type == v1.ErrExec)
+	s.observe.Done(s.name, began, understood && (err != nil || value != nil))
+	switch {
+	case err != nil:
+		return nil, s.explain(within, err)
+	case value == nil:
+		return nil, s.unavailable("the reply holds no result", nil)
+	case len(warnings) > 0:
+		return nil, s.unavailable("the reply carries a warning: "+outbound.Clean(warnings[0]), warned{})
+	}
+	return value, nil
+}
+
+// explain turns an error of the API client into one with kind and reason.
+func (s *server) explain(ctx context.Context, err error) error {
+	var answered *v1.Error
+	switch {
+	case errors.Is(err, errTooLarge):
+		return s.unavailable(errTooLarge.Error(), tooHeavy{})
+	case errors.Is(err, errHTML):
+		return s.unavailable(errHTML.Error(), nil)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return s.unavailable(fmt.Sprintf("no answer within %s", s.timeout), tooHeavy{})
+	case errors.As(err, &answered):
+		reason := outbound.Clean(fmt.Sprintf("answered %s: %s", answered.Type, answered.Msg))
+		switch answered.Type {
+		case v1.ErrBadData:
+			return &verifier.Error{Kind: verifier.Invalid, Message: fmt.Sprintf("prometheus %q: %s", s.name, reason)}
+		case v1.ErrExec, v1.ErrTimeout:
+			return s.unavailable(reason, tooHeavy{})
+		case v1.ErrBadResponse:
+			return s.unavailable("the reply is not one of a Prometheus: "+outbound.Clean(answered.Msg), nil)
+		}
+		return s.unavailable(reason, nil)
+	}
+	return s.unavailable(outbound.Reason(err), nil)
+}
+
+func (s *server) unavailable(reason string, cause error) error {
+	return &verifier.Error{Kind: verifier.Unavailable, Message: fmt.Sprintf("prometheus %q: %s", s.name, reason), Err: cause}
+}
+
+// tooHeavy marks answers to queries that a shorter range may get through.
+type tooHeavy struct{}
+
+func (tooHeavy) Error() string { return "the query is too heavy" }
+
+// warned marks replies that are whole but for a warning.
+type warned struct{}
+
+func (warned) Error() string { return "the reply carries a warning" }
