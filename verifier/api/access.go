@@ -54,16 +54,18 @@ func whoIs(ctx context.Context) string {
 // Require lets only those through who may do p, and answers others with a
 // problem. Where access returns nothing, everyone may read and only callers
 // on this machine may do more.
-func Require(access func() []Access, p Permission, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name, refused := authorise(r, access(), p)
-		if refused != nil {
-			challenge(w.Header(), refused)
-			writeProblem(w, r, refused.status, refused.detail)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, name)))
-	})
+func Require(access func() []Access, p Permission) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			name, refused := authorise(r, access(), p)
+			if refused != nil {
+				challenge(w.Header(), refused)
+				writeProblem(w, r, refused.status, refused.detail)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, name)))
+		})
+	}
 }
 
 // requireOperation is Require for an operation of the API.
@@ -73,7 +75,7 @@ func requireOperation(hapi huma.API, access func() []Access, p Permission) func(
 		name, refused := authorise(r, access(), p)
 		if refused != nil {
 			challenge(w.Header(), refused)
-			// The error is written to the log by huma; the caller is gone.
+			// A caller that is gone can't be told; huma prints that.
 			_ = huma.WriteErr(hapi, ctx, refused.status, refused.detail)
 			return
 		}

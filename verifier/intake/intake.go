@@ -2,7 +2,6 @@ package intake
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"net/http"
 	"reflect"
@@ -24,6 +23,11 @@ type Accepter interface {
 	// sender's; a verifier.Unavailable one passes, and the sender may try
 	// again. When it returns without an error, a crash loses nothing.
 	Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error)
+}
+
+// Lookup reads verifications.
+type Lookup interface {
+	Verification(ctx context.Context, id string) (verifier.Verification, error)
 }
 
 // Result says how a notification was answered; metrics count by it.
@@ -88,7 +92,9 @@ type Options struct {
 	Settings func() Settings
 	// Now is the wall clock of receipts.
 	Now func() time.Time
-	Log *slog.Logger
+	// Lookup finds the verification of a notification that comes again, so
+	// that its answer is complete; nil answers with its ids only.
+	Lookup Lookup
 	// AtOnce is how many notifications are worked on at once, 0 is 128;
 	// more are told to try again.
 	AtOnce int

@@ -3,7 +3,6 @@ package intake
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"mime"
 	"net/http"
 	"strings"
@@ -77,7 +76,7 @@ func (s *server) hook(ctx context.Context, r *hookRequest) (*answer, error) {
 	return s.serve(ctx, in)
 }
 
-// serve takes a notification in and tells metrics and log how it went.
+// serve takes a notification in and tells the metrics how it went.
 func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
 	a, result, err := in.take(ctx)
 	if result == "" {
@@ -91,10 +90,6 @@ func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := in.notification.Deployment
-	s.Log.LogAttrs(ctx, slog.LevelInfo, "notification", slog.String("source", name), slog.String("result", string(result)),
-		slog.String("delivery", in.notification.DeliveryID), slog.String("service", d.Service), slog.String("environment", d.Environment),
-		slog.String("version", d.Version), slog.String("verification", a.Body.VerificationID), slog.String("ignored", a.Body.Ignored))
 	return a, nil
 }
 
@@ -137,14 +132,7 @@ func (in *incoming) store(ctx context.Context) (*answer, Result, error) {
 	case err != nil:
 		return nil, "", err
 	}
-	receipt := Receipt{VerificationID: accepted.Existing, Ignored: accepted.Ignored}
-	if v := accepted.Verification; v != nil {
-		closes := v.ClosesAt.UTC()
-		receipt = Receipt{VerificationID: v.ID, Mode: string(v.Mode), ClosesAt: &closes}
-	}
-	if receipt.VerificationID != "" {
-		receipt.URL = strings.TrimSuffix(in.settings.ExternalURL, "/") + "/verifications/" + receipt.VerificationID
-	}
+	receipt := in.receipt(ctx, accepted)
 	switch {
 	case duplicate || accepted.Existing != "":
 		return &answer{http.StatusOK, receipt}, Duplicate, nil
@@ -152,6 +140,33 @@ func (in *incoming) store(ctx context.Context) (*answer, Result, error) {
 		return &answer{http.StatusOK, receipt}, Ignored, nil
 	}
 	return &answer{http.StatusAccepted, receipt}, Accepted, nil
+}
+
+// receipt tells the sender which verification watches its deploy.
+func (in *incoming) receipt(ctx context.Context, a verifier.Acceptance) Receipt {
+	v := a.Verification
+	if v == nil && a.Existing == "" {
+		return Receipt{Ignored: a.Ignored}
+	}
+	if v == nil {
+		v = &verifier.Verification{ID: a.Existing}
+		if in.server.Lookup != nil {
+			// The deploy is stored whatever comes of this: where it can't be
+			// read now, the ids are answer enough.
+			if known, err := in.server.Lookup.Verification(ctx, a.Existing); err == nil {
+				v = &known
+			}
+		}
+	}
+	r := Receipt{
+		VerificationID: v.ID, Mode: string(v.Mode),
+		URL: strings.TrimSuffix(in.settings.ExternalURL, "/") + "/verifications/" + v.ID,
+	}
+	if !v.ClosesAt.IsZero() {
+		closes := v.ClosesAt.UTC()
+		r.ClosesAt = &closes
+	}
+	return r
 }
 
 // checkContent refuses what is not plain JSON. It is asked only once the
