@@ -28,10 +28,6 @@ const (
 	maxRedirects   = 10
 )
 
-// Observe is told of every request: the host as the operator wrote it, or
-// "templated" where it comes out of a template.
-type Observe = outbound.Observe
-
 // Transports are the ways out to hosts written in the configuration and to
 // those that come out of a template or a redirect.
 type Transports = outbound.Transports
@@ -40,14 +36,20 @@ type Transports = outbound.Transports
 type Measurer struct {
 	transports Transports
 	selfCheck  *verifier.ProbeStep
-	observe    Observe
 }
 
 // New returns a measurer. selfCheck, if given, is a request that succeeds while
 // our own network works: where a probe and then the self-check fail, nothing
-// was measured. observe may be nil.
-func New(transports Transports, selfCheck *verifier.ProbeStep, observe Observe) *Measurer {
-	return &Measurer{transports: transports, selfCheck: selfCheck, observe: observe}
+// was measured. A self-check that can't be rendered is an error of kind
+// Invalid.
+func New(transports Transports, selfCheck *verifier.ProbeStep) (*Measurer, error) {
+	if selfCheck != nil {
+		example := verifier.Target{Service: "service", Environment: "environment", Version: "version"}
+		if _, err := compile(*selfCheck, example); err != nil {
+			return nil, verifier.Errorf(verifier.Invalid, "self-check: %w", err)
+		}
+	}
+	return &Measurer{transports: transports, selfCheck: selfCheck}, nil
 }
 
 // Prepare renders and compiles every step; what can't be is an error of kind
@@ -56,11 +58,6 @@ func (m *Measurer) Prepare(_ context.Context, s verifier.Signal, t verifier.Targ
 	steps, err := compileAll(s, t)
 	if err != nil {
 		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
-	}
-	if m.selfCheck != nil {
-		if _, err := compile(*m.selfCheck, t); err != nil {
-			return verifier.Plan{}, fmt.Errorf("prepare self-check: %w", err)
-		}
 	}
 	var shown []string
 	for _, step := range steps {

@@ -25,11 +25,7 @@ func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	clock := &stopwatch{began: time.Now()}
-	answered := false
-	defer func() {
-		r.timing = clock.timing()
-		m.observe.Done(s.upstream(), clock.began, answered)
-	}()
+	defer func() { r.timing = clock.timing() }()
 	request := outbound.Client(&http.Client{
 		Transport:     m.transports.To(s.address),
 		Jar:           jar,
@@ -51,7 +47,6 @@ func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result
 	if err != nil {
 		return s.noAnswer(ctx, fmt.Errorf("read body: %w", err))
 	}
-	answered = true
 	a := answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: time.Since(clock.began)}
 	return result{failures: s.check(a)}
 }

@@ -125,11 +125,3 @@ func (s step) label(i int) string {
 	}
 	return b.String() + s.source.Method + " " + outbound.Redact(s.address.URL)
 }
-
-// upstream is the name under which requests are counted.
-func (s step) upstream() string {
-	if s.address.Templated {
-		return "templated"
-	}
-	return s.address.URL.Host
-}

@@ -1,7 +1,6 @@
 package tickets
 
 import (
-	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -27,9 +26,10 @@ type Feed struct {
 	// Lag is how long a ticket may take to be counted: the newest Lag is never
 	// asked for.
 	Lag time.Duration
-	// Header is sent along; authentication goes here or into Transports.
-	Header     http.Header
-	Transports Transports
+	// BearerToken, or else Username and Password, are sent along where set.
+	BearerToken string
+	Username    string
+	Password    string
 }
 
 // Transports are the ways out to hosts written in the configuration and to

@@ -19,14 +19,15 @@ const historyRequests = 56
 
 // Measurer measures ticket signals.
 type Measurer struct {
-	feeds   map[string]*feed
-	observe Observe
+	feeds      map[string]*feed
+	transports Transports
+	observe    Observe
 }
 
 // New returns a measurer over feeds. A feed whose URL template or count path
 // can't be used is an error of kind Invalid. observe may be nil.
-func New(feeds []Feed, observe Observe) (*Measurer, error) {
-	m := &Measurer{feeds: map[string]*feed{}, observe: observe}
+func New(feeds []Feed, transports Transports, observe Observe) (*Measurer, error) {
+	m := &Measurer{feeds: map[string]*feed{}, transports: transports, observe: observe}
 	for _, f := range feeds {
 		made, err := newFeed(f)
 		if err != nil {

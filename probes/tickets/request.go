@@ -41,13 +41,16 @@ func (m *Measurer) ask(ctx context.Context, f *feed, t verifier.Target, from, to
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := outbound.Client(&http.Client{
-		Transport: f.Transports.To(address),
+		Transport: m.transports.To(address),
 		// The credentials are for this address and no other.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
 	request := client.R().SetContext(ctx).SetHeader("Accept", "application/json")
-	for name, values := range f.Header {
-		request.Header[http.CanonicalHeaderKey(name)] = values
+	switch {
+	case f.BearerToken != "":
+		request.SetAuthToken(f.BearerToken)
+	case f.Username != "" || f.Password != "":
+		request.SetBasicAuth(f.Username, f.Password)
 	}
 	began := time.Now()
 	ok := false
