@@ -1,0 +1,109 @@
+package board
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// pageLength is how many verifications a board page holds.
+const pageLength = 50
+
+// What the filters may say; "" is everything.
+var (
+	verdicts = []verifier.Decision{verifier.Keep, verifier.Revert, verifier.Inconclusive}
+	states   = []verifier.State{verifier.StatePending, verifier.StateObserving, verifier.StateDecided, verifier.StateSuperseded, verifier.StateCancelled}
+)
+
+// boardView is a page of the board.
+type boardView struct {
+	Filter      verifier.Filter
+	Filtered    bool
+	Verdicts    []verifier.Decision
+	States      []verifier.State
+	Rows        []row
+	Next        string // address of the next page; "" on the last
+	Later       bool   // not the first page
+	ExternalURL string
+}
+
+// row is one verification.
+type row struct {
+	Link, Service, Environment, Version string
+	Status, Action                      badge
+	Rollback                            bool
+	Effective                           string // a person's decision, where it differs from the verdict
+	Mode                                string
+	Age                                 string
+	At                                  moment
+}
+
+func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
+	filter, err := readFilter(r.URL.Query())
+	if err != nil {
+		h.problem(w, r, err)
+		return
+	}
+	found, next, err := h.reader.Verifications(r.Context(), filter)
+	if err != nil {
+		h.problem(w, r, err)
+		return
+	}
+	now := h.opts.Now()
+	view := boardView{
+		Filter: filter, Filtered: filter.Service+filter.Environment+filter.Version+string(filter.Verdict)+string(filter.State) != "",
+		Verdicts: verdicts, States: states, Later: filter.Cursor != "",
+		ExternalURL: strings.TrimRight(h.opts.ExternalURL(), "/"),
+	}
+	if view.ExternalURL == "" {
+		view.ExternalURL = "http://" + clean(r.Host, 100)
+	}
+	for _, v := range found {
+		view.Rows = append(view.Rows, h.row(v, now))
+	}
+	if next != "" {
+		q := r.URL.Query()
+		q.Set("cursor", next)
+		view.Next = h.prefix() + "/?" + q.Encode()
+	}
+	h.render(w, http.StatusOK, boardPage, page{Title: "Deploys", Body: view})
+}
+
+// readFilter reads the address's filters; empty ones are as good as none.
+func readFilter(q url.Values) (verifier.Filter, error) {
+	f := verifier.Filter{
+		Service: q.Get("service"), Environment: q.Get("environment"), Version: q.Get("version"),
+		State: verifier.State(q.Get("state")), Verdict: verifier.Decision(q.Get("verdict")),
+		Limit: pageLength, Cursor: q.Get("cursor"),
+	}
+	if f.State != "" && !slices.Contains(states, f.State) {
+		return f, notOneOf("state", string(f.State), states)
+	}
+	if f.Verdict != "" && !slices.Contains(verdicts, f.Verdict) {
+		return f, notOneOf("verdict", string(f.Verdict), verdicts)
+	}
+	return f, nil
+}
+
+func notOneOf[T ~string](field, got string, allowed []T) error {
+	return verifier.InvalidFields(fmt.Sprintf("%s %q is none of %q.", field, got, allowed),
+		verifier.FieldError{Field: field, Message: "unknown value", Value: got})
+}
+
+func (h *Handler) row(v verifier.Verification, now time.Time) row {
+	d := v.Deployment
+	out := row{
+		Link: h.prefix() + "/verifications/" + url.PathEscape(v.ID), Service: clean(d.Service, 40),
+		Environment: clean(d.Environment, 40), Version: clean(d.Version, 40), Status: stateBadge(v), Action: actionBadge(v.Action),
+		Rollback: d.Rollback, Mode: string(v.Mode), Age: words(now.Sub(d.FinishedAt)), At: momentAt(d.FinishedAt),
+	}
+	if v.Override != nil && v.Verdict != nil && v.Effective != v.Verdict.Decision {
+		out.Effective = string(v.Effective)
+	}
+	return out
+}

@@ -1,0 +1,197 @@
+package board
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// look is everything that a verdict page is made of: one verification at one
+// moment. Its methods are pure.
+type look struct {
+	v          verifier.Verification
+	evidence   verifier.Evidence
+	noEvidence bool // it could not be read
+	now        time.Time
+	prefix     string
+	decisions  bool
+	next       *verifier.Verification // of the deployment that came after, where known
+}
+
+// verdictView is a verdict page, in the order in which it is read.
+type verdictView struct {
+	ID                            string
+	Service, Environment, Version string
+	Status                        badge
+	Headline, Done                string
+	Rollback                      string // why the deploy itself is one; "" when it is none
+	Facts                         []fact
+	Progress                      *progress
+	Open                          []step
+	Signals                       []signalView
+	Asked                         []string // names of signals that were not judged yet
+	Unknown                       []string
+	Missing                       bool // Unknown names something that was not known
+	Timeline                      []event
+	MoreEvents                    int
+	Charts                        []chart
+	ChartNote                     string
+	Deliveries                    []deliveryView
+	MoreDeliveries                int
+	Record, Evidence              string // addresses of the raw JSON
+}
+
+// fact is a line of the small print under the headline.
+type fact struct {
+	Name, Text, Link string
+	At               *moment
+}
+
+type progress struct {
+	Done, Whole int // seconds
+	Text        string
+}
+
+func (l look) title() string {
+	d := l.v.Deployment
+	b := stateBadge(l.v)
+	return fmt.Sprintf("%s %s %s %s (%s)", b.Mark, b.Word, clean(d.Service, 40), clean(d.Version, 40), clean(d.Environment, 40))
+}
+
+// refresh says how often a page that still changes asks again.
+func (l look) refresh() int {
+	if !l.v.State.Final() || l.v.Action.Open() {
+		return 5
+	}
+	return 0
+}
+
+func (l look) view() verdictView {
+	v, d := l.v, l.v.Deployment
+	path := l.prefix + "/api/v1/verifications/" + url.PathEscape(v.ID)
+	out := verdictView{
+		ID: name(v.ID), Service: name(d.Service), Environment: name(d.Environment), Version: name(d.Version),
+		Status: stateBadge(v), Headline: l.headline(), Done: l.done(),
+		Facts: l.facts(), Progress: l.progress(), Open: l.open(),
+		Signals: l.signals(), Record: path, Evidence: path + "/evidence",
+	}
+	if d.Rollback {
+		out.Rollback = cmp.Or(clean(d.RollbackWhy, 200), "its source says so")
+	}
+	if len(out.Signals) == 0 {
+		for _, s := range l.evidence.Policy.Signals {
+			out.Asked = append(out.Asked, name(s.Name))
+		}
+	}
+	out.Unknown, out.Missing = l.unknown()
+	out.Timeline, out.MoreEvents = l.timeline()
+	out.Charts, out.ChartNote = l.charts()
+	out.Deliveries, out.MoreDeliveries = l.deliveries()
+	return out
+}
+
+// headline is the verdict in one sentence.
+func (l look) headline() string {
+	v := l.v
+	switch {
+	case v.Verdict != nil:
+		if s := clean(v.Verdict.Summary, sentenceLength); s != "" {
+			return s
+		}
+		return "The verdict is " + string(v.Verdict.Decision) + "."
+	case v.State == verifier.StateSuperseded:
+		return "A newer deploy of " + name(v.Deployment.Service) + " came before this one was judged: there is no verdict."
+	case v.State == verifier.StateCancelled:
+		return "A person ended this verification: there is no verdict."
+	case v.State == verifier.StatePending:
+		return "Announced and stored; the service's past is being read, then the watch begins."
+	}
+	bad := l.namesIn(verifier.SignalBad)
+	switch {
+	case len(bad) > 0:
+		return "Looks bad: " + list(bad) + ". No verdict yet."
+	case v.ClearedAt != nil:
+		return "Cleared: harm of twice the expected level is ruled out, waiting pipelines may go on. Watched to the end of the window all the same."
+	}
+	return "Nothing bad so far. No verdict yet."
+}
+
+func (l look) namesIn(state verifier.SignalState) []string {
+	var out []string
+	for _, f := range l.v.Signals {
+		if f.State == state {
+			out = append(out, name(f.Name))
+		}
+	}
+	return out
+}
+
+func (l look) facts() []fact {
+	v, d := l.v, l.v.Deployment
+	finished := momentAt(d.FinishedAt)
+	deployed := fact{Name: "deployed", At: &finished}
+	if d.Actor != "" {
+		deployed.Text = "by " + name(d.Actor)
+	}
+	out := []fact{deployed}
+	if d.Previous != "" {
+		out = append(out, fact{Name: "before it (as told)", Text: name(d.Previous)})
+	}
+	source := fact{Name: "announced by", Text: name(d.Source), Link: webLink(d.URL)}
+	if d.DeploymentID != "" {
+		source.Text += ", " + name(d.DeploymentID)
+	}
+	if d.URL != "" && source.Link == "" {
+		source.Text += " (its address is no http link)"
+	}
+	mode := "shadow: judges and tells, calls nothing"
+	if v.Mode == verifier.Enforce {
+		mode = "enforce: a revert calls the rollback"
+	}
+	opened, closes := momentAt(v.OpenedAt), momentAt(v.ClosesAt)
+	return append(out, source,
+		fact{Name: "mode", Text: mode},
+		fact{Name: "opened", At: &opened},
+		fact{Name: "window ends", At: &closes, Text: "(" + words(v.ClosesAt.Sub(d.FinishedAt)) + " after the deploy)"},
+		fact{Name: "policy", Text: name(v.Policy) + ", " + name(v.PolicyHash)},
+	)
+}
+
+// progress is nil once nothing more will be measured.
+func (l look) progress() *progress {
+	v := l.v
+	if v.State.Final() {
+		return nil
+	}
+	from := v.Deployment.FinishedAt
+	whole := v.ClosesAt.Sub(from)
+	done := min(max(l.now.Sub(from), 0), whole)
+	p := progress{Done: int(done.Seconds()), Whole: max(int(whole.Seconds()), 1)}
+	p.Text = fmt.Sprintf("%s of %s, %s left", words(done), words(whole), words(whole-done))
+	if done == whole {
+		p.Text = "The window is over; the verdict is due."
+	}
+	return &p
+}
+
+// list joins names as people do: a, b and c.
+func list(names []string) string {
+	switch n := len(names); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return names[0]
+	case n > 6:
+		return list(append(slices.Clone(names[:5]), fmt.Sprintf("%d more", n-5)))
+	default:
+		out := names[0]
+		for _, s := range names[1 : n-1] {
+			out += ", " + s
+		}
+		return out + " and " + names[n-1]
+	}
+}

@@ -1,0 +1,122 @@
+package board
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// signalView is one signal with its three answers.
+type signalView struct {
+	Name, Role                      string
+	Status                          badge
+	Before, Expected, After, Change string
+	Limit                           string
+	Message                         string
+	Onset                           *moment
+	Answers                         []answer
+	Decided                         bool // shown open
+	Query                           string
+	Note                            string
+}
+
+// answer is one of the three questions of design/judging.md, answered.
+type answer struct {
+	Question, Text string
+	Mark           string
+	Tone           string
+}
+
+// rank puts first what decides: bad signals, then what is not known, then the
+// rest; decisive ones before advisory ones.
+func rank(f verifier.Finding) int {
+	order := map[verifier.SignalState]int{verifier.SignalBad: 0, verifier.SignalUnknown: 2, verifier.SignalPending: 4, verifier.SignalGood: 6}
+	n := order[f.State]
+	if f.Role == verifier.Advisory {
+		n++
+	}
+	return n
+}
+
+// findings returns the signals in the order of rank.
+func (l look) findings() []verifier.Finding {
+	out := slices.Clone(l.v.Signals)
+	slices.SortStableFunc(out, func(a, b verifier.Finding) int { return rank(a) - rank(b) })
+	return out
+}
+
+func (l look) signals() []signalView {
+	findings := l.findings()
+	var out []signalView
+	limit := min(4000, max(300, 24000/max(len(findings), 1)))
+	for _, f := range findings {
+		s := signalView{
+			Name: name(f.Name), Role: string(f.Role), Status: signalBadge(f.State),
+			Before: levelOr(f.Kind, f.Before, "not known"), Expected: levelOr(f.Kind, f.Expected, "not known"),
+			After: levelOr(f.Kind, f.After, "not known"), Change: change(f.Expected, f.After),
+			Limit: levelOr(f.Kind, f.Matters.Limit, "not known"), Message: clean(f.Message, 300),
+			Answers: []answer{mattersAnswer(f), chanceAnswer(f), usualAnswer(f)},
+			Decided: f.State == verifier.SignalBad, Query: clean(f.Query, limit),
+		}
+		if f.Onset != nil {
+			m := momentAt(*f.Onset).since(*f.Onset, l.v.Deployment.FinishedAt)
+			s.Onset = &m
+		}
+		if e, ok := l.evidenceOf(f.Name); ok {
+			s.Note = clean(e.Plan.Note, 300)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (l look) evidenceOf(signal string) (verifier.SignalEvidence, bool) {
+	for _, e := range l.evidence.Signals {
+		if e.Signal == signal {
+			return e, true
+		}
+	}
+	return verifier.SignalEvidence{}, false
+}
+
+func yesNo(yes bool, question, text string) answer {
+	if yes {
+		return answer{Question: question, Text: "Yes: " + text, Mark: "✖", Tone: "bad"}
+	}
+	return answer{Question: question, Text: "No: " + text, Mark: "✔", Tone: "good"}
+}
+
+func mattersAnswer(f verifier.Finding) answer {
+	const question = "Does it matter?"
+	if f.After == nil || f.Matters.Limit == nil {
+		return answer{Question: question, Text: "Not known: the level could not be measured.", Mark: "?", Tone: "warn"}
+	}
+	relation := "is within what is tolerated, up to"
+	if f.Matters.Yes {
+		relation = "is beyond what is tolerated,"
+	}
+	return yesNo(f.Matters.Yes, question, fmt.Sprintf("%s %s %s.", level(f.Kind, *f.After), relation, level(f.Kind, *f.Matters.Limit)))
+}
+
+func chanceAnswer(f verifier.Finding) answer {
+	const question = "Is it more than chance?"
+	switch {
+	case f.Chance == nil && f.Kind == verifier.Value:
+		return answer{Question: question, Text: "Not asked: a plain number has no counts to weigh; the next question decides.", Mark: "–", Tone: "quiet"}
+	case f.Chance == nil:
+		return answer{Question: question, Text: "Not known: nothing was counted.", Mark: "?", Tone: "warn"}
+	}
+	return yesNo(f.Chance.Yes, question, fmt.Sprintf("e-value %s, %s needed.", number(f.Chance.EValue), number(f.Chance.Needed)))
+}
+
+func usualAnswer(f verifier.Finding) answer {
+	const question = "Is it more than usual?"
+	u := f.Usual
+	if u.Unknown {
+		return answer{Question: question, Text: "Not known: too little history to ask this service's own past.", Mark: "?", Tone: "warn"}
+	}
+	past := fmt.Sprintf("%s (%s independent)", plural(u.Placebos, "placebo deploy", "placebo deploys"), thousands(fmt.Sprint(u.Independent)))
+	text := fmt.Sprintf("score %s, %s needed, against %s of its own past.", number(u.Score), number(u.Needed), past)
+	return yesNo(u.Yes, question, text)
+}
