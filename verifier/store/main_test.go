@@ -1,9 +1,44 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/postflight/postflight/verifier/store"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// victimEnv names the store that a child process of the tests works on until
+// it is killed.
+const victimEnv = "POSTFLIGHT_TEST_VICTIM"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(victimEnv); url != "" {
+		victim(url)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// victim takes deliveries and finishes none.
+func victim(url string) {
+	s, err := store.Open(context.Background(), url, store.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = s.StartDeliveries(context.Background(), deliverFunc(func(ctx context.Context, id string) (time.Duration, error) {
+		fmt.Println(id)
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}), store.DeliveryOptions{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	time.Sleep(time.Minute)
+}

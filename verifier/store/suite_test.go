@@ -25,14 +25,53 @@ func TestSQLite(t *testing.T) {
 // conform is what every database must do.
 func conform(t *testing.T, db database) {
 	for name, test := range map[string]func(*testing.T, database){
-		"accept": testAccept,
+		"accept opens one verification":      testAcceptOpens,
+		"accept at once":                     testAcceptAtOnce,
+		"accept refuses a reused key":        testAcceptReusedKey,
+		"accept survives reopening":          testAcceptReopen,
+		"accept started then finished":       testAcceptStartedFinished,
+		"accept supersedes":                  testAcceptSupersedes,
+		"accept old event late":              testAcceptLate,
+		"accept without a policy":            testAcceptNoPolicy,
+		"accept recognises rollbacks":        testAcceptRollbacks,
+		"accept ends an open revert":         testAcceptEndsRevert,
+		"prune":                              testPrune,
+		"claim once":                         testClaimOnce,
+		"claim after the lease":              testClaimLease,
+		"claim spreads the first look":       testClaimFirstLook,
+		"stale epoch":                        testStaleEpoch,
+		"evidence":                           testEvidence,
+		"record":                             testRecord,
+		"decide":                             testDecide,
+		"decide undone":                      testDecideUndone,
+		"past observations":                  testPastObservations,
+		"left out":                           testLeftOut,
+		"facts: target":                      testTarget,
+		"facts: barrier":                     testBarrier,
+		"facts: running deploy":              testRunning,
+		"facts: reverts and brake":           testReverts,
+		"update action":                      testUpdateAction,
+		"update delivery":                    testUpdateDelivery,
+		"deliveries run":                     testDeliveriesRun,
+		"deliveries resume":                  testDeliveriesResume,
+		"deliveries: messages block nothing": testQueuesIndependent,
+		"deliveries: faults are retried":     testDeliveryFault,
+		"deliveries: stop waits":             testStopWaits,
+		"list":                               testList,
+		"list refuses":                       testListRefuses,
+		"counts":                             testCounts,
+		"unknown ids":                        testUnknown,
+		"times":                              testTimes,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, db) })
 	}
 }
 
-// start is when the tests' world begins: with microseconds, and not in UTC.
+// start is when the tests' world begins: not in UTC, and finer than stored.
 var start = time.Date(2026, 11, 23, 3, 41, 7, 123456789, time.FixedZone("CET", 3600))
+
+// later is some minutes after start.
+func later(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
 
 func open(t *testing.T, url string) *store.Store {
 	t.Helper()
@@ -53,11 +92,20 @@ func policy() verifier.Policy {
 	}
 }
 
-func notification(version string, at time.Time) verifier.Notification {
-	return verifier.Notification{Source: "ci", DeliveryID: "delivery-" + version, Deployment: verifier.Deployment{
-		Source: "ci", DeploymentID: "deploy-" + version, Service: "checkout", Environment: "production",
+// finished announces that version was brought to production at that time.
+func finished(version string, at time.Time) verifier.Notification {
+	id := version + at.Format("-150405")
+	return verifier.Notification{Source: "ci", DeliveryID: "delivery-" + id, Deployment: verifier.Deployment{
+		Source: "ci", DeploymentID: "deploy-" + id, Service: "checkout", Environment: "production",
 		Version: version, Status: verifier.DeployFinished, StartedAt: at.Add(-time.Minute), FinishedAt: at,
 	}}
+}
+
+func started(version string, at time.Time) verifier.Notification {
+	n := finished(version, at)
+	n.DeliveryID += "-started"
+	n.Deployment.Status, n.Deployment.StartedAt, n.Deployment.FinishedAt = verifier.DeployStarted, at, time.Time{}
+	return n
 }
 
 func accept(t *testing.T, s *store.Store, n verifier.Notification, now time.Time) verifier.Acceptance {
@@ -65,4 +113,74 @@ func accept(t *testing.T, s *store.Store, n verifier.Notification, now time.Time
 	a, _, err := s.Accept(context.Background(), n, []verifier.Policy{policy()}, now)
 	require.NoError(t, err)
 	return a
+}
+
+// opened accepts a finished deploy and returns its verification.
+func opened(t *testing.T, s *store.Store, version string, at time.Time) verifier.Verification {
+	t.Helper()
+	a := accept(t, s, finished(version, at), at)
+	require.NotNil(t, a.Verification, a.Ignored)
+	return *a.Verification
+}
+
+// claim returns the check of one verification; the lease is over at once.
+func claim(t *testing.T, s *store.Store, id string, now time.Time) verifier.Check {
+	t.Helper()
+	checks, err := s.Claim(t.Context(), now, 0, 100)
+	require.NoError(t, err)
+	for _, c := range checks {
+		if c.Verification.ID == id {
+			return c
+		}
+	}
+	require.Failf(t, "not due", "%s", id)
+	return verifier.Check{}
+}
+
+// decide ends a verification with that decision at that time. A revert is
+// requested, of the version "target".
+func decide(t *testing.T, s *store.Store, v verifier.Verification, d verifier.Decision, now time.Time) verifier.Verification {
+	t.Helper()
+	var decided verifier.Verification
+	err := s.Decide(t.Context(), claim(t, s, v.ID, now), nil, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		action := verifier.Action{State: verifier.ActionNone}
+		var deliveries []verifier.Delivery
+		if d == verifier.Revert {
+			action, deliveries = requested(t, v, "target", now)
+		}
+		var err error
+		decided, err = v.Decide(verifier.Verdict{Decision: d, DecidedAt: now, By: verifier.ByPostflight}, action)
+		return decided, deliveries, err
+	})
+	require.NoError(t, err)
+	return decided
+}
+
+func requested(t *testing.T, v verifier.Verification, target string, now time.Time) (verifier.Action, []verifier.Delivery) {
+	action := verifier.Action{State: verifier.ActionRequested, Rollback: "argo", TargetVersion: target,
+		RevertID: verifier.NewID(verifier.RevertPrefix), RequestedAt: &now, ChangedAt: &now}
+	body, err := verifier.RevertRequest{RevertID: action.RevertID, ExpiresAt: now.Add(30 * time.Minute).UTC()}.Body()
+	require.NoError(t, err)
+	return action, []verifier.Delivery{{
+		ID: verifier.NewID(verifier.DeliveryPrefix), VerificationID: v.ID, Kind: verifier.RollbackDelivery, Receiver: "argo",
+		Event: verifier.EventRevert, State: verifier.DeliveryPending, CreatedAt: now, Key: action.RevertID, Body: body,
+	}}
+}
+
+// facts returns what the guards would see of a verification, whatever its state.
+func facts(t *testing.T, s *store.Store, id string, now time.Time) verifier.Facts {
+	t.Helper()
+	var out verifier.Facts
+	require.NoError(t, s.UpdateAction(t.Context(), id, now,
+		func(v verifier.Verification, _ verifier.Policy, f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+			out = f
+			return v, nil, nil
+		}))
+	return out
+}
+
+func requireKind(t *testing.T, kind verifier.Kind, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.Equal(t, kind, verifier.KindOf(err), err.Error())
 }

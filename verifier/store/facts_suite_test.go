@@ -1,0 +1,231 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+// clear marks a verification as cleared, and leaves it running.
+func clear(t *testing.T, s *store.Store, v verifier.Verification, now time.Time) {
+	t.Helper()
+	c := claim(t, s, v.ID, now)
+	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification = c.Verification.Clear(now)
+	require.NoError(t, s.Record(t.Context(), c, nil, now, nil))
+}
+
+// past is one deploy of a service's history: what it was and what became of
+// it: keep, revert, inconclusive, cleared, "cleared, revert" or "" (superseded).
+type past struct{ version, outcome string }
+
+func deployAll(t *testing.T, s *store.Store, history []past) (last verifier.Verification) {
+	t.Helper()
+	for i, p := range history {
+		last = opened(t, s, p.version, later(10*i))
+		now := later(10*i + 5)
+		switch p.outcome {
+		case "":
+		case "cleared":
+			clear(t, s, last, now)
+		case "cleared, revert":
+			clear(t, s, last, now)
+			decide(t, s, last.Clear(now), verifier.Revert, now)
+		default:
+			decide(t, s, last, verifier.Decision(p.outcome), now)
+		}
+	}
+	return last
+}
+
+func testTarget(t *testing.T, db database) {
+	for name, test := range map[string]struct {
+		history []past
+		target  string // "" is none
+	}{
+		"kept":                           {[]past{{"1", "keep"}, {"2", ""}}, "1"},
+		"the newest kept":                {[]past{{"1", "keep"}, {"2", "keep"}, {"3", ""}}, "2"},
+		"cleared, then superseded":       {[]past{{"1", "keep"}, {"2", "cleared"}, {"3", ""}}, "2"},
+		"superseded before it cleared":   {[]past{{"1", "keep"}, {"2", ""}, {"3", ""}}, "1"},
+		"reverted":                       {[]past{{"1", "keep"}, {"2", "revert"}, {"3", ""}}, "1"},
+		"cleared and reverted":           {[]past{{"1", "keep"}, {"2", "cleared, revert"}, {"3", ""}}, "1"},
+		"inconclusive":                   {[]past{{"1", "keep"}, {"2", "inconclusive"}, {"3", ""}}, "1"},
+		"same version":                   {[]past{{"1", "keep"}, {"2", "keep"}, {"2", ""}}, "1"},
+		"reverted since":                 {[]past{{"1", "keep"}, {"2", "keep"}, {"2", "revert"}, {"3", ""}}, "1"},
+		"kept again since its revert":    {[]past{{"1", "revert"}, {"1", "keep"}, {"2", ""}}, "1"},
+		"all reverted":                   {[]past{{"1", "revert"}, {"2", "revert"}, {"3", ""}}, ""},
+		"the first deploy":               {[]past{{"1", ""}}, ""},
+		"only the same version was kept": {[]past{{"1", "keep"}, {"1", ""}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, db.place(t))
+			last := deployAll(t, s, test.history)
+			target := facts(t, s, last.ID, later(100)).Target
+			if test.target == "" {
+				require.Nil(t, target)
+				return
+			}
+			require.NotNil(t, target)
+			require.Equal(t, test.target, target.Version)
+		})
+	}
+	t.Run("newer deploys and other places don't count", func(t *testing.T) {
+		s := open(t, db.place(t))
+		bad := opened(t, s, "1", start)
+		other := finished("0", later(-10))
+		other.Deployment.Environment = "staging"
+		decide(t, s, *accept(t, s, other, later(-10)).Verification, verifier.Keep, later(1))
+		decide(t, s, opened(t, s, "2", later(10)), verifier.Keep, later(15))
+		require.Nil(t, facts(t, s, bad.ID, later(20)).Target)
+	})
+}
+
+func testBarrier(t *testing.T, db database) {
+	for name, test := range map[string]struct {
+		irreversible []string
+		noTarget     bool
+		barrier      string
+	}{
+		"none":              {nil, false, ""},
+		"between":           {[]string{"2"}, false, "2"},
+		"itself":            {[]string{"3"}, false, "3"},
+		"the newest":        {[]string{"2", "3"}, false, "3"},
+		"the target":        {[]string{"1"}, false, ""},
+		"no target, itself": {[]string{"3"}, true, "3"},
+		"no target":         {[]string{"2"}, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, db.place(t))
+			var last verifier.Verification
+			for i, version := range []string{"1", "2", "3"} {
+				n := finished(version, later(10*i))
+				for _, v := range test.irreversible {
+					n.Deployment.Irreversible = n.Deployment.Irreversible || v == version
+				}
+				last = *accept(t, s, n, later(10*i)).Verification
+				if version == "1" && !test.noTarget {
+					decide(t, s, last, verifier.Keep, later(5))
+				}
+			}
+			barrier := facts(t, s, last.ID, later(25)).Barrier
+			if test.barrier == "" {
+				require.Nil(t, barrier)
+				return
+			}
+			require.NotNil(t, barrier)
+			require.Equal(t, test.barrier, barrier.Version)
+		})
+	}
+}
+
+func testRunning(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	accept(t, s, started("0", later(-5)), later(-5)) // before the verified one had finished
+	v := opened(t, s, "1", start)
+	f := facts(t, s, v.ID, later(1))
+	require.Nil(t, f.Running)
+	require.Equal(t, "1", f.Current.Version)
+
+	next := started("2", later(2))
+	accept(t, s, next, later(2))
+	f = facts(t, s, v.ID, later(3))
+	require.NotNil(t, f.Running)
+	require.Equal(t, "2", f.Running.Version)
+	require.Equal(t, "1", f.Current.Version)
+	require.NotNil(t, facts(t, s, v.ID, later(2).Add(verifier.RunningDeployExpires-time.Second)).Running)
+	require.Nil(t, facts(t, s, v.ID, later(2).Add(verifier.RunningDeployExpires)).Running, "its pipeline has died")
+
+	next.DeliveryID, next.Deployment.Status = "failed", verifier.DeployFailed
+	accept(t, s, next, later(4))
+	require.Nil(t, facts(t, s, v.ID, later(5)).Running)
+
+	anonymous := started("3", later(6))
+	anonymous.Deployment.DeploymentID = ""
+	accept(t, s, anonymous, later(6))
+	require.NotNil(t, facts(t, s, v.ID, later(7)).Running)
+	anonymous.DeliveryID, anonymous.Deployment.Status = "anonymous failed", verifier.DeployFailed
+	accept(t, s, anonymous, later(8))
+	require.Nil(t, facts(t, s, v.ID, later(9)).Running, "its end was told without an id as well")
+}
+
+func testReverts(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	first := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	n := finished("1", later(10))
+	n.Deployment.Service = "cart"
+	n.DeliveryID, n.Deployment.DeploymentID = "cart", "cart"
+	other := decide(t, s, *accept(t, s, n, later(10)).Verification, verifier.Revert, later(15))
+	n.DeliveryID, n.Deployment.DeploymentID, n.Deployment.Version = "cart 2", "cart 2", "2"
+	n.Deployment.FinishedAt = later(20)
+	current := *accept(t, s, n, later(20)).Verification
+
+	reverts := func(now time.Time) (ids []string) {
+		for _, r := range facts(t, s, current.ID, now).PastReverts {
+			ids = append(ids, r.RevertID)
+		}
+		return ids
+	}
+	both := []string{first.Action.RevertID, other.Action.RevertID}
+	require.Equal(t, both, reverts(later(30)))
+	f := facts(t, s, first.ID, later(30))
+	require.Equal(t, verifier.PastRevert{RevertID: first.Action.RevertID, Service: "checkout", Environment: "production",
+		At: later(5).UTC().Truncate(time.Microsecond)}, f.PastReverts[0])
+	require.Empty(t, f.OpenRevert, "its own doesn't count")
+	require.Equal(t, later(35).UnixMicro(), f.ExpiresAt.UnixMicro())
+	require.Equal(t, verifier.Enforce, f.Mode)
+	require.Equal(t, "argo", f.Rollback)
+	require.Equal(t, later(30).UnixMicro(), f.Now.UnixMicro())
+	f = facts(t, s, current.ID, later(30))
+	require.Empty(t, f.OpenRevert, "the newer deploy has ended cart's")
+	require.True(t, f.ExpiresAt.IsZero())
+	require.True(t, f.BrakeReleasedAt.IsZero())
+
+	days := later(3 * 24 * 60)
+	require.Equal(t, both, reverts(days), "the brake was never released: all count")
+	require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "fixed", later(10)))
+	require.Equal(t, later(10).UnixMicro(), facts(t, s, current.ID, days).BrakeReleasedAt.UnixMicro())
+	require.Equal(t, both, reverts(later(30)), "the last day counts for the caps")
+	require.Equal(t, both[1:], reverts(days), "and what came since the release")
+}
+
+func testUpdateAction(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	move := func(to verifier.ActionState, now time.Time) {
+		require.NoError(t, s.UpdateAction(t.Context(), v.ID, now, func(v verifier.Verification, p verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+			var err error
+			if v.Action, err = v.Action.Move(to, "", "", now); err != nil {
+				return v, nil, err
+			}
+			messages, err := verifier.Messages(verifier.EventActionChanged, v, p, now)
+			return v, messages, err
+		}))
+	}
+	unconfirmed := func(before time.Time) []string {
+		ids, err := s.Unconfirmed(t.Context(), before)
+		require.NoError(t, err)
+		return ids
+	}
+	require.Empty(t, unconfirmed(later(60)), "not accepted yet")
+	move(verifier.ActionAccepted, later(6))
+	require.Empty(t, unconfirmed(later(6)))
+	require.Equal(t, []string{v.ID}, unconfirmed(later(7)))
+	move(verifier.ActionUnconfirmed, later(16))
+	require.Empty(t, unconfirmed(later(60)))
+	stored, err := s.Verification(t.Context(), v.ID)
+	require.NoError(t, err)
+	require.Equal(t, verifier.ActionUnconfirmed, stored.Action.State)
+	require.Len(t, stored.Deliveries, 3)
+
+	next := opened(t, s, "2", later(20)) // fences it
+	require.Empty(t, facts(t, s, next.ID, later(21)).OpenRevert)
+	err = s.UpdateAction(t.Context(), v.ID, later(21), func(v verifier.Verification, _ verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		_, err := v.Action.Move(verifier.ActionRequested, "", "", later(21))
+		return v, nil, err
+	})
+	requireKind(t, verifier.Conflict, err)
+}

@@ -1,0 +1,143 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+func list(t *testing.T, s *store.Store, f verifier.Filter) (versions []string, next string) {
+	t.Helper()
+	page, next, err := s.Verifications(t.Context(), f)
+	require.NoError(t, err)
+	for _, v := range page {
+		versions = append(versions, v.Deployment.Version)
+	}
+	return versions, next
+}
+
+func testList(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	deployAll(t, s, []past{{"1", "keep"}, {"2", "revert"}, {"3", ""}, {"4", ""}, {"5", "inconclusive"}})
+	n := finished("6", later(100))
+	n.Deployment.Environment = "staging"
+	accept(t, s, n, later(100))
+
+	all, next := list(t, s, verifier.Filter{Limit: 6})
+	require.Equal(t, []string{"6", "5", "4", "3", "2", "1"}, all)
+	require.Empty(t, next)
+	page, next := list(t, s, verifier.Filter{Limit: 2, Environment: "production"})
+	require.Equal(t, []string{"5", "4"}, page)
+	opened(t, s, "7", later(110)) // meanwhile
+	page, next = list(t, s, verifier.Filter{Limit: 2, Environment: "production", Cursor: next})
+	require.Equal(t, []string{"3", "2"}, page)
+	page, next = list(t, s, verifier.Filter{Limit: 2, Environment: "production", Cursor: next})
+	require.Equal(t, []string{"1"}, page)
+	require.Empty(t, next)
+
+	for name, test := range map[string]struct {
+		filter verifier.Filter
+		want   []string
+	}{
+		"service":     {verifier.Filter{Service: "cart"}, nil},
+		"environment": {verifier.Filter{Environment: "staging"}, []string{"6"}},
+		"version":     {verifier.Filter{Version: "3"}, []string{"3"}},
+		"state":       {verifier.Filter{State: verifier.StateSuperseded}, []string{"4", "3"}},
+		"verdict":     {verifier.Filter{Verdict: verifier.Revert}, []string{"2"}},
+		"two":         {verifier.Filter{Verdict: verifier.Revert, State: verifier.StateSuperseded}, nil},
+	} {
+		test.filter.Limit = 500
+		got, _ := list(t, s, test.filter)
+		require.Equal(t, test.want, got, name)
+	}
+	found, _, err := s.Verifications(t.Context(), verifier.Filter{Limit: 1, Version: "2"})
+	require.NoError(t, err)
+	require.NotEmpty(t, found[0].Deliveries)
+
+	// Opened in the same microsecond: the pages still hold each once.
+	for i := range 5 {
+		accept(t, s, numbered(finished("8", later(120)), i), later(120))
+	}
+	services := map[string]int{}
+	cursor := ""
+	for range 5 {
+		page, next, err := s.Verifications(t.Context(), verifier.Filter{Version: "8", Limit: 1, Cursor: cursor})
+		require.NoError(t, err)
+		services[page[0].Deployment.Service]++
+		cursor = next
+	}
+	require.Len(t, services, 5)
+	require.Empty(t, cursor)
+}
+
+func testListRefuses(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	for field, filter := range map[string]verifier.Filter{
+		"limit":  {Limit: 501},
+		"cursor": {Limit: 1, Cursor: "nonsense"},
+	} {
+		_, _, err := s.Verifications(t.Context(), filter)
+		requireKind(t, verifier.Invalid, err)
+		var invalid *verifier.Error
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, field, invalid.Fields[0].Field)
+	}
+	_, _, err := s.Verifications(t.Context(), verifier.Filter{})
+	requireKind(t, verifier.Invalid, err)
+}
+
+func testCounts(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	c, err := s.Counts(t.Context(), start)
+	require.NoError(t, err)
+	require.Equal(t, store.Counts{Verifications: map[verifier.State]int{}}, c)
+
+	deployAll(t, s, []past{{"1", "keep"}, {"2", ""}, {"3", "revert"}, {"4", ""}})
+	require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "fixed", later(1)))
+	c, err = s.Counts(t.Context(), later(60))
+	require.NoError(t, err)
+	require.Equal(t, map[verifier.State]int{verifier.StateDecided: 2, verifier.StateSuperseded: 1, verifier.StatePending: 1}, c.Verifications)
+	require.Equal(t, later(20).UnixMicro(), c.OldestUnsent.UnixMicro(), "version 2 was superseded then")
+	require.Equal(t, later(1).UnixMicro(), c.BrakeReleasedAt.UnixMicro())
+	require.Len(t, c.PastReverts, 1)
+}
+
+func testUnknown(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	_, err := s.Verification(t.Context(), "vf_none")
+	requireKind(t, verifier.NotFound, err)
+	require.ErrorContains(t, err, "vf_none")
+	_, err = s.Evidence(t.Context(), "vf_none")
+	requireKind(t, verifier.NotFound, err)
+	requireKind(t, verifier.NotFound, s.UpdateAction(t.Context(), "vf_none", start, nil))
+	requireKind(t, verifier.NotFound, s.UpdateDelivery(t.Context(), "dl_none", start, nil))
+	require.NoError(t, s.Ping(t.Context()))
+}
+
+func testTimes(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	stored, err := s.Verification(t.Context(), v.ID)
+	require.NoError(t, err)
+	same := func(want, got time.Time) {
+		t.Helper()
+		require.Equal(t, want.UTC().Truncate(time.Microsecond), got)
+	}
+	same(start, stored.Deployment.FinishedAt)
+	same(start.Add(-time.Minute), stored.Deployment.StartedAt)
+	same(start, stored.Deployment.ReceivedAt)
+	same(start, stored.OpenedAt)
+	same(later(30), stored.ClosesAt)
+	same(later(5), stored.Verdict.DecidedAt)
+	same(later(5), *stored.Action.RequestedAt)
+	same(later(5), *stored.Action.ChangedAt)
+	same(later(5), stored.Deliveries[0].CreatedAt)
+	require.Nil(t, stored.ClearedAt)
+	f := facts(t, s, v.ID, later(6))
+	same(start, f.Current.FinishedAt)
+	same(start, f.Deployment.FinishedAt)
+}

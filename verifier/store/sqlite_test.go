@@ -1,0 +1,170 @@
+package store_test
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+func TestOpenRefusesURL(t *testing.T) {
+	for url, want := range map[string]string{
+		"postgres://me:secret@db/postflight": `storage url "postgres:...": must be "sqlite:PATH"`,
+		"postflight.db":                      `storage url "postflight.db": must be "sqlite:PATH"`,
+		"sqlite:":                            "names no file",
+		"sqlite::memory:":                    "names no file",
+		"sqlite://host/x.db":                 `for a relative one write "sqlite:PATH"`,
+	} {
+		_, err := store.Open(t.Context(), url, store.Options{})
+		requireKind(t, verifier.Invalid, err)
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	_, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "none", "x.db"), store.Options{})
+	requireKind(t, verifier.Unavailable, err)
+}
+
+func TestOpenCreates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "odd ?name#%.db")
+	s := open(t, "sqlite://"+path)
+	opened(t, s, "1", start)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+// closed makes a store with a deploy in it, and closes it.
+func closed(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "postflight.db")
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	require.NoError(t, err)
+	opened(t, s, "1", start)
+	require.NoError(t, s.Close())
+	return path
+}
+
+func alter(t *testing.T, path, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	_, err = db.Exec(statement)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
+func TestOpenRefusesFile(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(t *testing.T, path string)
+		want  string
+	}{
+		"not SQLite": {func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\necho hello\n"), 0o600))
+		}, "is not an SQLite file"},
+		"short": {func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte("hi"), 0o600))
+		}, "is not an SQLite file"},
+		"corrupt": {func(t *testing.T, path string) {
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			for i := 4096; i < len(content)-4096; i++ {
+				content[i] = 0xa5
+			}
+			require.NoError(t, os.WriteFile(path, content, 0o600))
+		}, "is corrupt"},
+		"cut off": {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 5000)) }, "is corrupt"},
+		"newer schema": {func(t *testing.T, path string) {
+			alter(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, 1)`)
+		}, "has schema version 9000, this postflight knows up to 1: run the newer postflight"},
+		"newer River schema": {func(t *testing.T, path string) {
+			alter(t, path, `INSERT INTO river_migration (line, version) VALUES ('main', 9000)`)
+		}, "has River schema version 9000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := closed(t)
+			test.spoil(t, path)
+			before, err := os.ReadFile(path)
+			require.NoError(t, err)
+			_, err = store.Open(t.Context(), "sqlite:"+path, store.Options{})
+			require.ErrorContains(t, err, test.want)
+			require.ErrorContains(t, err, path)
+			require.NotContains(t, err.Error(), "\n", "one line")
+			after, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, before, after, "the file is as it was")
+		})
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "postflight.db")
+	s, err := store.Open(t.Context(), url, store.Options{})
+	require.NoError(t, err)
+	_, err = store.Open(t.Context(), url, store.Options{})
+	requireKind(t, verifier.Conflict, err)
+	require.ErrorContains(t, err, "in use by another postflight")
+	require.NoError(t, s.Close())
+	open(t, url)
+}
+
+func TestBusyIsUnavailable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postflight.db")
+	s := open(t, "sqlite:"+path)
+	other, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	require.NoError(t, err)
+	tx, err := other.Begin() // somebody at an SQLite prompt
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, _, err = s.Accept(ctx, finished("1", start), []verifier.Policy{policy()}, start)
+	requireKind(t, verifier.Unavailable, err)
+	require.ErrorContains(t, err, "store notification")
+	require.NoError(t, s.Ping(t.Context()), "reads go on")
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, other.Close())
+	opened(t, s, "1", start)
+}
+
+// TestKilled ends a process with SIGKILL while it delivers: the next one may
+// open the file at once, finds all that was accepted, and delivers soon.
+func TestKilled(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "postflight.db")
+	s, err := store.Open(t.Context(), url, store.Options{})
+	require.NoError(t, err)
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	id := deliveryOf(t, s, v.ID)
+	require.NoError(t, s.Close())
+
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), victimEnv+"="+url)
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, id, strings.TrimSpace(line))
+	_, err = store.Open(t.Context(), url, store.Options{})
+	requireKind(t, verifier.Conflict, err)
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+
+	s = open(t, url)
+	seen := newCalls()
+	begun := time.Now()
+	run(t, s, deliverFunc(func(_ context.Context, id string) (time.Duration, error) {
+		seen.add(id)
+		return 0, nil
+	}), store.DeliveryOptions{})
+	seen.wait(t, id)
+	require.Less(t, time.Since(begun), 5*time.Second, "not after River's rescue")
+}
