@@ -1,0 +1,252 @@
+package board_test
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"github.com/postflight/postflight/dashboards/board"
+	"github.com/postflight/postflight/verifier"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// ask serves one page and returns its answer.
+func ask(t *testing.T, m *memory, now time.Time, address string, change ...func(*board.Options, *http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	opts := board.Options{Now: func() time.Time { return now }, Decisions: true}
+	r := httptest.NewRequest(http.MethodGet, address, nil)
+	for _, f := range change {
+		f(&opts, r)
+	}
+	mux := http.NewServeMux()
+	board.New(m, opts).Register(mux)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	return w
+}
+
+func TestVerdictPageOfEachState(t *testing.T) {
+	for _, f := range fixtures() {
+		t.Run(f.name, func(t *testing.T) {
+			w := ask(t, f.reader(), f.now, f.path())
+			require.Equal(t, http.StatusOK, w.Code)
+			body := w.Body.String()
+			golden(t, f.name, body)
+			wholesome(t, body)
+			require.Equal(t, f.v.State.Final() && !f.v.Action.Open(), !strings.Contains(body, `http-equiv="refresh" content="5"`))
+			if len(f.v.Signals) > 0 {
+				for _, q := range []string{"Does it matter?", "Is it more than chance?", "Is it more than usual?"} {
+					require.Contains(t, body, q)
+				}
+			}
+			if why, ok := guards[f.v.Action.Guard]; ok && f.v.Action.State == verifier.ActionWithheld {
+				require.Contains(t, html.UnescapeString(body), "Withheld by the guard “"+string(f.v.Action.Guard)+"”")
+				require.Contains(t, html.UnescapeString(body), why)
+			}
+		})
+	}
+}
+
+// golden compares with testdata/NAME.html; the style sheet is left out, for a
+// changed colour is no changed page.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	got = regexp.MustCompile(`(?s)<style>.*</style>`).ReplaceAllString(got, "<style></style>")
+	file := filepath.Join("testdata", name+".html")
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
+}
+
+// wholesome checks what holds for every page: its size, that every element is
+// closed, that charts are XML with words for those who can't see, that nothing
+// is fetched from elsewhere, no script, no style attribute, and only web links.
+func wholesome(t *testing.T, page string) {
+	t.Helper()
+	require.LessOrEqual(t, len(page), 100_000)
+	closed(t, page)
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	for n := range doc.Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		require.NotContains(t, []string{"script", "iframe", "img", "object", "embed", "link"}, n.Data)
+		for _, a := range n.Attr {
+			require.NotRegexp(t, `^(on.*|style|src)$`, a.Key, "<%s>", n.Data)
+			if a.Key == "href" {
+				require.Regexp(t, `^(/|https?://)`, a.Val)
+			}
+		}
+	}
+	for _, svg := range regexp.MustCompile(`(?s)<svg xmlns.*?</svg>`).FindAllString(page, -1) {
+		require.Contains(t, svg, `role="img"`)
+		require.Regexp(t, `(?s)<title id="c\d+t">.+</title>\s*<desc id="c\d+d">[^<]*\d[^<]*</desc>`, svg)
+		require.NotContains(t, svg, "NaN")
+		require.NotContains(t, svg, "Inf")
+		for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+			_, err := d.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err)
+		}
+	}
+}
+
+// closed walks the tags as they are written: a parser would mend what is not
+// closed.
+func closed(t *testing.T, page string) {
+	t.Helper()
+	void := map[string]bool{"meta": true, "input": true, "br": true}
+	var open []string
+	for z := html.NewTokenizer(strings.NewReader(page)); ; {
+		switch z.Next() {
+		case html.ErrorToken:
+			require.ErrorIs(t, z.Err(), io.EOF)
+			require.Empty(t, open)
+			return
+		case html.StartTagToken:
+			if tag, _ := z.TagName(); !void[string(tag)] && string(tag) != "option" {
+				open = append(open, string(tag))
+			}
+		case html.EndTagToken:
+			if tag, _ := z.TagName(); string(tag) != "option" {
+				require.NotEmpty(t, open, "</%s>", tag)
+				require.Equal(t, open[len(open)-1], string(tag))
+				open = open[:len(open)-1]
+			}
+		}
+	}
+}
+
+func TestBoardListsNewestFirst(t *testing.T) {
+	m := &memory{next: "after the 3rd"}
+	for _, f := range fixtures() {
+		v := f.v
+		v.ID = "vf_" + f.name
+		m.list = append(m.list, v)
+	}
+	w := ask(t, m, deployed.Add(40*time.Minute), "/?service=checkout&verdict=revert")
+	require.Equal(t, http.StatusOK, w.Code)
+	golden(t, "board", w.Body.String())
+	wholesome(t, w.Body.String())
+	require.Equal(t, verifier.Filter{Service: "checkout", Verdict: verifier.Revert, Limit: 50}, m.asked)
+	require.Contains(t, w.Body.String(), `href="/?cursor=after&#43;the&#43;3rd&amp;service=checkout&amp;verdict=revert" rel="next"`)
+}
+
+func TestEmptyBoardTellsHowToBegin(t *testing.T) {
+	w := ask(t, &memory{}, deployed, "/", func(o *board.Options, _ *http.Request) {
+		o.ExternalURL = func() string { return "https://ops.example/postflight/" }
+	})
+	require.Equal(t, http.StatusOK, w.Code)
+	golden(t, "board-empty", w.Body.String())
+	wholesome(t, w.Body.String())
+	require.Contains(t, w.Body.String(), "postflight notify --url https://ops.example/postflight ")
+	require.Contains(t, w.Body.String(), `href="/postflight/"`)
+
+	w = ask(t, &memory{}, deployed, "/?service=nothing")
+	require.Contains(t, w.Body.String(), "No deploy fits these filters.")
+}
+
+func TestWrongFilterNamesWhatIsAllowed(t *testing.T) {
+	w := ask(t, &memory{}, deployed, "/?state=<b>done")
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	wholesome(t, w.Body.String())
+	require.Contains(t, html.UnescapeString(w.Body.String()), `state "<b>done" is none of ["pending" "observing" "decided" "superseded" "cancelled"].`)
+	require.Equal(t, http.StatusBadRequest, ask(t, &memory{}, deployed, "/?verdict=maybe").Code)
+}
+
+func TestProblemsAreSentences(t *testing.T) {
+	w := ask(t, &memory{}, deployed, "/verifications/vf_<script>")
+	require.Equal(t, http.StatusNotFound, w.Code)
+	golden(t, "not-found", w.Body.String())
+	wholesome(t, w.Body.String())
+
+	for kind, status := range map[verifier.Kind]int{verifier.Unavailable: 503, verifier.Internal: 500, verifier.Invalid: 400} {
+		m := &memory{err: verifier.Errorf(kind, "open %q: secret place", "/var/x.db")}
+		w := ask(t, m, deployed, "/")
+		require.Equal(t, status, w.Code)
+		if kind != verifier.Invalid {
+			require.NotContains(t, w.Body.String(), "secret place")
+		}
+	}
+}
+
+func TestRecordAsJSON(t *testing.T) {
+	f := fixtures()[4]
+	accept := func(value string) func(*board.Options, *http.Request) {
+		return func(o *board.Options, r *http.Request) {
+			o.ExternalURL = func() string { return "https://ops.example" }
+			r.Header.Set("Accept", value)
+		}
+	}
+	w := ask(t, f.reader(), f.now, f.path(), accept("application/json"))
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	var got verifier.Verification
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
+	want := f.v
+	want.URL = "https://ops.example/verifications/" + f.v.ID
+	wantJSON, err := json.Marshal(want)
+	require.NoError(t, err)
+	require.JSONEq(t, string(wantJSON), w.Body.String())
+
+	for _, value := range []string{"", "text/html,application/xhtml+xml,*/*;q=0.8", "text/html,application/json;q=0.5", "*/*"} {
+		w := ask(t, f.reader(), f.now, f.path(), accept(value))
+		require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"), value)
+	}
+}
+
+func TestPageWithoutEvidence(t *testing.T) {
+	f := fixtures()[4]
+	m := f.reader()
+	m.evidence = nil
+	w := ask(t, m, f.now, f.path())
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Body.String(), "The evidence could not be read just now")
+	wholesome(t, w.Body.String())
+}
+
+func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
+	for _, f := range fixtures() {
+		w := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false })
+		require.NotRegexp(t, `postflight (override|feedback|brake|unfreeze|mark)`, w.Body.String(), f.name)
+	}
+}
+
+func TestWrapGuardsEveryPage(t *testing.T) {
+	f := fixtures()[0]
+	for _, address := range []string{"/", f.path()} {
+		w := ask(t, f.reader(), f.now, address, func(o *board.Options, _ *http.Request) {
+			o.Wrap = func(http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+			}
+		})
+		require.Equal(t, http.StatusUnauthorized, w.Code)
+	}
+}
+
+func TestPageForbidsScripts(t *testing.T) {
+	f := fixtures()[0]
+	h := ask(t, f.reader(), f.now, f.path()).Header()
+	require.Regexp(t, `^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$`, h.Get("Content-Security-Policy"))
+	require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
+	require.Equal(t, "Accept", h.Get("Vary"))
+}

@@ -1,0 +1,315 @@
+package board_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// deployed is when every fixture's deploy finished.
+var deployed = time.Date(2026, 11, 23, 2, 41, 7, 0, time.UTC)
+
+// memory is a reader of what a test put into it.
+type memory struct {
+	list     []verifier.Verification
+	evidence map[string]verifier.Evidence
+	next     string
+	err      error
+	asked    verifier.Filter
+}
+
+func (m *memory) Verification(_ context.Context, id string) (verifier.Verification, error) {
+	for _, v := range m.list {
+		if v.ID == id && m.err == nil {
+			return v, nil
+		}
+	}
+	if m.err != nil {
+		return verifier.Verification{}, m.err
+	}
+	return verifier.Verification{}, verifier.Errorf(verifier.NotFound, "no verification %q", id)
+}
+
+func (m *memory) Verifications(_ context.Context, f verifier.Filter) ([]verifier.Verification, string, error) {
+	m.asked = f
+	return m.list, m.next, m.err
+}
+
+func (m *memory) Evidence(_ context.Context, id string) (verifier.Evidence, error) {
+	e, ok := m.evidence[id]
+	if !ok {
+		return e, verifier.Errorf(verifier.Unavailable, "no evidence of %q", id)
+	}
+	return e, nil
+}
+
+func ptr[T any](x T) *T { return &x }
+
+func opened() verifier.Verification {
+	return verifier.Verification{
+		ID: "vf_01j8zk3tqm5w7x2ycv4b6n8p0r", State: verifier.StatePending, Mode: verifier.Enforce,
+		Deployment: verifier.Deployment{
+			ID: "dp_1", Source: "pipeline", DeploymentID: "ci-918273", Service: "checkout", Environment: "production",
+			Version: "1.42.0", Previous: "1.41.3", Status: verifier.DeployFinished, Actor: "dana", URL: "https://ci.example/918273",
+			StartedAt: deployed.Add(-147 * time.Second), FinishedAt: deployed, ReceivedAt: deployed.Add(2 * time.Second),
+		},
+		OpenedAt: deployed.Add(2 * time.Second), ClosesAt: deployed.Add(30 * time.Minute),
+		Policy: "checkout", PolicyHash: "7f3a9c0d1e2f", Action: verifier.Action{State: verifier.ActionNone},
+	}
+}
+
+// errorsFinding is the ratio signal of every fixture.
+func errorsFinding(state verifier.SignalState) verifier.Finding {
+	f := verifier.Finding{
+		Name: "errors", Kind: verifier.Ratio, Role: verifier.Decisive, State: state,
+		Before: ptr(0.004), Expected: ptr(0.004), After: ptr(0.0041),
+		Matters: verifier.Matters{Limit: ptr(0.0051)},
+		Chance:  &verifier.Chance{EValue: 0.31, Needed: 200},
+		Usual:   verifier.Usual{Score: 0.4, Needed: 1, Placebos: 512, Independent: 168},
+		Steps:   verifier.StepCounts{Measured: 60}, Detectable: 1.38, Cleared: state == verifier.SignalGood,
+		Query: `sum(increase(http_requests_total{service="checkout",code=~"5.."}[30s])) / sum(increase(http_requests_total{service="checkout"}[30s]))`,
+	}
+	if state == verifier.SignalBad {
+		f.After, f.Matters.Yes, f.Chance.EValue, f.Chance.Yes = ptr(0.061), true, 81200, true
+		f.Usual.Score, f.Usual.Yes, f.Steps.Measured = 3.1, true, 18
+		f.Onset = ptr(deployed.Add(5*time.Minute + 33*time.Second))
+		f.Message = "errors 0.4% -> 6.1% (limit 0.51%), e-value 81200 of 200 needed, beyond all 512 placebos (168 independent)"
+	}
+	return f
+}
+
+func ordersFinding() verifier.Finding {
+	return verifier.Finding{
+		Name: "orders", Kind: verifier.Value, Role: verifier.Advisory, State: verifier.SignalGood,
+		Before: ptr(1250.0), Expected: ptr(1263.4), After: ptr(1249.2), Matters: verifier.Matters{Limit: ptr(1200.2)},
+		Usual: verifier.Usual{Score: 0.21, Needed: 1, Placebos: 512, Independent: 168},
+		Steps: verifier.StepCounts{Measured: 60}, Query: `sum(rate(orders_total{service="checkout"}[1m]))`,
+	}
+}
+
+func ticketsFinding() verifier.Finding {
+	return verifier.Finding{
+		Name: "tickets", Kind: verifier.Count, Role: verifier.Advisory, State: verifier.SignalPending,
+		Before: ptr(2.0), Expected: ptr(2.5), After: ptr(4.0), Matters: verifier.Matters{Limit: ptr(6.0)},
+		Chance: &verifier.Chance{EValue: 1.8, Needed: 200}, Usual: verifier.Usual{Unknown: true},
+		Steps: verifier.StepCounts{Measured: 52, NoData: 5, Error: 3}, Detectable: 4.2, Query: "feed desk, checkout",
+	}
+}
+
+// evidenceOf makes observations that fit the findings of a verification.
+func evidenceOf(v verifier.Verification, until time.Time) verifier.Evidence {
+	step := 30 * time.Second
+	d := v.Deployment
+	e := verifier.Evidence{VerificationID: v.ID, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, ClosesAt: v.ClosesAt}
+	e.Policy = verifier.Policy{Name: v.Policy, Step: verifier.Duration(step), Interval: verifier.Duration(15 * time.Second),
+		Signals: []verifier.Signal{{Name: "errors"}, {Name: "orders"}, {Name: "tickets"}}}
+	for _, f := range v.Signals {
+		s := verifier.SignalEvidence{Signal: f.Name, Plan: verifier.Plan{Query: f.Query, Note: "step 30s"}}
+		for t := d.StartedAt.Add(-time.Hour); !t.After(d.StartedAt); t = t.Add(step) {
+			s.Before = append(s.Before, observe(f, t, step, *f.Before))
+		}
+		for t := d.StartedAt.Add(step); !t.After(until); t = t.Add(step) {
+			at := *f.Before
+			if f.Onset == nil || t.After(*f.Onset) {
+				at = *f.After
+			}
+			s.Observations = append(s.Observations, observe(f, t, step, at))
+		}
+		missing := min(len(s.Observations), f.Steps.NoData+f.Steps.Error)
+		first := min(len(s.Observations)/2, len(s.Observations)-missing)
+		for i := range missing {
+			o := &s.Observations[first+i]
+			*o = verifier.Observation{At: o.At, Span: o.Span, Outcome: verifier.NoData}
+			if i >= f.Steps.NoData {
+				o.Outcome, o.Message = verifier.Failed, "GET http://127.0.0.1:9200/tickets: 503 Service Unavailable"
+			}
+		}
+		e.Signals = append(e.Signals, s)
+	}
+	return e
+}
+
+// observe makes one observation near a level, with a wobble that is the same
+// in every run.
+func observe(f verifier.Finding, at time.Time, span time.Duration, level float64) verifier.Observation {
+	o := verifier.Observation{At: at, Span: verifier.Duration(span), Outcome: verifier.Measured}
+	wobble := 1 + 0.12*math.Sin(float64(at.Unix())/47) + 0.06*math.Sin(float64(at.Unix())/13)
+	switch f.Kind {
+	case verifier.Ratio:
+		o.Total = 4000
+		o.Bad = math.Round(level * wobble * o.Total)
+	case verifier.Count:
+		if int(at.Unix()/30)%int(math.Max(1, 120/level)) == 0 {
+			o.Count = 1
+		}
+	case verifier.Value:
+		o.Value = level * (1 + (wobble-1)/6)
+	}
+	return o
+}
+
+// decided ends a verification with a verdict.
+func decided(v verifier.Verification, decision verifier.Decision, after time.Duration, summary string) verifier.Verification {
+	v.State, v.Effective = verifier.StateDecided, decision
+	v.Verdict = &verifier.Verdict{Decision: decision, DecidedAt: deployed.Add(after), Early: deployed.Add(after).Before(v.ClosesAt), Summary: summary, By: verifier.ByPostflight}
+	v.Deliveries = []verifier.Delivery{{
+		ID: "dl_1", Kind: verifier.MessageDelivery, Receiver: "oncall", Event: verifier.EventDecided, State: verifier.DeliveryDelivered,
+		CreatedAt: deployed.Add(after),
+		Attempts:  []verifier.Attempt{{At: deployed.Add(after + time.Second), Duration: verifier.Duration(84 * time.Millisecond), Status: 204, Result: "delivered"}},
+	}}
+	return v
+}
+
+// badDeploy is the deploy of every fixture that reverts.
+func badDeploy() verifier.Verification {
+	v := opened()
+	v.Signals = []verifier.Finding{ordersFinding(), errorsFinding(verifier.SignalBad)}
+	v.Signals[0].Steps.Measured = 18
+	return decided(v, verifier.Revert, 9*time.Minute+5*time.Second, "Errors rose from 0.4% to 6.1% (limit 0.51%), 5m33s after this deploy.")
+}
+
+// acted gives the bad deploy an action in a state.
+func acted(state verifier.ActionState, guard verifier.Guard, reason string) verifier.Verification {
+	v := badDeploy()
+	at := v.Verdict.DecidedAt
+	v.Action = verifier.Action{State: state, Guard: guard, Reason: reason, ChangedAt: ptr(at.Add(time.Second))}
+	if state == verifier.ActionWithheld {
+		return v
+	}
+	v.Action.Rollback, v.Action.TargetVersion, v.Action.RevertID = "pipeline-rollback", "1.41.3", "rv_01j8zk9x"
+	v.Action.RequestedAt, v.Action.ChangedAt = &at, ptr(at.Add(199*time.Second))
+	call := verifier.Delivery{ID: "dl_2", Kind: verifier.RollbackDelivery, Receiver: "pipeline-rollback", Event: verifier.EventRevert,
+		State: verifier.DeliveryDelivered, CreatedAt: at, Key: "rv_01j8zk9x",
+		Attempts: []verifier.Attempt{
+			{At: at.Add(time.Second), Duration: verifier.Duration(20 * time.Second), Result: "retry", Error: "no answer within 20s"},
+			{At: at.Add(27 * time.Second), Duration: verifier.Duration(310 * time.Millisecond), Status: 202, Result: "delivered"},
+		}}
+	if state == verifier.ActionFailed || state == verifier.ActionDeclined {
+		call.State, call.Reason = verifier.DeliveryDiscarded, reason
+		call.Attempts[1].Status, call.Attempts[1].Result = map[verifier.ActionState]int{verifier.ActionFailed: 404, verifier.ActionDeclined: 409}[state], string(state)
+	}
+	v.Deliveries = append(v.Deliveries, call)
+	return v
+}
+
+// fixture is one state of a verdict page and the time at which it is read.
+type fixture struct {
+	name string
+	v    verifier.Verification
+	now  time.Time
+	also []verifier.Verification
+}
+
+var guards = map[verifier.Guard]string{
+	verifier.GuardLoop: "1.41.3 carries the id of our own revert", verifier.GuardCaps: "1 automatic revert in the last 60 min",
+	verifier.GuardBrake: "3 automatic reverts within 15 min", verifier.GuardFence: "1.42.1 runs since 02:49:58 UTC",
+	verifier.GuardTarget: "no version of checkout was kept, cleared or marked good", verifier.GuardIrreversible: "1.42.0 was announced with reversible: false",
+	verifier.GuardAttribution: "the harm began before the deploy started", verifier.GuardAmbiguity: "search a91c3f2 was deployed 2 min earlier",
+	verifier.GuardExpiry: "the verdict fell 31 min ago", verifier.GuardMode: "the policy checkout is in shadow mode",
+	verifier.GuardWindow: "freeze until 2026-11-30", verifier.GuardPerson: "dana decided keep",
+}
+
+func fixtures() []fixture {
+	late := deployed.Add(40 * time.Minute)
+	watching := opened()
+	watching.State = verifier.StateObserving
+	watching.Signals = []verifier.Finding{errorsFinding(verifier.SignalPending), ordersFinding(), ticketsFinding()}
+	cleared := watching
+	cleared.ClearedAt = ptr(deployed.Add(12 * time.Minute))
+	cleared.Signals = []verifier.Finding{errorsFinding(verifier.SignalGood), ordersFinding()}
+	kept := opened()
+	kept.ClearedAt = cleared.ClearedAt
+	kept.Signals = []verifier.Finding{errorsFinding(verifier.SignalGood), ordersFinding()}
+	kept = decided(kept, verifier.Keep, 30*time.Minute, "No signal got worse by more than is tolerated in 30m.")
+
+	out := []fixture{
+		{name: "pending", v: opened(), now: deployed.Add(4 * time.Second)},
+		{name: "observing", v: watching, now: deployed.Add(8 * time.Minute)},
+		{name: "cleared", v: cleared, now: deployed.Add(14 * time.Minute)},
+		{name: "kept", v: kept, now: late},
+		{name: "reverted-none", v: badDeploy(), now: late},
+		{name: "reverted-requested", v: acted(verifier.ActionRequested, "", ""), now: late},
+		{name: "reverted-accepted", v: acted(verifier.ActionAccepted, "", ""), now: late},
+		{name: "reverted-unconfirmed", v: acted(verifier.ActionUnconfirmed, "", "1.41.3 was not announced"), now: late},
+		{name: "reverted-declined", v: acted(verifier.ActionDeclined, "", "409: current version is 1.42.1"), now: late},
+		{name: "reverted-fenced", v: acted(verifier.ActionFenced, verifier.GuardFence, "a newer deploy, 1.42.1, came first"), now: late},
+		{name: "reverted-expired", v: acted(verifier.ActionExpired, verifier.GuardExpiry, "no answer in 30m"), now: late},
+		{name: "reverted-failed", v: acted(verifier.ActionFailed, "", "404 Not Found"), now: late},
+	}
+	for _, g := range []verifier.Guard{verifier.GuardLoop, verifier.GuardCaps, verifier.GuardBrake, verifier.GuardFence, verifier.GuardTarget,
+		verifier.GuardIrreversible, verifier.GuardAttribution, verifier.GuardAmbiguity, verifier.GuardExpiry, verifier.GuardMode, verifier.GuardWindow, verifier.GuardPerson} {
+		v := acted(verifier.ActionWithheld, g, guards[g])
+		if g == verifier.GuardMode {
+			v.Mode = verifier.Shadow
+		}
+		out = append(out, fixture{name: "withheld-" + string(g), v: v, now: late})
+	}
+	return append(out, endings(late)...)
+}
+
+func endings(late time.Time) []fixture {
+	rollback := opened()
+	rollback.ID, rollback.State = "vf_rollback", verifier.StateObserving
+	rollback.Deployment.ID, rollback.Deployment.Version = "dp_2", "1.41.3"
+	rollback.Deployment.Rollback, rollback.Deployment.RollbackWhy = true, "it carries the id of our own revert rv_01j8zk9x"
+	rollback.Deployment.RevertID = "rv_01j8zk9x"
+	rollback.Signals = []verifier.Finding{errorsFinding(verifier.SignalPending)}
+
+	unknown := opened()
+	unknown.Deployment.Clamped = true
+	unknown.Signals = []verifier.Finding{errorsFinding(verifier.SignalUnknown), ticketsFinding()}
+	unknown.Signals[0].After, unknown.Signals[0].Chance, unknown.Signals[0].Usual = nil, nil, verifier.Usual{Unknown: true}
+	unknown.Signals[0].Steps = verifier.StepCounts{Measured: 2, NoData: 58}
+	unknown.Signals[0].Message = "2 of 60 steps were measured, at least 30 are needed"
+	unknown = decided(unknown, verifier.Inconclusive, 30*time.Minute, "Can't judge: errors was measured in 2 of 60 steps.")
+
+	superseded := opened()
+	superseded.State, superseded.SupersededBy = verifier.StateSuperseded, "dp_3"
+	superseded.Signals = []verifier.Finding{errorsFinding(verifier.SignalPending)}
+	newer := opened()
+	newer.ID, newer.Deployment.ID, newer.Deployment.Version = "vf_newer", "dp_3", "1.42.1"
+
+	cancelled := superseded
+	cancelled.State, cancelled.SupersededBy = verifier.StateCancelled, ""
+	cancelled.Override = &verifier.Override{Decision: "cancel", By: "dana", At: deployed.Add(3 * time.Minute), Reason: "load test"}
+
+	overridden := acted(verifier.ActionConfirmed, "", "1.41.3 is live again")
+	overridden.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test"}
+	overridden.Effective = verifier.Keep
+	return []fixture{
+		{name: "reverted-confirmed", v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{rollback}},
+		{name: "rollback-watched", v: rollback, now: deployed.Add(6 * time.Minute)},
+		{name: "inconclusive", v: unknown, now: late},
+		{name: "superseded", v: superseded, now: late, also: []verifier.Verification{newer}},
+		{name: "superseded-unseen", v: superseded, now: late},
+		{name: "cancelled", v: cancelled, now: late},
+		{name: "overridden", v: overridden, now: late},
+	}
+}
+
+// reader holds a fixture and what came after it.
+func (f fixture) reader() *memory {
+	until := f.now
+	switch {
+	case f.v.Verdict != nil:
+		until = f.v.Verdict.DecidedAt
+	case f.v.State.Final():
+		until = deployed.Add(4 * time.Minute)
+	}
+	m := &memory{list: append([]verifier.Verification{f.v}, f.also...), evidence: map[string]verifier.Evidence{}}
+	v := f.v
+	v.Signals = nil
+	for _, s := range f.v.Signals {
+		if s.After == nil {
+			s.After = s.Before
+		}
+		v.Signals = append(v.Signals, s)
+	}
+	m.evidence[f.v.ID] = evidenceOf(v, until)
+	return m
+}
+
+func (f fixture) path() string { return fmt.Sprintf("/verifications/%s", f.v.ID) }
