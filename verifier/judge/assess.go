@@ -1,0 +1,191 @@
+package judge
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Assess judges what is known of a verification at now. The decision is ""
+// while nothing is decided, Revert as soon as a decisive signal is bad, and
+// Keep or Inconclusive from the window's end on. Findings has one entry for
+// every signal of the policy, in its order. Observations may be in any order;
+// those after now are not looked at. An error (verifier.Internal) is a
+// calibration that can't be read.
+func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
+	watches, err := watchAll(ev, now)
+	if err != nil {
+		return verifier.Assessment{}, err
+	}
+	var a verifier.Assessment
+	for _, w := range watches {
+		f := w.Finding()
+		a.Findings = append(a.Findings, f)
+		a.Reasons = append(a.Reasons, w.reason(f))
+	}
+	p := panel{ev: ev, now: now, watches: watches, findings: a.Findings}
+	closed := !now.Before(ev.ClosesAt)
+	switch {
+	case p.anyBad():
+		a.Decision, a.Early = verifier.Revert, !closed
+	case closed && p.whyInconclusive() != "":
+		a.Decision = verifier.Inconclusive
+	case closed:
+		a.Decision = verifier.Keep
+	}
+	a.Cleared = p.cleared()
+	a.Summary = p.summary(a.Decision)
+	return a, nil
+}
+
+func watchAll(ev verifier.Evidence, now time.Time) ([]*Watch, error) {
+	var out []*Watch
+	for _, s := range ev.Policy.Signals {
+		var se verifier.SignalEvidence
+		for _, e := range ev.Signals {
+			if e.Signal == s.Name {
+				se = e
+			}
+		}
+		c := Calibration{Kind: s.Kind}
+		if len(se.Calibration) > 0 {
+			if err := json.Unmarshal(se.Calibration, &c); err != nil {
+				return nil, verifier.Errorf(verifier.Internal, "read calibration of signal %q: %w", s.Name, err)
+			}
+		}
+		w := NewWatch(s, ev.Policy, se.Plan, c, Times{ev.StartedAt, ev.FinishedAt, ev.ClosesAt})
+		for _, o := range inOrder(se.Observations) {
+			if !o.At.After(now) {
+				w.Add(o)
+			}
+		}
+		out = append(out, w)
+	}
+	return out, nil
+}
+
+// inOrder sorts by time; among observations of one moment the order is fixed
+// by what they say, so that the order of arrival never matters.
+func inOrder(obs []verifier.Observation) []verifier.Observation {
+	sorted := slices.Clone(obs)
+	slices.SortStableFunc(sorted, func(a, b verifier.Observation) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Outcome, b.Outcome),
+			cmp.Compare(a.Bad, b.Bad), cmp.Compare(a.Total, b.Total),
+			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value))
+	})
+	return sorted
+}
+
+// panel is all signals of a verification together.
+type panel struct {
+	ev       verifier.Evidence
+	now      time.Time
+	watches  []*Watch
+	findings []verifier.Finding
+}
+
+// bad reports whether the i-th signal may revert and is bad.
+func (p *panel) bad(i int) bool {
+	return p.findings[i].Role == verifier.Decisive && p.findings[i].State == verifier.SignalBad
+}
+
+func (p *panel) anyBad() bool {
+	for i := range p.findings {
+		if p.bad(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// whyInconclusive says which required signal could not be judged, "" when all
+// could.
+func (p *panel) whyInconclusive() string {
+	var why []string
+	measured := 0
+	for i, w := range p.watches {
+		measured += w.due
+		due := w.stepsDue()
+		switch {
+		case !w.signal.Required:
+		case w.probe.neverPassed():
+			why = append(why, fmt.Sprintf("%s %s", w.title(), p.findings[i].Message))
+		case 2*w.due < due:
+			why = append(why, fmt.Sprintf("%s was measured in %d of %d steps%s", w.title(), w.due, due, because(w.lastWhy)))
+		}
+	}
+	if len(why) == 0 && measured == 0 {
+		return "nothing could be measured"
+	}
+	return strings.Join(why, "; ")
+}
+
+// stepsDue returns how many steps the window has for the signal: a probe runs
+// once an interval, a ticket feed may be coarser than the step.
+func (w *Watch) stepsDue() int {
+	every := w.step
+	if w.probe != nil {
+		every = max(w.policy.Interval.D(), time.Second)
+	}
+	return int(w.times.ClosesAt.Sub(w.times.FinishedAt) / max(every, w.span))
+}
+
+// cleared reports whether waiting pipelines may go on: the soak is over, every
+// decisive signal that can clear has, and no other speaks against it.
+func (p *panel) cleared() bool {
+	if p.now.Before(p.ev.FinishedAt.Add(p.ev.Policy.Soak.D())) {
+		return false
+	}
+	for i, w := range p.watches {
+		f := p.findings[i]
+		switch {
+		case w.gates() && !f.Cleared:
+			return false
+		case w.signal.Role == verifier.Decisive && w.suspicious(f):
+			return false
+		}
+	}
+	return len(p.watches) > 0
+}
+
+// summary is one sentence with the resolved values.
+func (p *panel) summary(d verifier.Decision) string {
+	window := shortly(p.ev.ClosesAt.Sub(p.ev.FinishedAt).Round(time.Second))
+	switch d {
+	case verifier.Revert:
+		var changes []string
+		for i, w := range p.watches {
+			if p.bad(i) {
+				changes = append(changes, w.change(p.findings[i]))
+			}
+		}
+		return strings.Join(changes, "; ")
+	case verifier.Inconclusive:
+		return "could not be judged: " + p.whyInconclusive()
+	case verifier.Keep:
+		return fmt.Sprintf("nothing proven worse than tolerated in %s: %s", window, p.levels())
+	}
+	return "no harm proven so far: " + p.levels()
+}
+
+// levels lists what every signal did, and what could not be proven.
+func (p *panel) levels() string {
+	var parts []string
+	for i, w := range p.watches {
+		f := p.findings[i]
+		part := fmt.Sprintf("%s %s -> %s", w.signal.Name, known(f.Kind, f.Before), known(f.Kind, f.After))
+		switch {
+		case f.State == verifier.SignalBad:
+			part += " (bad, but advisory)"
+		case f.State != verifier.SignalGood:
+			part += " (not proven good)"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,148 @@
+package judge
+
+import (
+	"math"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Calibration is what the history before a deploy says of one signal: its
+// level, its season, its noise, and how far moments without a deploy strayed.
+// It is stored with the verification; written as JSON and read back it gives
+// the same verdict bit for bit. Levels are in the signal's own unit: a share
+// for ratios, events an hour for counts, the value for values.
+type Calibration struct {
+	Kind   verifier.SignalKind `json:"kind"`
+	Bin    verifier.Duration   `json:"bin"`    // what the judge counts time in
+	Past   verifier.Duration   `json:"past"`   // length of the history's bins, at least Bin
+	Points int                 `json:"points"` // measured bins of the history
+
+	// Level is the level just before the deploy; it rests on Events bad
+	// events (ratio, count) or that many measured bins (value), over the
+	// Lookback, the one that predicted placebo deploys best. Known is false
+	// without any history.
+	Known    bool              `json:"known"`
+	Level    float64           `json:"level"`
+	Events   float64           `json:"events"`
+	Lookback verifier.Duration `json:"lookback"`
+	// ShiftedFor is how long before the deploy the level had shifted already;
+	// Level is then the level since. 0 when it had not.
+	ShiftedFor verifier.Duration `json:"shifted_for,omitempty"`
+
+	// Season is the change that earlier days saw at the same clock time, one
+	// entry each SeasonBlock from the deploy on: a factor of Level for ratios
+	// and counts, an amount added to it for values. Empty without a season.
+	Season      []float64         `json:"season,omitempty"`
+	SeasonBlock verifier.Duration `json:"season_block,omitempty"`
+
+	// Kappa is the relative variance of a bin beyond Poisson, at least 0.
+	Kappa float64 `json:"kappa"`
+	// Drift is how far the level of a healthy window strays from the
+	// predicted one, by the time elapsed; the standard deviation never grows.
+	Drift []Drift `json:"drift,omitempty"`
+	// Exposure is the usual number of opportunities (hours for counts) a bin.
+	Exposure float64 `json:"exposure"`
+
+	// Spans are the scales of a value's mean shift over spans since the
+	// deploy, among placebos.
+	Spans []Span `json:"spans,omitempty"`
+
+	// Placebos is how many earlier moments were judged as if they had been
+	// deploys, Independent how many windows fit the history without overlap.
+	Placebos    int `json:"placebos"`
+	Independent int `json:"independent"`
+	// Threshold is what a fraction alpha of placebos ever exceeds over a
+	// whole window: a log e-value for ratios and counts, a multiple of the
+	// span scales for values. It means nothing while Usual is false.
+	Threshold  float64 `json:"threshold"`
+	TopPlacebo float64 `json:"top_placebo"` // the largest of any placebo
+	Usual      bool    `json:"usual"`       // there is history enough to ask what is usual
+
+	// Detectable is the smallest ratio to the expected level that a whole
+	// window of the usual traffic can prove; 0 when not known.
+	Detectable float64 `json:"detectable,omitempty"`
+	// Passed: a probe has been seen to succeed before the deploy.
+	Passed bool `json:"passed,omitempty"`
+}
+
+// Drift is the relative standard deviation of a healthy level, Bins bins
+// after the deploy.
+type Drift struct {
+	Bins int     `json:"bins"`
+	SD   float64 `json:"sd"`
+}
+
+// Span is the 98th percentile, among placebos, of how far the mean over Bins
+// bins strays from what was expected.
+type Span struct {
+	Bins  int     `json:"bins"`
+	Scale float64 `json:"scale"`
+}
+
+// enough independent placebo windows to say what is usual.
+const enoughWindows = 10
+
+// maxPlacebos bounds the work of a calibration.
+const maxPlacebos = 512
+
+// Calibrate learns from the observations before startedAt what is usual for
+// the signal. Observations inside a span of leftOut (reverted deploys,
+// declared incidents) are not learnt from. Observations may be in any order.
+func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time) Calibration {
+	bin, step := binOf(p), stepOf(p)
+	past := newPast(s.Kind, history, leftOut, startedAt, p.History.D(), bin, step)
+	c := Calibration{
+		Kind: s.Kind, Bin: verifier.Duration(bin), Past: verifier.Duration(past.bin),
+		Points: past.measured(0, past.len()),
+		Passed: s.ProbeSource != nil && passed(history, startedAt),
+	}
+	if c.Points == 0 {
+		return c
+	}
+	_, n := past.over(0, past.len())
+	c.Exposure = n / float64(c.Points) * float64(bin) / float64(past.bin)
+	f := fit{signal: s, policy: p, past: past, window: past.bins(p.Window.D()), warmup: int(p.Warmup.D() / past.bin)}
+	c.Independent = max(0, past.len()-f.window/2) / max(1, f.window)
+	if s.Kind == verifier.Value {
+		f.values(&c)
+	} else {
+		f.rates(&c)
+	}
+	return c
+}
+
+func passed(history []verifier.Observation, startedAt time.Time) bool {
+	for _, o := range history {
+		if o.Outcome == verifier.Measured && !o.At.After(startedAt) && o.Total > o.Bad {
+			return true
+		}
+	}
+	return false
+}
+
+// tests returns how many ways a policy has to revert: its decisive signals,
+// and their absolute guards. They share the budget of false reverts.
+func tests(p verifier.Policy) int {
+	n := 0
+	for _, s := range p.Decisive() {
+		n++
+		if s.AtMost != nil {
+			n++
+		}
+		if s.AtLeast != nil {
+			n++
+		}
+	}
+	return max(1, n)
+}
+
+// budget returns the share of false reverts that one test may spend, from 1e-6
+// to 0.5; 1 % is shared when the policy says nothing.
+func budget(p verifier.Policy) float64 {
+	alpha := p.FalseReverts
+	if alpha <= 0 || alpha >= 1 || math.IsNaN(alpha) {
+		alpha = 0.01
+	}
+	return min(max(alpha/float64(tests(p)), 1e-6), 0.5)
+}

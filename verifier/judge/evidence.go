@@ -1,0 +1,279 @@
+package judge
+
+import (
+	"math"
+	"sort"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// run accumulates the evidence of one onset: the log likelihood of each level
+// of harm, and the bins that spoke loudest for harm.
+type run struct {
+	ll    [cells]float64
+	bins  int
+	x, n  float64
+	worst []worstBin // largest excess first, at most maxWorst
+}
+
+type worstBin struct {
+	excess float64
+	ll     [cells]float64
+}
+
+const maxWorst = 5
+
+func (r *run) add(x, exposure, unit, kappa float64) {
+	b := binEvidence(x, exposure, unit, kappa)
+	r.addBin(x, exposure, unit, &b)
+}
+
+func (r *run) addBin(x, exposure, unit float64, b *[cells]float64) {
+	for i := range r.ll {
+		r.ll[i] += b[i]
+	}
+	r.bins++
+	r.x, r.n = r.x+x, r.n+exposure
+	excess := x - exposure*unit
+	if len(r.worst) == maxWorst && excess <= r.worst[maxWorst-1].excess {
+		return
+	}
+	at := sort.Search(len(r.worst), func(i int) bool { return r.worst[i].excess < excess })
+	if len(r.worst) < maxWorst {
+		r.worst = append(r.worst, worstBin{})
+	}
+	copy(r.worst[at+1:], r.worst[at:])
+	r.worst[at] = worstBin{excess, *b}
+}
+
+// logE returns the log e-value of the run for the alternative against the healthy law. The worst
+// bins alone may not carry it: without them it must still reach half of it (on
+// the log scale), which keeps the blip of a dependency from being proof.
+func (r *run) logE(alternative, healthy *law, drop int) float64 {
+	e := logMarginal(alternative, &r.ll) - logMarginal(healthy, &r.ll)
+	if e <= 0 || drop <= 0 {
+		return e
+	}
+	rest := r.ll
+	for _, w := range r.worst[:min(drop, len(r.worst))] {
+		for i := range rest {
+			rest[i] -= w.ll[i]
+		}
+	}
+	without := logMarginal(alternative, &rest) - logMarginal(healthy, &rest)
+	return min(e, 2*without)
+}
+
+// dropped is how many of the worst bins a run must do without.
+func dropped(bins int) int {
+	switch {
+	case bins < 5:
+		return 1
+	case bins < 15:
+		return 3
+	case bins < 30:
+		return 4
+	}
+	return 5
+}
+
+func epsilonOf(s verifier.Signal) float64 { return max(s.Epsilon, 0) }
+
+// healthy is the law of the level when nothing is wrong: at most tolerated, or
+// as far beyond as drift explains.
+func (s spread) healthy(unit, level float64, sig verifier.Signal) law {
+	eps := epsilonOf(sig)
+	return s.over(func(rate float64) float64 { return (rate - eps) / level }, unit, 1+sig.Delta)
+}
+
+// around is the law of a level that strays around the given one.
+func (s spread) around(unit, level float64) law {
+	return s.over(func(rate float64) float64 { return rate / level }, unit, 0)
+}
+
+// rateEvidence is the e-process of decision.md section 2 for one ratio or
+// count signal. Its memory does not grow with the window.
+type rateEvidence struct {
+	signal verifier.Signal
+	level  float64 // before the deploy
+	unit   float64 // the tolerated rate
+	cat    float64 // the tolerated rate of the catastrophic path
+	kappa  float64
+	drifts []driftLaws
+
+	runs    []run // the first is the main one, from the end of warm-up
+	every   int   // bins between onsets
+	atOnce  run   // catastrophic path, from the start of the deploy
+	keep    run   // whole time since warm-up, for clearing
+	after   int   // bins since the end of warm-up
+	minimum float64
+	minBins int
+
+	recent recentBins
+	cusum  float64
+	onset  int // bin at which the present excess began, -1 when there is none
+}
+
+type driftLaws struct {
+	bins                   int
+	healthy, atOnce        law
+	keepGood, keepHarmless law
+}
+
+// lateOnsets is how many later onsets of harm share a fifth of the evidence.
+const lateOnsets = 6
+
+func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence {
+	e := &rateEvidence{
+		signal: s, level: c.Level, kappa: c.Kappa, onset: -1,
+		unit:  (1+s.Delta)*c.Level + epsilonOf(s),
+		every: max(5, window/lateOnsets), minimum: 5, minBins: 5,
+	}
+	if s.ProbeSource != nil {
+		e.minimum, e.minBins = 3, 2
+	}
+	e.cat = 4 * e.unit
+	if s.Kind == verifier.Ratio {
+		e.cat = min(e.cat+0.02, 0.9)
+	}
+	bad := 2*c.Level + 2*epsilonOf(s)
+	for _, d := range c.Drift {
+		sp := newSpread(d.SD, c.Events)
+		l := driftLaws{bins: d.Bins, healthy: sp.healthy(e.unit, c.Level, s)}
+		eps := epsilonOf(s)
+		l.atOnce = sp.over(func(rate float64) float64 { return (rate - eps) / c.Level }, e.cat, (e.cat-eps)/c.Level)
+		l.keepGood, l.keepHarmless = sp.around(e.unit, c.Level), sp.around(e.unit, bad)
+		e.drifts = append(e.drifts, l)
+	}
+	return e
+}
+
+// laws returns the healthy law for a run of that many bins: that of the next
+// shorter horizon measured, which strays more.
+func (e *rateEvidence) laws(bins int) *driftLaws {
+	best := &e.drifts[0]
+	for i := range e.drifts {
+		if e.drifts[i].bins <= bins {
+			best = &e.drifts[i]
+		}
+	}
+	return best
+}
+
+// add takes the bin-th bin since the deploy started, with x events in an
+// exposure that season is already part of.
+func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
+	b := binEvidence(x, exposure, e.unit, e.kappa)
+	c := binEvidence(x, exposure, e.cat, e.kappa)
+	e.atOnce.addBin(x, exposure, e.cat, &c)
+	e.trackOnset(bin, x, exposure)
+	if !warm {
+		return
+	}
+	if e.after%e.every == 0 && e.after/e.every <= lateOnsets {
+		e.runs = append(e.runs, run{})
+	}
+	e.after++
+	for i := range e.runs {
+		e.runs[i].addBin(x, exposure, e.unit, &b)
+	}
+	e.recent.add(x, exposure)
+}
+
+func (e *rateEvidence) trackOnset(bin int, x, exposure float64) {
+	was := e.cusum
+	e.cusum = max(0, e.cusum+x-exposure*e.unit)
+	switch {
+	case e.cusum == 0:
+		e.onset = -1
+	case was == 0:
+		e.onset = bin
+	}
+}
+
+// logE returns the log of the whole e-value, and the run that says most.
+func (e *rateEvidence) logE() (float64, *run) {
+	main, late, top := 1.0, 0.0, (*run)(nil)
+	best := 0.0
+	for i := range e.runs {
+		r := &e.runs[i]
+		v := e.runE(r, i > 0)
+		if i == 0 {
+			main = v
+		} else {
+			late += (v - 1) / lateOnsets
+		}
+		if v > best {
+			best, top = v, r
+		}
+	}
+	total := 0.9*(0.8*main+0.2*(1+late)) + 0.1*e.atOnceE()
+	if e.atOnceE() > best {
+		top = &e.atOnce
+	}
+	return math.Log(max(total, 1e-12)), top
+}
+
+// runE returns a run's e-value, held at 1 while it rests on too little, or
+// when the harm went away.
+func (e *rateEvidence) runE(r *run, late bool) float64 {
+	v := math.Exp(min(r.logE(&harm, &e.laws(r.bins).healthy, dropped(r.bins)), 300))
+	least := e.minBins
+	if late {
+		least = max(least, 8)
+		if e.signal.ProbeSource != nil {
+			least = e.minBins
+		}
+	}
+	if v > 1 && (r.bins < least || r.x < e.minimum || e.recent.below(e.unit)) {
+		return 1
+	}
+	return v
+}
+
+func (e *rateEvidence) atOnceE() float64 {
+	if e.atOnce.bins == 0 {
+		return 1
+	}
+	v := math.Exp(min(e.atOnce.logE(&harm, &e.drifts[0].atOnce, dropped(e.atOnce.bins)), 300))
+	if v > 1 && (e.atOnce.bins < 2 || e.atOnce.x < e.minimum || e.recent.size > 0 && e.recent.below(e.cat)) {
+		return 1
+	}
+	return v
+}
+
+// logKeep returns the log e-value against harm of twice the expected level.
+func (e *rateEvidence) logKeep() float64 {
+	if len(e.runs) == 0 {
+		return 0
+	}
+	l, r := e.laws(e.runs[0].bins), &e.runs[0]
+	return logMarginal(&l.keepGood, &r.ll) - logMarginal(&l.keepHarmless, &r.ll)
+}
+
+// recentBins remembers the last bins, to see whether harm went away.
+type recentBins struct {
+	x, n [15]float64
+	at   int
+	size int
+}
+
+func (b *recentBins) add(x, n float64) {
+	b.x[b.at], b.n[b.at] = x, n
+	b.at = (b.at + 1) % len(b.x)
+	b.size = min(b.size+1, len(b.x))
+}
+
+// below reports whether the last bins no longer exceed the unit rate: at
+// least three, and as many as make five expected events.
+func (b *recentBins) below(unit float64) bool {
+	var x, n float64
+	for i := range b.size {
+		j := (b.at - 1 - i + 2*len(b.x)) % len(b.x)
+		x, n = x+b.x[j], n+b.n[j]
+		if i >= 2 && n*unit >= 5 {
+			break
+		}
+	}
+	return x <= n*unit
+}

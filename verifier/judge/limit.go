@@ -1,0 +1,86 @@
+package judge
+
+import "math"
+
+// limitEvidence is an e-process against "the rate keeps the limit", for an
+// absolute guard on a ratio or count. Bins have the same noise as elsewhere;
+// half of the evidence watches from the end of warm-up, half from later on.
+type limitEvidence struct {
+	limit  float64
+	kappa  float64
+	lower  bool // the limit is at_least
+	every  int
+	runs   []run
+	bins   int
+	recent recentBins
+}
+
+var keepsLimit = func() (out law) {
+	for i := range out {
+		if math.Abs(cellOf(float64(i))) < gridStep/2 {
+			out[i] = 1
+		}
+	}
+	return out
+}()
+
+// shortfall weighs the levels below an at_least limit.
+var shortfall = func() (out law) {
+	total := 0.0
+	for i := range out {
+		if l := cellOf(float64(i)); l <= -0.2+1e-9 {
+			out[i] = math.Exp(l)
+			total += out[i]
+		}
+	}
+	for i := range out {
+		out[i] /= total
+	}
+	return out
+}()
+
+func newLimitEvidence(limit, kappa float64, lower bool, window int) *limitEvidence {
+	return &limitEvidence{limit: limit, kappa: kappa, lower: lower, every: max(5, window/lateOnsets)}
+}
+
+func (e *limitEvidence) add(x, exposure float64) {
+	if e.bins%e.every == 0 && e.bins/e.every <= lateOnsets {
+		e.runs = append(e.runs, run{})
+	}
+	e.bins++
+	for i := range e.runs {
+		e.runs[i].add(x, exposure, max(e.limit, 1e-12), e.kappa)
+	}
+	e.recent.add(x, exposure)
+}
+
+// eValue returns the evidence that the limit is broken, 1 while it rests on
+// fewer than five bins or the last ones keep it.
+func (e *limitEvidence) eValue() float64 {
+	if e.bins < 5 || e.recent.below(e.limit) != e.lower {
+		return 1
+	}
+	alternative := &harm
+	if e.lower {
+		alternative = &shortfall
+	}
+	total := 1.0
+	for i := range e.runs {
+		r := &e.runs[i]
+		v := math.Exp(min(r.logE(alternative, &keepsLimit, limitDrop(e.lower, r.bins)), 300))
+		if i == 0 {
+			total += 0.5 * (v - 1)
+		} else {
+			total += 0.5 * (v - 1) / lateOnsets
+		}
+	}
+	return total
+}
+
+// limitDrop: the worst-bin rule is about bins with too many events.
+func limitDrop(lower bool, bins int) int {
+	if lower {
+		return 0
+	}
+	return dropped(bins)
+}

@@ -1,0 +1,111 @@
+package judge
+
+import (
+	"math"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// ratePlacebos runs the e-process on placebo deploys and takes from their
+// largest values what today's must exceed. It can only make a revert harder.
+func (f *fit) ratePlacebos(c *Calibration, origins []int) {
+	c.Placebos = len(origins)
+	c.Usual = c.Independent >= enoughWindows
+	if !c.Usual {
+		return
+	}
+	tops := make([]float64, len(origins))
+	for i, at := range origins {
+		tops[i] = f.ratePlacebo(*c, at)
+		c.TopPlacebo = max(c.TopPlacebo, tops[i])
+	}
+	c.Threshold = max(tailThreshold(tops, c.Independent, budget(f.policy)), 0)
+}
+
+// ratePlacebo returns the largest log e-value of a placebo deploy at a bin.
+func (f *fit) ratePlacebo(c Calibration, at int) float64 {
+	x0, n0, _ := f.before(at, f.lookback)
+	if n0 <= 0 {
+		return 0
+	}
+	c.Level, c.Events = (x0+0.5)/n0, x0+0.5
+	if f.quiet(c, at) {
+		return 0
+	}
+	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
+	e := newRateEvidence(f.signal, c, f.window)
+	block := max(1, f.window/seasonBlocks)
+	top, season := 0.0, 1.0
+	every := max(1, f.window/15)
+	for i := range f.window {
+		if i%block == 0 {
+			season = f.season(at, i, i+block)
+		}
+		if n := f.past.n[at+i]; n > 0 {
+			e.add(i, f.past.x[at+i], n*season, i >= f.warmup)
+		}
+		if (i+1)%every == 0 {
+			v, _ := e.logE()
+			top = max(top, v)
+		}
+	}
+	return top
+}
+
+// quiet spares the work where no stretch of a placebo window rises above the
+// tolerated rate far enough for an e-value above 1.
+func (f *fit) quiet(c Calibration, at int) bool {
+	unit := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
+	sum := 0.0
+	for i := at; i < at+f.window; i++ {
+		sum = max(0, sum+f.past.x[i]-f.past.n[i]*unit)
+		if sum > 3 {
+			return false
+		}
+	}
+	return true
+}
+
+func scaled(drifts []Drift, by float64) []Drift {
+	out := make([]Drift, len(drifts))
+	for i, d := range drifts {
+		out[i] = Drift{Bins: max(1, int(float64(d.Bins)*by)), SD: d.SD}
+	}
+	return out
+}
+
+// detectable returns the smallest ratio to the expected level that a window of
+// the usual traffic proves, 0 when even a thousandfold would not be proven.
+func detectable(s verifier.Signal, p verifier.Policy, c Calibration) float64 {
+	bins := int((p.Window.D() - p.Warmup.D()) / c.Bin.D())
+	if bins < 1 || c.Exposure <= 0 || c.Level <= 0 {
+		return 0
+	}
+	e := newRateEvidence(s, c, bins)
+	needed := math.Log(1/budget(p)) - math.Log(0.72)
+	proven := func(ratio float64) bool {
+		rate := c.Level * ratio
+		if s.Kind == verifier.Ratio {
+			rate = min(rate, 1)
+		}
+		b := binEvidence(rate*c.Exposure, c.Exposure, e.unit, c.Kappa)
+		for i := range b {
+			b[i] *= float64(bins)
+		}
+		r := run{ll: b}
+		return rate*c.Exposure*float64(bins) >= e.minimum && r.logE(&harm, &e.laws(bins).healthy, 0) >= needed
+	}
+	lo, hi := 1.0, 1000.0
+	if !proven(hi) {
+		return 0
+	}
+	for range 14 {
+		mid := math.Sqrt(lo * hi)
+		if proven(mid) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return math.Round(hi*100) / 100
+}

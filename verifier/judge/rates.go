@@ -1,0 +1,230 @@
+package judge
+
+import (
+	"math"
+	"sort"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// seasonBlocks is how many stretches of a window have a season of their own.
+const seasonBlocks = 4
+
+// rates calibrates a ratio or count signal (decision.md 2.1).
+func (f *fit) rates(c *Calibration) {
+	f.chooseRatePredictor()
+	at := f.past.len()
+	x, n, reach := f.before(at, f.lookback)
+	if n <= 0 {
+		return
+	}
+	c.Known, c.Level, c.Events = true, (x+0.5)/n, x+0.5
+	c.Lookback = verifier.Duration(reach) * c.Past
+	origins := f.origins(f.lookback)
+	c.Kappa = f.binNoise()
+	f.drift(c, origins)
+	f.shiftedRate(c, at)
+	f.seasonOf(c, at)
+	c.Detectable = detectable(f.signal, f.policy, *c)
+	f.ratePlacebos(c, origins)
+}
+
+// chooseRatePredictor takes the lookback, with or without the season, that
+// predicts placebo windows best: the smallest mean squared relative error,
+// each error weighed by how well it can be known.
+func (f *fit) chooseRatePredictor() {
+	best := math.Inf(1)
+	choices := f.lookbacks(1, 3, 6, 12)
+	f.lookback = choices[0]
+	origins := f.origins(choices[len(choices)-1])
+	if len(origins) < 4 {
+		return
+	}
+	for _, l := range choices {
+		for _, seasonal := range []bool{false, true} {
+			trial := *f
+			trial.lookback, trial.seasonal = l, seasonal
+			if seasonal && !trial.hasSeason(origins) {
+				continue
+			}
+			if e := trial.rateError(origins); e < best*0.98 {
+				best, f.lookback, f.seasonal = e, l, seasonal
+			}
+		}
+	}
+}
+
+// hasSeason reports whether most origins have at least one earlier day.
+func (f *fit) hasSeason(origins []int) bool {
+	n := 0
+	for _, at := range origins {
+		if f.past.covered(at-f.day(1)-f.lookback, at-f.day(1)+f.window) {
+			n++
+		}
+	}
+	return 2*n >= len(origins)
+}
+
+func (f *fit) rateError(origins []int) float64 {
+	var sum, weights float64
+	for _, at := range origins {
+		x, n := f.past.over(at, at+f.window)
+		mu, count := f.predicted(at, 0, f.window, n)
+		if mu <= 0 {
+			continue
+		}
+		w := weightOf(1/mu + 1/count)
+		e := min(math.Abs(x-mu)/mu, 2)
+		sum, weights = sum+w*e*e, weights+w
+	}
+	if weights == 0 {
+		return math.Inf(1)
+	}
+	return sum / weights
+}
+
+func weightOf(v float64) float64 { return 1 / ((v + 0.04) * (v + 0.04)) }
+
+// predicted returns the events expected in the bins [at+from, at+to) with
+// exposure n, and the number of events that the prediction rests on.
+func (f *fit) predicted(at, from, to int, n float64) (mu, count float64) {
+	x0, n0, _ := f.before(at, f.lookback)
+	if n0 <= 0 {
+		return 0, 0.5
+	}
+	return (x0 + 0.5) / n0 * n * f.season(at, from, to), x0 + 0.5
+}
+
+// season returns the factor that earlier days saw from the lookback before the
+// same clock time to the bins [at+from, at+to): the median over the days,
+// shrunk to 1 where it rests on few events.
+func (f *fit) season(at, from, to int) float64 {
+	if !f.seasonal {
+		return 1
+	}
+	var logs []float64
+	for _, d := range daysBack {
+		then := at - f.day(d)
+		if !f.past.covered(then-f.lookback, then) || !f.past.covered(then+from, then+to) {
+			continue
+		}
+		x0, n0 := f.past.over(then-f.lookback, then)
+		x1, n1 := f.past.over(then+from, then+to)
+		v := 1/(x0+0.5) + 1/(x1+0.5)
+		logs = append(logs, math.Log((x1+0.5)/n1*n0/(x0+0.5))*0.1/(0.1+v))
+	}
+	return math.Exp(median(logs))
+}
+
+func (f *fit) seasonOf(c *Calibration, at int) {
+	if !f.seasonal {
+		return
+	}
+	block := max(1, f.window/seasonBlocks)
+	c.SeasonBlock = verifier.Duration(block) * c.Past
+	for from := 0; from < 3*f.window; from += block {
+		c.Season = append(c.Season, f.season(at, from, from+block))
+	}
+}
+
+// binNoise returns kappa: the relative variance of a bin around its block of
+// ten, beyond Poisson, with the wildest 1 % of bins left out.
+func (f *fit) binNoise() float64 {
+	const block = 10
+	type term struct{ excess, weight float64 }
+	var terms []term
+	for at := 0; at+block <= f.past.len(); at += block {
+		x, n := f.past.over(at, at+block)
+		m := f.past.measured(at, at+block)
+		if m < 3 || x == 0 {
+			continue
+		}
+		share := float64(m-1) / float64(m)
+		for i := at; i < at+block; i++ {
+			if f.past.n[i] <= 0 {
+				continue
+			}
+			mu := x / n * f.past.n[i]
+			e := f.past.x[i] - mu
+			terms = append(terms, term{e*e - mu*share, mu * mu * share})
+		}
+	}
+	worst := make([]float64, len(terms))
+	for i, t := range terms {
+		worst[i] = t.excess / t.weight
+	}
+	sort.Float64s(worst)
+	limit := quantile(worst, 0.99)
+	var excess, weight float64
+	for _, t := range terms {
+		if t.excess/t.weight <= limit {
+			excess, weight = excess+t.excess, weight+t.weight
+		}
+	}
+	if weight == 0 {
+		return 0
+	}
+	return max(0, excess/weight)
+}
+
+// drift learns how far healthy windows stray from what was predicted, after a
+// twelfth, a quarter, a half and the whole of the window. It is shrunk to 10 %
+// with the weight of four windows, is at least 5 %, and never grows with the
+// time elapsed.
+func (f *fit) drift(c *Calibration, origins []int) {
+	previous := math.Inf(1)
+	for _, part := range []int{12, 4, 2, 1} {
+		h := max(1, f.window/part)
+		var sum, weights float64
+		for _, at := range origins {
+			x, n := f.past.over(at, at+h)
+			mu, count := f.predicted(at, 0, h, n)
+			if mu <= 0 {
+				continue
+			}
+			e := max(-2, min((x-mu)/mu, 2))
+			v := 1/mu + c.Kappa/float64(h) + 1/count
+			w := weightOf(v)
+			sum, weights = sum+w*(e*e-v), weights+w
+		}
+		variance := 0.01
+		if weights > 0 {
+			prior := 4 * weights / float64(len(origins)) * overlap(len(origins), f)
+			variance = (sum + prior*0.01) / (weights + prior)
+		}
+		sd := min(math.Sqrt(max(variance, 0.05*0.05)), previous)
+		previous = sd
+		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: sd})
+	}
+}
+
+// overlap is how many placebos stand for one independent window.
+func overlap(placebos int, f *fit) float64 {
+	return max(1, float64(placebos)*float64(f.window)/float64(max(1, f.past.len())))
+}
+
+// shiftedRate notices a level that rose shortly before the deploy: harm that
+// was there already is not the deploy's. The level since stands then.
+func (f *fit) shiftedRate(c *Calibration, at int) {
+	lim := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
+	for _, k := range []int{3, 5, 10, 20, 40, 80} {
+		if k >= f.lookback {
+			return
+		}
+		x, n := f.past.over(at-k, at)
+		if n <= 0 || x < 5 || x/n <= lim {
+			continue
+		}
+		r := run{}
+		for i := at - k; i < at; i++ {
+			r.add(f.past.x[i], f.past.n[i], lim, c.Kappa)
+		}
+		healthy := newSpread(c.Drift[0].SD, c.Events).healthy(lim, c.Level, f.signal)
+		if logMarginal(&harm, &r.ll)-logMarginal(&healthy, &r.ll) > math.Log(100) {
+			c.Level, c.Events = (x+0.5)/n, x+0.5
+			c.ShiftedFor = verifier.Duration(k) * c.Past
+			c.Lookback = c.ShiftedFor
+			return
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package judge
+
+import (
+	"math"
+	"sort"
+)
+
+// quantile returns the q-quantile of sorted values, the smallest value that a
+// share q of them does not exceed. It is 0 of none.
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(math.Ceil(q*float64(len(sorted)))) - 1
+	return sorted[min(max(i, 0), len(sorted)-1)]
+}
+
+// tailThreshold returns what at most a share alpha of the values exceeds. Where
+// fewer than 1/alpha independent values are known, the tail is extrapolated as
+// exponential above their 90th percentile: u + mean excess * log(0.1/alpha),
+// after Siffer et al., KDD 2017 (the exponential is their generalised Pareto
+// with shape 0). It never lies below the empirical quantile.
+func tailThreshold(values []float64, independent int, alpha float64) float64 {
+	sorted := append([]float64(nil), values...)
+	sort.Float64s(sorted)
+	empirical := quantile(sorted, 1-alpha)
+	if len(sorted) == 0 || float64(independent)*alpha >= 3 {
+		return empirical
+	}
+	u := quantile(sorted, 0.9)
+	var excess, n float64
+	for _, v := range sorted {
+		if v > u {
+			excess, n = excess+v-u, n+1
+		}
+	}
+	if n == 0 {
+		return empirical
+	}
+	return max(empirical, u+excess/n*math.Log(0.1/alpha))
+}
+
+func median(values []float64) float64 {
+	sorted := append([]float64(nil), values...)
+	sort.Float64s(sorted)
+	n := len(sorted)
+	if n == 0 {
+		return 0
+	}
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}

@@ -1,0 +1,212 @@
+package judge
+
+import (
+	"math"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Times are the moments that a watch counts from.
+type Times struct {
+	StartedAt  time.Time // the baseline ends and evidence counts from here
+	FinishedAt time.Time // warm-up and soak count from here
+	ClosesAt   time.Time // nothing later counts
+}
+
+// Watch gathers the evidence of one signal, step by step, in memory that does
+// not grow with the window.
+type Watch struct {
+	signal verifier.Signal
+	policy verifier.Policy
+	plan   verifier.Plan
+	c      Calibration
+	times  Times
+	warm   time.Time
+	bin    time.Duration
+	step   time.Duration
+	span   time.Duration // longest span of an observation
+
+	steps    verifier.StepCounts
+	due      int // measured steps since the deploy finished
+	lastWhy  string
+	now      int    // bin that is being filled, -1 before the first
+	filling  amount // of that bin
+	filled   int    // steps in that bin
+	done     int    // bins handed on
+	total    amount // since warm-up
+	weighted float64
+	early    amount // before warm-up ended
+	runAbove int    // bins in a row beyond at_most
+	runBelow int    // bins in a row beyond at_least
+
+	rates  *rateEvidence
+	values *valueEvidence
+	probe  *probeStreak
+	most   *limitEvidence
+	least  *limitEvidence
+}
+
+// NewWatch starts to watch a signal of a policy.
+func NewWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibration, t Times) *Watch {
+	w := &Watch{
+		signal: s, policy: p, plan: plan, c: c, times: t, now: -1,
+		warm: t.FinishedAt.Add(p.Warmup.D()), bin: c.Bin.D(), step: stepOf(p),
+		probe: newProbeStreak(s, c),
+	}
+	if w.bin <= 0 {
+		w.bin = binOf(p)
+	}
+	window := max(1, int(p.Window.D()/w.bin))
+	switch {
+	case s.Kind == verifier.Value:
+		if c.Known {
+			w.values = newValueEvidence(s, c)
+		} else {
+			w.values = newValueEvidence(s, Calibration{})
+		}
+	default:
+		if c.Known {
+			w.rates = newRateEvidence(s, c, window)
+		}
+		if s.AtMost != nil {
+			w.most = newLimitEvidence(*s.AtMost, c.Kappa, false, window)
+		}
+		if s.AtLeast != nil {
+			w.least = newLimitEvidence(*s.AtLeast, c.Kappa, true, window)
+		}
+	}
+	return w
+}
+
+// Add takes the next observation, in order of time. Those before the deploy
+// and after the window are no part of the evidence.
+func (w *Watch) Add(o verifier.Observation) {
+	if !o.At.After(w.times.StartedAt) || o.At.After(w.times.ClosesAt) {
+		return
+	}
+	a, ok := amountOf(w.signal.Kind, o, w.step)
+	w.count(o, ok)
+	w.span = max(w.span, o.Span.D())
+	index := int((o.At.Sub(w.times.StartedAt) - 1) / w.bin)
+	if index != w.now {
+		w.flush()
+		w.now = index
+	}
+	if !ok {
+		return
+	}
+	if w.probe != nil {
+		w.probe.add(o, !o.At.Before(w.warm))
+	}
+	w.filling.x, w.filling.n = w.filling.x+a.x, w.filling.n+a.n
+	w.filled++
+	end := w.times.StartedAt.Add(time.Duration(index+1) * w.bin)
+	if w.bin <= w.step || !o.At.Before(end) {
+		w.flush()
+	}
+}
+
+func (w *Watch) count(o verifier.Observation, ok bool) {
+	switch {
+	case ok:
+		w.steps.Measured++
+		if o.At.After(w.times.FinishedAt) {
+			w.due++
+		}
+		return
+	case o.Outcome == verifier.NoData:
+		w.steps.NoData++
+	case o.Outcome == verifier.Measured && w.signal.Kind == verifier.Ratio && o.Total == 0 && o.Bad == 0:
+		w.steps.NoData++
+	default:
+		w.steps.Error++
+	}
+	if o.Message != "" {
+		w.lastWhy = o.Message
+	}
+}
+
+// flush hands the bin that was being filled on.
+func (w *Watch) flush() {
+	if w.now < 0 || w.filled == 0 {
+		return
+	}
+	a := w.filling
+	w.filling, w.filled = amount{}, 0
+	start := w.times.StartedAt.Add(time.Duration(w.now) * w.bin)
+	warm := !start.Before(w.warm)
+	season := w.season(w.now)
+	if warm {
+		w.total.x, w.total.n = w.total.x+a.x, w.total.n+a.n
+		w.weighted += a.n * season
+	} else {
+		w.early.x, w.early.n = w.early.x+a.x, w.early.n+a.n
+	}
+	w.limits(a, warm)
+	if w.rates != nil {
+		w.rates.add(w.now, a.x, a.n*season, warm)
+	}
+	if w.values != nil {
+		for w.values.past.bins < w.now && w.now-w.values.past.bins < 100000 {
+			w.values.add(0, 0, false, !w.times.StartedAt.Add(time.Duration(w.values.past.bins)*w.bin).Before(w.warm))
+		}
+		if w.values.past.bins == w.now {
+			w.values.add(a.x/a.n, w.c.Level+season, true, warm)
+		}
+	}
+	w.done++
+}
+
+func (w *Watch) limits(a amount, warm bool) {
+	if !warm {
+		return
+	}
+	if w.most != nil {
+		w.most.add(a.x, a.n)
+	}
+	if w.least != nil {
+		w.least.add(a.x, a.n)
+	}
+	level := a.x / a.n
+	w.runAbove = inARow(w.runAbove, w.signal.AtMost != nil && level > *orZero(w.signal.AtMost))
+	w.runBelow = inARow(w.runBelow, w.signal.AtLeast != nil && level < *orZero(w.signal.AtLeast))
+}
+
+func inARow(n int, again bool) int {
+	if again {
+		return n + 1
+	}
+	return 0
+}
+
+func orZero(v *float64) *float64 {
+	if v == nil {
+		return new(float64)
+	}
+	return v
+}
+
+// season returns what earlier days saw at a bin's clock time: a factor for
+// rates, an amount for values.
+func (w *Watch) season(bin int) float64 {
+	neutral := 1.0
+	if w.signal.Kind == verifier.Value {
+		neutral = 0
+	}
+	if len(w.c.Season) == 0 || w.c.SeasonBlock <= 0 {
+		return neutral
+	}
+	i := int(time.Duration(bin) * w.bin / w.c.SeasonBlock.D())
+	return w.c.Season[min(i, len(w.c.Season)-1)]
+}
+
+// needed is the e-value that a revert needs: the budget's reciprocal, ten
+// times that where the history says nothing of what is usual.
+func (w *Watch) needed() float64 {
+	n := 1 / budget(w.policy)
+	if !w.c.Usual {
+		n *= 10
+	}
+	return math.Round(n*1e6) / 1e6
+}

@@ -1,0 +1,170 @@
+package judge
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// unit writes a level in the signal's own unit.
+func (w *Watch) unit(v float64) string { return inUnit(w.signal.Kind, v) }
+
+func inUnit(kind verifier.SignalKind, v float64) string {
+	switch kind {
+	case verifier.Ratio:
+		return digits(v*100) + "%"
+	case verifier.Count:
+		return digits(v) + "/h"
+	}
+	return digits(v)
+}
+
+// digits writes a number with three digits that count and no exponent where
+// people can do without.
+func digits(v float64) string {
+	a := math.Abs(v)
+	switch {
+	case a == 0:
+		return "0"
+	case a >= 1e12 || a < 1e-6:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	case a >= 100:
+		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
+	}
+	places := 2 - int(math.Floor(math.Log10(a)))
+	s := strconv.FormatFloat(v, 'f', places, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}
+
+func known(kind verifier.SignalKind, v *float64) string {
+	if v == nil {
+		return "unknown"
+	}
+	return inUnit(kind, *v)
+}
+
+// title names a signal with what its number means.
+func (w *Watch) title() string {
+	if w.signal.LatencySource != nil && w.plan.Threshold > 0 {
+		return fmt.Sprintf("%s (slower than %s)", w.signal.Name, seconds(w.plan.Threshold))
+	}
+	return w.signal.Name
+}
+
+func seconds(s float64) string {
+	return time.Duration(math.Round(s*1e6) * 1e3).String()
+}
+
+// reason is the signal's line: its levels, its evidence, and its placebos.
+func (w *Watch) reason(f verifier.Finding) string {
+	var b strings.Builder
+	b.WriteString(w.title())
+	if f.Before != nil || f.After != nil {
+		fmt.Fprintf(&b, " %s -> %s", known(f.Kind, f.Before), known(f.Kind, f.After))
+	}
+	if f.Matters.Limit != nil {
+		fmt.Fprintf(&b, " (limit %s)", inUnit(f.Kind, *f.Matters.Limit))
+	}
+	if f.Chance != nil && f.Expected != nil {
+		fmt.Fprintf(&b, ", e-value %s of %s needed", digits(f.Chance.EValue), digits(f.Chance.Needed))
+	}
+	if f.Expected != nil && f.After != nil {
+		b.WriteString(", " + w.placebos(f))
+	}
+	if f.Message != "" {
+		b.WriteString(": " + f.Message)
+	}
+	return b.String()
+}
+
+// placebos says how the signal compares with its own past.
+func (w *Watch) placebos(f verifier.Finding) string {
+	if f.Usual.Unknown {
+		return "too little history to say what is usual"
+	}
+	of := fmt.Sprintf("%d placebos (%d independent)", f.Usual.Placebos, f.Usual.Independent)
+	ours := f.Usual.Score * max(w.c.Threshold, w.least1())
+	switch {
+	case f.Usual.Yes && ours > w.c.TopPlacebo:
+		return "beyond all " + of
+	case f.Usual.Yes:
+		return "beyond nearly all " + of
+	}
+	return fmt.Sprintf("%s of what is unusual among %s", digits(f.Usual.Score), of)
+}
+
+// least1 is the smallest threshold that a score is taken against.
+func (w *Watch) least1() float64 {
+	if w.signal.Kind == verifier.Value {
+		return 1e-9
+	}
+	return 1
+}
+
+// explain says in words why the signal's state is what it is, where the
+// numbers alone don't.
+func (w *Watch) explain(f verifier.Finding) string {
+	measured := w.steps.Measured
+	missing := w.steps.NoData + w.steps.Error
+	switch {
+	case measured == 0 && missing > 0:
+		return "nothing could be measured" + because(w.lastWhy)
+	case !w.c.Known:
+		return "no history to compare with"
+	case f.State == verifier.SignalBad:
+		return ""
+	case w.c.ShiftedFor > 0:
+		return fmt.Sprintf("the level had shifted %s before the deploy already; harm is counted from there", w.c.ShiftedFor)
+	case f.State == verifier.SignalPending && f.Detectable > 0:
+		return fmt.Sprintf("not proven; this traffic shows harm from %sx", digits(f.Detectable))
+	case f.State == verifier.SignalPending && f.Chance != nil && measured > 0:
+		return "not proven; this traffic is too low to prove harm by numbers"
+	}
+	return ""
+}
+
+// change says in a clause what a bad signal did, for a lock screen.
+func (w *Watch) change(f verifier.Finding) string {
+	if w.probe.bad() || f.Before == nil || f.After == nil {
+		return w.title() + " " + f.Message + w.since(f)
+	}
+	verb := "rose"
+	if *f.After < *f.Before {
+		verb = "fell"
+	}
+	limit := ""
+	if f.Matters.Limit != nil {
+		limit = fmt.Sprintf(" (tolerated %s)", inUnit(f.Kind, *f.Matters.Limit))
+	}
+	return fmt.Sprintf("%s %s from %s to %s%s%s", w.title(), verb, w.unit(*f.Before), w.unit(*f.After), limit, w.since(f))
+}
+
+func (w *Watch) since(f verifier.Finding) string {
+	if f.Onset == nil {
+		return ""
+	}
+	d := f.Onset.Sub(w.times.StartedAt).Round(w.step)
+	if d <= 0 {
+		return ", starting with the deploy"
+	}
+	return fmt.Sprintf(", starting %s after the deploy", shortly(d))
+}
+
+// shortly writes 2m0s as 2m and 1h0m0s as 1h.
+func shortly(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
