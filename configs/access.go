@@ -53,7 +53,7 @@ func (d *decoder) checkSources(f *file) {
 		}
 		token, secret := d.written(&s.Token), d.written(&s.Secret)
 		switch {
-		case d.failed[s] || !d.usable(&s.Format):
+		case d.failed[s] || d.strange[s] || !d.usable(&s.Format):
 		case s.Format == "github" && token:
 			d.problem(d.at(&s.Token), "GitHub signs its notifications and sends no token: write secret_file instead")
 		case s.Format == "github" && !secret:

@@ -165,11 +165,7 @@ func (d *decoder) checkFeeds(feeds []Feed) {
 		if !d.written(&f.Format) {
 			f.Format = "json"
 		}
-		if d.usable(&f.URL) {
-			if address, ok := d.render(d.at(&f.URL), sampleFeed); ok {
-				d.url(d.at(&f.URL), address)
-			}
-		}
+		d.templateURL(&f.URL, sampleFeed)
 		if !d.written(&f.Count) {
 			d.problem(d.at(&f.Count), "is required for format json: the path to the number of tickets, such as $.count")
 		} else if d.usable(&f.Count) {
@@ -191,7 +187,7 @@ func (d *decoder) presetFeed(f *Feed) {
 // path checks an RFC 9535 path, at n.
 func (d *decoder) path(n *node, path string) {
 	if _, err := jsonpath.Parse(path); err != nil {
-		d.foreign(n, "is not a JSON path such as $.count", err)
+		d.foreign(n, "is not a JSON path such as $.count", without(err, "jsonpath: "))
 	}
 }
 
@@ -209,7 +205,7 @@ func (d *decoder) checkKind(owner any, webhook *Webhook) {
 	}
 	n := d.at(owner)
 	switch {
-	case d.failed[owner]:
+	case d.failed[owner] || d.strange[owner]:
 	case len(written) == 0:
 		d.problem(n, "has no kind: write one of %s", choices(known))
 	case len(written) > 1:

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -16,6 +17,7 @@ type decoder struct {
 	problems Problems
 	nodes    map[any]*node // by pointer to the field
 	failed   map[any]bool  // fields whose value could not be read
+	strange  map[any]bool  // structs with a key that is not known, maybe a misspelt one
 }
 
 // problem adds a problem at n, without its value.
@@ -39,6 +41,11 @@ func (d *decoder) foreign(n *node, what string, err error) {
 		return
 	}
 	d.got(n, "%s: %s", what, err)
+}
+
+// without returns an error without the name that its package puts before it.
+func without(err error, prefix string) error {
+	return errors.New(strings.TrimPrefix(err.Error(), prefix))
 }
 
 // at returns the node of a field. A field that was not written has a node of
@@ -142,26 +149,29 @@ func (k key) inline(t reflect.Type) (string, bool) {
 
 func (d *decoder) structure(n *node, v reflect.Value) {
 	if n.shape != mapping && n.shape != missing {
-		if n.shape != null {
+		if n.shape != null && !n.unset {
 			d.fail(n, v.Addr().Interface(), "must be a mapping, not %s", n.shape)
 		}
 		n = &node{path: n.path, line: n.line, col: n.col} // so that every field has its place
 	}
 	keys := keysOf(v.Type())
 	known := names(keys, v.Type())
+	self := v.Addr().Interface()
+	meant := map[string]bool{} // keys that were written with a mistake
 	for _, e := range n.entries {
-		if !slices.Contains(known, e.key) {
-			at := &node{path: n.child(e.key), line: e.line, col: e.col}
-			near := suggestion(e.key, known)
-			if near == "" && len(known) <= 12 {
-				near = "; known here: " + strings.Join(known, ", ")
-			}
-			d.problem(at, "unknown field%s", near)
+		if slices.Contains(known, e.key) {
+			continue
 		}
+		d.strange[self] = true
+		meant[nearest(e.key, known)] = true
+		near := suggestion(e.key, known)
+		if near == "" && len(known) <= 12 {
+			near = "; known here: " + strings.Join(known, ", ")
+		}
+		d.problem(&node{path: n.child(e.key), line: e.line, col: e.col}, "unknown field%s", near)
 	}
-	silent := d.failed[v.Addr().Interface()]
 	for _, k := range keys {
-		d.key(n, k, v, silent)
+		d.key(n, k, v, d.failed[self] || meant[k.name])
 	}
 }
 

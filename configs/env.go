@@ -30,6 +30,7 @@ func (d *decoder) expand(n *node) {
 			return "${"
 		case "${":
 			d.problem(n, `"${" must be followed by the name of an environment variable and "}"; write $${ for a plain ${`)
+			n.unset = true
 			return found
 		}
 		name := found[2 : len(found)-1]

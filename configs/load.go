@@ -32,7 +32,7 @@ func Parse(name string, data []byte, dir string, env func(string) (string, bool)
 }
 
 func parseFile(name string, data []byte, dir string, env func(string) (string, bool)) (*file, Problems) {
-	d := &decoder{file: name, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}}
+	d := &decoder{file: name, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}, strange: map[any]bool{}}
 	t := &tree{file: name, problems: &d.problems, anchors: map[string]ast.Node{}}
 	root := t.parse(data)
 	if root == nil {

@@ -67,7 +67,7 @@ func (d *decoder) request(s *stepSpec, templates bool) (method, address string) 
 		second = m.url
 	}
 	switch {
-	case d.failed[s]:
+	case d.failed[s] || d.strange[s] && len(written) == 0:
 		return "", ""
 	case len(written) == 0:
 		d.problem(d.at(s), "has no request: write one of get, head, post, put, patch, delete or options with an address")
@@ -78,10 +78,11 @@ func (d *decoder) request(s *stepSpec, templates bool) (method, address string) 
 	}
 	if !templates {
 		d.staticURL(first)
-	} else if d.usable(first) {
-		if rendered, ok := d.render(d.at(first), sampleTarget); ok {
-			d.url(d.at(first), rendered)
-		}
+	} else {
+		d.templateURL(first, sampleTarget)
+	}
+	if n := d.at(first); strings.Contains(n.raw[strings.IndexByte(n.raw, '?')+1:], "${") && strings.Contains(n.raw, "?") {
+		d.noSecret(n)
 	}
 	return method, *first
 }
@@ -154,6 +155,6 @@ func (d *decoder) regex(n *node) {
 		return
 	}
 	if _, err := regexp.Compile(n.text); err != nil {
-		d.foreign(n, "is not a regular expression", err)
+		d.foreign(n, "is not a regular expression", without(err, "error parsing regexp: "))
 	}
 }

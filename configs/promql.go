@@ -12,13 +12,14 @@ import (
 // filled in, and that is only possible within a quoted string.
 func unsafeAction(s string) string {
 	var quote byte
+	inMatcher := false
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case strings.HasPrefix(s[i:], "{{"):
 			switch {
-			case quote == 0:
-				return `a template must stand within quotes, such as service="{{ .Service }}": elsewhere its value can't be escaped`
+			case quote == 0 || !inMatcher:
+				return `a template must stand in the quoted value of a label, such as service="{{ .Service }}": elsewhere its value can't be escaped`
 			case quote == '`':
 				return "a template can't stand within backquotes, where its value can't be escaped: use double quotes"
 			case s[i-1] == '\\':
@@ -26,7 +27,7 @@ func unsafeAction(s string) string {
 			}
 			i = endOfAction(s, i) - 1
 		case quote == 0 && (c == '"' || c == '\'' || c == '`'):
-			quote = c
+			quote, inMatcher = c, followsOperator(s[:i])
 		case quote == 0:
 		case c == '\\' && quote != '`' && !strings.HasPrefix(s[i+1:], "{{"):
 			i++
@@ -35,6 +36,12 @@ func unsafeAction(s string) string {
 		}
 	}
 	return ""
+}
+
+// followsOperator reports whether a quote behind s is the value of a label.
+func followsOperator(s string) bool {
+	s = strings.TrimRight(s, " \t\r\n")
+	return strings.HasSuffix(s, "=") || strings.HasSuffix(s, "=~") || strings.HasSuffix(s, "!~")
 }
 
 // endOfAction returns the index behind the }} of the action that begins at i.

@@ -78,7 +78,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 		}
 	}
 	switch {
-	case d.failed[s]:
+	case d.failed[s] || d.strange[s] && len(written) == 0:
 		return false
 	case len(written) == 0:
 		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, probe or tickets")

@@ -8,16 +8,23 @@ import (
 // suggestion returns `; did you mean "X"?` for the known word nearest to the
 // given one, or "" when none is near.
 func suggestion(word string, known []string) string {
+	best := nearest(word, known)
+	if best == "" {
+		return ""
+	}
+	return `; did you mean "` + best + `"?`
+}
+
+// nearest returns the known word that at most two edits make of the given one,
+// "" when there is none.
+func nearest(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return `; did you mean "` + best + `"?`
+	return best
 }
 
 // editDistance returns the number of insertions, deletions, replacements and

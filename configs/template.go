@@ -130,8 +130,11 @@ func (w *templateWalk) names(chain []string) {
 		if !ok {
 			if w.what == "" {
 				known := members(t, i == 0)
-				w.what = fmt.Sprintf("unknown name .%s in the template%s; known: %s",
-					strings.Join(chain[:i+1], "."), suggestion(name, known), strings.Join(prefixed(known), ", "))
+				near := suggestion(name, known)
+				if near == "" {
+					near = "; known: " + strings.Join(prefixed(known), ", ")
+				}
+				w.what = fmt.Sprintf("unknown name .%s in the template%s", strings.Join(chain[:i+1], "."), near)
 			}
 			return
 		}

@@ -40,7 +40,7 @@ type node struct {
 	text      string // of a scalar, with the environment filled in
 	plain     any    // of a scalar, as JSON knows it; a string when quoted
 	fromEnv   bool   // a variable was filled into the text
-	unset     bool   // a variable in it isn't set, which was told already
+	unset     bool   // it has no value, which was told already
 	entries   []entry
 	items     []*node
 }
@@ -107,11 +107,7 @@ func (t *tree) parse(data []byte) *node {
 		return nil
 	}
 	if len(file.Docs) > 1 {
-		at := file.Docs[1].GetToken()
-		if at == nil {
-			at = file.Docs[0].GetToken()
-		}
-		line, col := place(at)
+		line, col := place(file.Docs[1].Start)
 		t.problem(line, col, "", "a second document: write one document into the file")
 		return nil
 	}
@@ -211,6 +207,7 @@ func (t *tree) node(n ast.Node, path string, depth int) *node {
 		value, ok := t.anchors[n.Value.String()]
 		if !ok {
 			t.problem(out.line, out.col, path, "unknown alias *%s: nothing before it is marked &%s", n.Value.String(), n.Value.String())
+			out.shape, out.unset = scalar, true
 			return out
 		}
 		return t.node(value, path, depth+1)

@@ -22,9 +22,9 @@ func (d *decoder) staticURL(field *string) {
 func (d *decoder) url(n *node, address string) {
 	u, err := url.Parse(address)
 	switch {
-	case err != nil:
+	case err != nil && strings.Contains(address, "://"):
 		d.got(n, "is not an address that can be read")
-	case u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Scheme != "http" && u.Scheme != "https":
+	case err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Scheme != "http" && u.Scheme != "https":
 		d.got(n, "must be a whole address such as http://host:8080/path")
 	case u.Scheme != "http" && u.Scheme != "https":
 		d.got(n, "must begin with http:// or https://")
@@ -36,6 +36,21 @@ func (d *decoder) url(n *node, address string) {
 		d.got(n, "must not have a part behind #: it is never sent")
 	case strings.ContainsAny(u.Host, " \t\r\n"):
 		d.got(n, "has white space in its host")
+	}
+}
+
+// templateURL checks the template of an address.
+func (d *decoder) templateURL(field *string, sample any) {
+	if !d.usable(field) {
+		return
+	}
+	n := d.at(field)
+	if !strings.HasPrefix(n.text, "http://") && !strings.HasPrefix(n.text, "https://") {
+		d.got(n, "must begin with http:// or https://")
+		return
+	}
+	if address, ok := d.render(n, sample); ok {
+		d.url(n, address)
 	}
 }
 
