@@ -100,7 +100,7 @@ func (r *Receiver) cause(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		if wrapped.Timeout() {
-			return fmt.Sprintf("timed out (limit %s)", r.client.GetClient().Timeout)
+			return "timed out" // the attempt records after how long
 		}
 		err = wrapped.Err
 	}

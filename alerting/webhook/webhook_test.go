@@ -115,7 +115,7 @@ func TestWithTimeout(t *testing.T) {
 	require.NoError(t, err)
 	got := r.WithTimeout(50*time.Millisecond).Send(t.Context(), delivery)
 	require.Equal(t, alerting.Retry, got.Outcome)
-	require.EqualError(t, got.Err, `webhook "ci" gave no answer: timed out (limit 50ms)`)
+	require.EqualError(t, got.Err, `webhook "ci" gave no answer: timed out`)
 }
 
 func TestErrorTellsStatusAndExcerpt(t *testing.T) {
