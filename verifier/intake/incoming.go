@@ -68,18 +68,18 @@ func (in *incoming) authenticate() (Source, []byte, error) {
 	case !ok:
 		return Source{}, nil, unauthorized()
 	case int64(len(body)) > source.maxBody():
-		in.name = source.Name
 		return Source{}, nil, tooLarge(source.maxBody())
 	}
 	return source, body, nil
 }
 
-// match asks every candidate, whether or not one was found already, so that
-// the time taken tells nothing.
+// match finds the source among the candidates. It asks each, whether or not
+// one was found already, so that the time taken tells nothing.
 func (in *incoming) match(h http.Header, body []byte) (found Source, ok bool) {
 	for _, c := range in.candidates {
 		if in.format.authentic(h, body, c) && !ok {
 			found, ok = c, true
+			in.name = c.Name
 		}
 	}
 	return found, ok

@@ -144,7 +144,6 @@ func Register(hapi huma.API, o Options) {
 		o.BodyTimeout = 10 * time.Second
 	}
 	s := &server{Options: o, slots: make(chan struct{}, o.AtOnce)}
-	announcement := hapi.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Announcement](), true, "")
 	answers := func() map[string]*huma.Response {
 		return map[string]*huma.Response{"202": {Description: "Stored; a verification is opened"}}
 	}
@@ -153,13 +152,20 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Announce a deploy", Tags: []string{"notifications"},
 		Description: "Authenticated by a source's bearer token or its Standard Webhooks signature. The same delivery (webhook-id or Idempotency-Key) again is answered 200 with the same ids; one that opens nothing 200 with the reason.",
 		Security:    []map[string][]string{{"bearer": {}}}, Responses: answers(),
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: announcement}}},
 	}, s.deployment)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "receive-hook", Method: http.MethodPost, Path: "/api/v1/hooks/{source}",
 		Summary: "Receive a provider's own webhook", Tags: []string{"notifications"},
 		Description: "The body is of the source's configured format: " + strings.Join(Formats(), ", ") + ".",
 		Responses:   answers(),
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}}},
 	}, s.hook)
+	// Only now: huma reads a body by itself where it finds one documented.
+	document := hapi.OpenAPI()
+	announcement := document.Components.Schemas.Schema(reflect.TypeFor[Announcement](), true, "")
+	document.Paths["/api/v1/deployments"].Post.RequestBody = jsonBody(announcement)
+	document.Paths["/api/v1/hooks/{source}"].Post.RequestBody = jsonBody(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: true})
+}
+
+func jsonBody(schema *huma.Schema) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }

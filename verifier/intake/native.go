@@ -28,11 +28,12 @@ type Announcement struct {
 	ReleaseID    string            `json:"release_id,omitempty" maxLength:"253" doc:"Groups services that go out together"`
 	ChangedPaths []string          `json:"changed_paths,omitempty" maxItems:"10000" doc:"Files that the deploy changes"`
 	Labels       map[string]string `json:"labels,omitempty" maxProperties:"64" doc:"Shown with the deploy"`
-	Approval     *Approval         `json:"approval,omitempty" doc:"The sign-off that went before"`
+	Approval     *SignOff          `json:"approval,omitempty" doc:"The sign-off that went before"`
 }
 
-// Approval is the sign-off that went before a deploy.
-type Approval struct {
+// SignOff is the approval that went before a deploy. Its schema stands beside
+// the one of verifier.Approval, so it has a name of its own.
+type SignOff struct {
 	By         []string `json:"by,omitempty" maxItems:"64" doc:"Who approved"`
 	Conditions []string `json:"conditions,omitempty" maxItems:"64" doc:"Under which conditions"`
 	URL        string   `json:"url,omitempty" maxLength:"2048" doc:"Where it is written down"`
@@ -104,7 +105,7 @@ func readAnnouncement(top object) (Announcement, []verifier.FieldError) {
 	f.texts("changed_paths", &a.ChangedPaths, 10000)
 	f.labels("labels", &a.Labels)
 	if inner, ok := f.object("approval"); ok {
-		a.Approval = &Approval{}
+		a.Approval = &SignOff{}
 		g := newFields(inner, "approval.")
 		g.texts("by", &a.Approval.By, 64)
 		g.texts("conditions", &a.Approval.Conditions, 64)

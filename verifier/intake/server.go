@@ -101,7 +101,6 @@ func (in *incoming) take(ctx context.Context) (*answer, Result, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	in.name = source.Name
 	header := in.header()
 	if err := checkContent(header); err != nil {
 		return nil, "", err
