@@ -246,7 +246,10 @@ func (c chart) legends(f verifier.Finding) []legend {
 		out = append(out, legend{"expected", "expected " + level(f.Kind, *f.Expected)})
 	}
 	if c.Limit != nil {
-		out = append(out, legend{"limit", "tolerated up to " + level(f.Kind, *f.Matters.Limit)})
+		out = append(out, legend{"limit", "limit " + level(f.Kind, *f.Matters.Limit)})
+	}
+	if c.Band != nil {
+		out = append(out, legend{"rollout", "deploy under way"})
 	}
 	if len(c.Gaps) > 0 {
 		out = append(out, legend{"gap", "not measured"})
@@ -257,8 +260,8 @@ func (c chart) legends(f verifier.Finding) []legend {
 // describe says in one sentence what the chart shows, for those who can't see
 // it.
 func describe(f verifier.Finding) string {
-	return fmt.Sprintf("%s was %s before the deploy and is %s since, where %s was expected and up to %s is tolerated; %s measured, %d without data, %d in error.",
+	return fmt.Sprintf("%s was %s before the deploy and is %s since, where %s was expected and the limit is %s; %s measured, %d without data, %d in error.",
 		name(f.Name), levelOr(f.Kind, f.Before, "not known"), levelOr(f.Kind, f.After, "not known"),
-		levelOr(f.Kind, f.Expected, "an unknown level"), levelOr(f.Kind, f.Matters.Limit, "an unknown limit"),
+		levelOr(f.Kind, f.Expected, "an unknown level"), levelOr(f.Kind, f.Matters.Limit, "not known"),
 		plural(f.Steps.Measured, "step", "steps"), f.Steps.NoData, f.Steps.Error)
 }

@@ -92,9 +92,9 @@ func mattersAnswer(f verifier.Finding) answer {
 	if f.After == nil || f.Matters.Limit == nil {
 		return answer{Question: question, Text: "Not known: the level could not be measured.", Mark: "?", Tone: "warn"}
 	}
-	relation := "is within what is tolerated, up to"
+	relation := "is within the limit of"
 	if f.Matters.Yes {
-		relation = "is beyond what is tolerated,"
+		relation = "is beyond the limit of"
 	}
 	return yesNo(f.Matters.Yes, question, fmt.Sprintf("%s %s %s.", level(f.Kind, *f.After), relation, level(f.Kind, *f.Matters.Limit)))
 }

@@ -59,7 +59,7 @@ func signalBadge(s verifier.SignalState) badge {
 func actionBadge(a verifier.Action) badge {
 	switch a.State {
 	case verifier.ActionWithheld:
-		return badge{"⏸", "withheld: " + name(string(a.Guard)), "warn"}
+		return badge{"‖", "withheld: " + name(string(a.Guard)), "warn"}
 	case verifier.ActionRequested, verifier.ActionAccepted:
 		return badge{"↺", "rollback " + string(a.State), "live"}
 	case verifier.ActionConfirmed:
@@ -142,7 +142,7 @@ func change(expected, after *float64) string {
 	if percent == 0 {
 		return "no change"
 	}
-	return fmt.Sprintf("%+.0f%%", percent)
+	return strings.Replace(fmt.Sprintf("%+.0f%%", percent), "-", "−", 1)
 }
 
 // words prints a duration as people say it, with its two largest units:
