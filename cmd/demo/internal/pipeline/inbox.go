@@ -53,13 +53,20 @@ func (p *Pipeline) Rollbacks(service string) []Arrival {
 	return out
 }
 
-// Events returns what was told about one verification.
-func (p *Pipeline) Events(verificationID string) []verifier.Event {
-	var out []verifier.Event
+// Told is one message about a verification.
+type Told struct {
+	verifier.Event
+	MessageID string // the webhook-id, the same for each attempt
+}
+
+// Told returns the messages about one verification, or about all of them when
+// the id is "", repeated ones included.
+func (p *Pipeline) Told(verificationID string) []Told {
+	var out []Told
 	for _, a := range p.Arrivals(VerdictPath) {
-		var e verifier.Event
-		if json.Unmarshal(a.Body, &e) == nil && e.Data.ID == verificationID {
-			out = append(out, e)
+		told := Told{MessageID: a.Header.Get("webhook-id")}
+		if json.Unmarshal(a.Body, &told.Event) == nil && (verificationID == "" || told.Data.ID == verificationID) {
+			out = append(out, told)
 		}
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -13,6 +14,7 @@ import (
 // rollback answers a rollback request: once for each Idempotency-Key, and only
 // while the version that it speaks of still runs.
 func (p *Pipeline) rollback(a Arrival) (int, string) {
+	p.wait()
 	var request verifier.RevertRequest
 	if err := json.Unmarshal(a.Body, &request); err != nil {
 		return http.StatusBadRequest, fmt.Sprintf("read rollback request: %v", err)
@@ -68,4 +70,32 @@ func (p *Pipeline) claim(key string, status int) bool {
 	}
 	p.answered[key] = status
 	return true
+}
+
+// hold keeps one request without an answer.
+type hold struct{ arrived, released chan struct{} }
+
+// HoldNextRollback keeps the next rollback request waiting, neither carried out
+// nor answered, until release is called. arrived is closed when it has come.
+func (p *Pipeline) HoldNextRollback() (arrived <-chan struct{}, release func()) {
+	h := &hold{arrived: make(chan struct{}), released: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = h
+	return h.arrived, sync.OnceFunc(func() { close(h.released) })
+}
+
+func (p *Pipeline) wait() {
+	p.mu.Lock()
+	h := p.held
+	p.held = nil
+	p.mu.Unlock()
+	if h == nil {
+		return
+	}
+	close(h.arrived)
+	select {
+	case <-h.released:
+	case <-p.ctx.Done():
+	}
 }
