@@ -27,6 +27,7 @@ var layers = map[string][]string{
 	"adapter":       {"verifier", "pure"},
 	"command":       {"verifier", "pure", "engine", "adapter", "command"},
 	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
+	"shared":        {"verifier", "shared"},          // what the probes have in common
 }
 
 // layerOf returns the layer of a package by its folder, "" where the design
@@ -42,6 +43,8 @@ func layerOf(dir string) string {
 	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
 		dir == "verifier/intake", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
 		return "adapter"
+	case strings.HasPrefix(dir, "probes/internal/"):
+		return "shared"
 	case path.Dir(dir) == "probes":
 		return "adapter"
 	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards":
@@ -111,7 +114,9 @@ func allowed(dir, from, to string) bool {
 		return true
 	}
 	if !slices.Contains(layers[from], layer) {
-		return from == "adapter" && parent(dir, to) || from == "pure" && strings.HasPrefix(to, dir)
+		return from == "adapter" && parent(dir, to) ||
+			from == "adapter" && layer == "shared" && strings.HasPrefix(dir, "probes/") ||
+			from == "adapter-child" && to == "alerting/receivertest" // the suite that every receiver passes
 	}
 	if from == "adapter-child" && layer == "adapter" {
 		return parent(dir, to)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -91,9 +92,20 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 			ctx, cancel := context.WithTimeout(looks, lookTimeout)
 			defer cancel()
 			e.o.Metrics.Late(max(0, now.Sub(c.DueAt)))
-			e.report(e.look(ctx, c), "look at a verification", "verification", c.Verification.ID)
+			e.report(e.lookSafely(ctx, c), "look at a verification", "verification", c.Verification.ID)
 		})
 	}
+}
+
+// lookSafely turns a panic into an error: one verification that trips over a
+// defect of ours must not end the watch over all others.
+func (e *Engine) lookSafely(ctx context.Context, c verifier.Check) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = verifier.Errorf(verifier.Internal, "panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return e.look(ctx, c)
 }
 
 // report logs what the loop can do nothing about. A Conflict is another

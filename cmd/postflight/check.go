@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postflight/postflight/configs"
+)
+
+func checkCommand(s streams) *cobra.Command {
+	check := &cobra.Command{Use: "check", Short: "Check a configuration before it is used"}
+	check.AddCommand(&cobra.Command{
+		Use:   "config FILE",
+		Short: "Tell every problem of a configuration file at once",
+		Long: `Reads FILE as the daemon would, with its secret files, and prints every problem
+as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
+		Args: exactly(1, "a FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, err := configs.Load(args[0], os.LookupEnv)
+			if err != nil {
+				fmt.Fprintln(s.out, err)
+				return exit{code: exitFault}
+			}
+			fmt.Fprintf(s.out, "SUCCESS: %s is valid: %d policies, %d sources, %d receivers, %d rollbacks, %d feeds\n",
+				args[0], len(c.Policies), len(c.Sources), len(c.Receivers), len(c.Rollbacks), len(c.Feeds))
+			for _, missing := range c.Unavailable() {
+				fmt.Fprintf(s.out, "but serve refuses it: %v\n", missing)
+			}
+			return nil
+		},
+	})
+	return check
+}

@@ -1,0 +1,42 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+// accepter stores notifications, and counts and logs what became of them.
+type accepter struct {
+	store   *store.Store
+	metrics *metrics
+	log     *slog.Logger
+}
+
+// Accept stores a notification; see store.Store.Accept.
+func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {
+	acceptance, duplicate, err := a.store.Accept(ctx, n, policies, now)
+	if err != nil || duplicate {
+		return acceptance, duplicate, err
+	}
+	d := acceptance.Deployment
+	args := []any{"from", d.Source, "service", d.Service, "environment", d.Environment, "version", d.Version, "status", string(d.Status)}
+	if d.Rollback {
+		args = append(args, "rollback", d.RollbackWhy)
+	}
+	if v := acceptance.Verification; v != nil {
+		args = append(args, "verification", v.ID, "policy", v.Policy, "mode", string(v.Mode))
+	}
+	if v := acceptance.Superseded; v != nil {
+		args = append(args, "superseded", v.ID)
+	}
+	a.log.Info("deploy announced", args...)
+	if v := acceptance.Confirmed; v != nil {
+		a.metrics.ActionMoved(*v)
+		a.log.Info("rollback moved on", "verification", v.ID, "revert", v.Action.RevertID, "action", string(v.Action.State))
+	}
+	return acceptance, duplicate, nil
+}

@@ -1,0 +1,204 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/api"
+	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/safety"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+const (
+	// stopWithin is how long the end may take; SIGTERM promises 10 s.
+	stopWithin = 9 * time.Second
+	pruneEvery = 24 * time.Hour
+)
+
+// App is a daemon.
+type App struct {
+	o          Options
+	metrics    *metrics
+	limiters   limiters
+	current    atomic.Pointer[current]
+	store      *store.Store
+	dispatcher *alerting.Dispatcher
+	engine     *engine.Engine
+	server     *server
+
+	reloading sync.Mutex // one reload at a time
+	stop      context.CancelFunc
+	loops     sync.WaitGroup
+	deliver   func(context.Context) error // stops the deliveries
+	served    chan error
+}
+
+// New reads the configuration, opens the store and listens. Nothing is
+// answered, measured or sent before Start. The caller ends it with Stop, also
+// where it never started it.
+func New(ctx context.Context, o Options) (*App, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	a := &App{o: o, metrics: newMetrics(), served: make(chan error, 1),
+		limiters: limiters{measure: newLimiter(), tell: newLimiter(), rollBack: newLimiter()}}
+	cur, err := load(o, a.limiters, a.metrics)
+	if err != nil {
+		return nil, err
+	}
+	a.current.Store(cur)
+	a.metrics.reloaded(true, time.Now())
+	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
+		return nil, err
+	}
+	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+		return nil, err
+	}
+	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
+	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
+	a.engine = engine.New(engine.Options{
+		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
+		Measurers: func() map[verifier.SourceKind]engine.Measurer { return a.current.Load().measurers },
+	})
+	if a.server, err = newServer(o, a.handler()); err != nil {
+		return nil, errors.Join(err, a.store.Close())
+	}
+	return a, nil
+}
+
+// Start begins to answer, measure and send.
+func (a *App) Start(ctx context.Context) error {
+	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{}); err != nil {
+		return err
+	}
+	a.loops.Go(func() { a.engine.Run(ctx) })
+	a.loops.Go(func() { a.prune(ctx) })
+	go func() { a.served <- a.server.serve() }()
+	return nil
+}
+
+// Served yields the error with which the HTTP server ended by itself.
+func (a *App) Served() <-chan error { return a.served }
+
+// Address is where the daemon listens, HOST:PORT.
+func (a *App) Address() string { return a.server.listener.Addr().String() }
+
+// Stop ends everything within ten seconds: first the intake, then looks and
+// deliveries under way, then the store. What could not be finished is taken up
+// at the next start.
+func (a *App) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	errs := []error{a.server.stop(ctx)}
+	if a.stop != nil {
+		a.stop()
+	}
+	if a.deliver != nil {
+		errs = append(errs, a.deliver(ctx))
+	}
+	a.loops.Wait()
+	a.current.Load().close()
+	return errors.Join(append(errs, a.store.Close())...)
+}
+
+// Reload reads the configuration again. Everything new is built before it
+// takes the old one's place; an error leaves all as it was. Verifications
+// under way keep the policy that they were opened with.
+func (a *App) Reload(context.Context) error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	old := a.current.Load()
+	cur, err := load(a.o, a.limiters, a.metrics)
+	if err == nil && a.storageURL(cur) != a.storageURL(old) {
+		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
+	}
+	if err == nil {
+		err = checkListen(a.o.ListenAddress, len(cur.access) == 0, a.o.AllowInsecure)
+	}
+	a.metrics.reloaded(err == nil, time.Now())
+	if err != nil {
+		return err
+	}
+	a.current.Store(cur)
+	old.close()
+	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
+	return nil
+}
+
+// prune drops what has been kept long enough.
+func (a *App) prune(ctx context.Context) {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		if err := a.store.Prune(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			a.o.Log.Error("drop old delivery ids", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *App) storageURL(cur *current) string {
+	if a.o.StorageURL != "" {
+		return a.o.StorageURL
+	}
+	return cur.config.Storage.URL
+}
+
+func (a *App) limits() safety.Limits { return a.current.Load().limits }
+
+func (a *App) access() []api.Access { return a.current.Load().access }
+
+func (a *App) receiver(kind verifier.DeliveryKind, name string) (alerting.Receiver, bool) {
+	cur := a.current.Load()
+	from := cur.receivers
+	if kind == verifier.RollbackDelivery {
+		from = cur.rollbacks
+	}
+	r, ok := from[name]
+	return r, ok
+}
+
+// externalURL is the address under which people reach the daemon.
+func (a *App) externalURL() string {
+	if a.o.ExternalURL != "" {
+		return base(a.o.ExternalURL)
+	}
+	scheme := "http"
+	if a.o.WebConfigFile != "" {
+		scheme = "https"
+	}
+	return scheme + "://" + a.Address()
+}
+
+func (a *App) pageURL(id string) string { return a.externalURL() + "/verifications/" + id }
+
+func (a *App) intake() intake.Options {
+	return intake.Options{
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Metrics: a.metrics, Lookup: a.store, Now: time.Now,
+		Settings: func() intake.Settings {
+			cur := a.current.Load()
+			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}
+		},
+	}
+}
+
+func (a *App) api() api.Options {
+	return api.Options{
+		Reader: a.store, Operator: a.store, Now: time.Now,
+		Settings: func() api.Settings { return api.Settings{Access: a.access(), ExternalURL: a.externalURL()} },
+	}
+}

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/safety"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+const collectTimeout = 3 * time.Second
+
+var (
+	verificationsDesc = prometheus.NewDesc("postflight_verifications", "Verifications by state.", []string{"state"}, nil)
+	oldestDesc        = prometheus.NewDesc("postflight_delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done; 0 when all are.", nil, nil)
+	brakeDesc         = prometheus.NewDesc("postflight_brake_engaged", "1 while the brake holds automatic reverts back.", nil, nil)
+	frozenDesc        = prometheus.NewDesc("postflight_frozen_services", "Services and environments whose caps hold further automatic reverts back.", nil, nil)
+)
+
+// storeCollector reads at each scrape what the store knows, so that after a
+// restart, or with several replicas, the numbers are those of the store.
+type storeCollector struct {
+	store  *store.Store
+	limits func() safety.Limits
+}
+
+// Describe names the metrics.
+func (c storeCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{verificationsDesc, oldestDesc, brakeDesc, frozenDesc} {
+		out <- d
+	}
+}
+
+// Collect reads the store; when that fails the scrape says so.
+func (c storeCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	now := time.Now()
+	counts, err := c.store.Counts(ctx, now)
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(verificationsDesc, err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, x float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, x, labels...)
+	}
+	for _, state := range []verifier.State{verifier.StatePending, verifier.StateObserving, verifier.StateDecided, verifier.StateSuperseded, verifier.StateCancelled} {
+		gauge(verificationsDesc, float64(counts.Verifications[state]), string(state))
+	}
+	oldest := 0.0
+	if !counts.OldestUnsent.IsZero() {
+		oldest = max(0, now.Sub(counts.OldestUnsent).Seconds())
+	}
+	gauge(oldestDesc, oldest)
+	engaged := 0.0
+	if safety.BrakeEngaged(counts.PastReverts, counts.BrakeReleasedAt, c.limits()) {
+		engaged = 1
+	}
+	gauge(brakeDesc, engaged)
+	gauge(frozenDesc, float64(safety.Frozen(counts.PastReverts, now, c.limits())))
+}

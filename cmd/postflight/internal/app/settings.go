@@ -1,0 +1,175 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/common/config"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/alerting/webhook"
+	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/probes/httpprobe"
+	"github.com/postflight/postflight/probes/promql"
+	"github.com/postflight/postflight/probes/tickets"
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/api"
+	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/safety"
+)
+
+// current is everything that a reload swaps, built whole before it is put in
+// force.
+type current struct {
+	config    *configs.Config
+	sources   []intake.Source
+	access    []api.Access
+	limits    safety.Limits
+	measurers map[verifier.SourceKind]engine.Measurer
+	receivers map[string]alerting.Receiver
+	rollbacks map[string]alerting.Receiver
+	idle      []interface{ CloseIdleConnections() }
+}
+
+// limiters bound outbound calls. They outlive reloads.
+type limiters struct {
+	measure, tell, rollBack *limiter
+}
+
+// load reads the configuration and builds everything that it names.
+func load(o Options, l limiters, m *metrics) (*current, error) {
+	c, err := configs.Load(o.ConfigFile, o.Env)
+	if err != nil {
+		return nil, err
+	}
+	if missing := c.Unavailable(); len(missing) > 0 {
+		return nil, errors.Join(missing...)
+	}
+	cur := &current{
+		config: c,
+		limits: safety.Limits{
+			PerHour: c.Safety.Caps.PerHour, PerDay: c.Safety.Caps.PerDay,
+			BrakeReverts: c.Safety.Brake.Reverts, BrakeWithin: c.Safety.Brake.Within,
+		},
+	}
+	for _, s := range c.Sources {
+		cur.sources = append(cur.sources, intake.Source{
+			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: int64(s.MaxBody),
+		})
+	}
+	for _, a := range c.Access {
+		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
+	}
+	rule := egress{allow: c.Egress.Allow}
+	if err := errors.Join(cur.measure(rule, l.measure, m), cur.send(rule, l)); err != nil {
+		return nil, err
+	}
+	return cur, nil
+}
+
+// transports are the two ways out of one rule: to hosts that the operator
+// wrote, and to hosts from elsewhere.
+func (cur *current) transports(rule egress, l *limiter) (written, templated http.RoundTripper) {
+	w, t := rule.transport(true, nil), rule.transport(false, nil)
+	cur.idle = append(cur.idle, w, t)
+	return l.limit(w), l.limit(t)
+}
+
+// measure builds what measures each kind of source.
+func (cur *current) measure(rule egress, l *limiter, m *metrics) error {
+	written, templated := cur.transports(rule, l)
+	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
+	for _, p := range cur.config.Prometheus {
+		transport, err := cur.prometheusTransport(rule, l, p)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport})
+	}
+	prometheus, err := promql.New(servers, m.requested)
+	if err != nil {
+		return err
+	}
+	feeds := make([]tickets.Feed, 0, len(cur.config.Feeds))
+	for _, f := range cur.config.Feeds {
+		feed := tickets.Feed{Name: f.Name, URL: f.URL, Count: f.Count, Lag: f.Lag, BearerToken: f.BearerToken.Reveal()}
+		if f.BasicAuth != nil {
+			feed.Username, feed.Password = f.BasicAuth.Username, f.BasicAuth.Password.Reveal()
+		}
+		feeds = append(feeds, feed)
+	}
+	desk, err := tickets.New(feeds, tickets.Transports{Written: written, Templated: templated}, m.requested)
+	if err != nil {
+		return err
+	}
+	probe, err := httpprobe.New(httpprobe.Transports{Written: written, Templated: templated}, cur.config.SelfCheck)
+	if err != nil {
+		return err
+	}
+	cur.measurers = map[verifier.SourceKind]engine.Measurer{
+		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus,
+		verifier.FromProbe: probe, verifier.FromTickets: desk,
+	}
+	return nil
+}
+
+// prometheusTransport adds a server's authentication and TLS to the way out.
+func (cur *current) prometheusTransport(rule egress, l *limiter, p configs.Prometheus) (http.RoundTripper, error) {
+	c := p.HTTPClientConfig()
+	tlsConfig, err := config.NewTLSConfig(&c.TLSConfig)
+	if err != nil {
+		return nil, fmt.Errorf("prometheus %q: tls: %w", p.Name, err)
+	}
+	transport := rule.transport(true, tlsConfig)
+	cur.idle = append(cur.idle, transport)
+	var rt http.RoundTripper = l.limit(transport)
+	if c.Authorization != nil {
+		rt = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, config.NewInlineSecret(string(c.Authorization.Credentials)), rt)
+	}
+	if c.BasicAuth != nil {
+		rt = config.NewBasicAuthRoundTripper(config.NewInlineSecret(c.BasicAuth.Username), config.NewInlineSecret(string(c.BasicAuth.Password)), rt)
+	}
+	return rt, nil
+}
+
+// send builds receivers and rollbacks.
+func (cur *current) send(rule egress, l limiters) error {
+	tell, _ := cur.transports(rule, l.tell)
+	rollBack, _ := cur.transports(rule, l.rollBack)
+	cur.receivers, cur.rollbacks = map[string]alerting.Receiver{}, map[string]alerting.Receiver{}
+	for _, r := range cur.config.Receivers {
+		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), tell)
+		if err != nil {
+			return fmt.Errorf("receiver: %w", err)
+		}
+		cur.receivers[r.Name] = receiver
+	}
+	for _, r := range cur.config.Rollbacks {
+		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), rollBack)
+		if err != nil {
+			return fmt.Errorf("rollback: %w", err)
+		}
+		cur.rollbacks[r.Name] = receiver
+	}
+	return nil
+}
+
+// close gives the connections of a configuration that is no longer in force
+// back.
+func (cur *current) close() {
+	for _, c := range cur.idle {
+		c.CloseIdleConnections()
+	}
+}
+
+func revealed(secrets ...configs.Secret) []string {
+	var out []string
+	for _, s := range secrets {
+		if s.IsSet() {
+			out = append(out, s.Reveal())
+		}
+	}
+	return out
+}

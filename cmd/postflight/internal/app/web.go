@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/postflight/postflight/dashboards/board"
+	"github.com/postflight/postflight/verifier/api"
+	"github.com/postflight/postflight/verifier/intake"
+)
+
+// Limits of the HTTP server. Writing has room for the longest wait of the API.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 15 * time.Second
+	writeTimeout  = 80 * time.Second
+	idleTimeout   = 120 * time.Second
+	maxHeader     = 32 << 10
+	readyTimeout  = 2 * time.Second
+	waitersEnd    = 2 * time.Second
+)
+
+// server is the HTTP side of the daemon.
+type server struct {
+	http        *http.Server
+	listener    net.Listener
+	endRequests context.CancelFunc
+	flags       *web.FlagConfig
+	log         *slog.Logger
+}
+
+// newServer listens at once, so that its address is known before anything is
+// served.
+func newServer(o Options, handler http.Handler) (*server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.ListenAddress)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %q (--web.listen-address): %w", o.ListenAddress, err)
+	}
+	systemd := false
+	requests, endRequests := context.WithCancel(context.Background())
+	return &server{
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+			IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+			ErrorLog:    slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+			BaseContext: func(net.Listener) context.Context { return requests },
+		},
+		listener: listener, endRequests: endRequests,
+		flags: &web.FlagConfig{WebListenAddresses: &[]string{o.ListenAddress}, WebSystemdSocket: &systemd, WebConfigFile: &o.WebConfigFile},
+		log:   o.Log,
+	}, nil
+}
+
+// serve answers requests until stop.
+func (s *server) serve() error {
+	s.log.Info("listening", "address", s.listener.Addr().String())
+	// The toolkit says in two more lines that it listens; ours is enough.
+	quiet := slog.New(slog.DiscardHandler)
+	if *s.flags.WebConfigFile != "" {
+		quiet = s.log
+	}
+	if err := web.Serve(s.listener, s.http, s.flags, quiet); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return nil
+}
+
+// stop lets requests under way end until ctx does. Those that wait for a
+// verdict are ended sooner: they would hold the end up.
+func (s *server) stop(ctx context.Context) error {
+	soon := time.AfterFunc(waitersEnd, s.endRequests)
+	defer soon.Stop()
+	defer s.endRequests()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("stop serving HTTP: %w", err), s.http.Close())
+	}
+	return nil
+}
+
+// checkWebConfig refuses a web configuration with users: its basic
+// authentication would lock the pipelines' notifications out as well.
+func checkWebConfig(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := web.Validate(file); err != nil {
+		return fmt.Errorf("--web.config.file %q: %w", file, err)
+	}
+	b, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return fmt.Errorf("--web.config.file: %w", err)
+	}
+	var c struct {
+		Users map[string]any `yaml:"basic_auth_users"`
+	}
+	if err := yaml.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("--web.config.file %q: %w", file, err)
+	}
+	if len(c.Users) > 0 {
+		return fmt.Errorf("--web.config.file %q: basic_auth_users would lock the intake as well: let people and tools in by `access` in the configuration, and sources by their own secrets", file)
+	}
+	return nil
+}
+
+// checkListen refuses to listen beyond loopback when anybody could then read
+// and decide.
+func checkListen(address string, open, allowInsecure bool) error {
+	if !open || allowInsecure {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--web.listen-address %q: not HOST:PORT: %w", address, err)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--web.listen-address %q is not loopback and the configuration has no `access`: anybody could read and decide. Add `access`, listen on 127.0.0.1, or say --web.allow-insecure", address)
+}
+
+// handler composes everything that is served.
+func (a *App) handler() http.Handler {
+	mux := http.NewServeMux()
+	hapi := api.New(mux, a.o.Version)
+	intake.Register(hapi, a.intake())
+	api.Register(hapi, a.api())
+	board.New(a.store, board.Options{
+		ExternalURL: a.externalURL, Now: time.Now,
+		Wrap: api.Require(a.access, api.Read),
+	}).Register(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{Registry: a.metrics.registry}))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
+	mux.HandleFunc("GET /-/ready", a.ready)
+	if a.o.EnableLifecycle {
+		mux.HandleFunc("POST /-/reload", a.reloadOverHTTP)
+	}
+	return api.Middleware(mux, a.o.Log)
+}
+
+// ready says whether notifications can be stored.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := a.store.Ping(ctx); err != nil {
+		a.o.Log.Error("not ready", "err", err)
+		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "postflight is ready")
+}
+
+func (a *App) reloadOverHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := a.Reload(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	fmt.Fprintln(w, "reloaded")
+}
