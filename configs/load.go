@@ -23,24 +23,34 @@ func Load(name string, env func(string) (string, bool)) (*Config, error) {
 // Parse is Load for a file whose content is read already. dir is where
 // relative *_file paths start.
 func Parse(name string, data []byte, dir string, env func(string) (string, bool)) (*Config, error) {
-	f, problems := parseFile(name, data, dir, env)
-	if len(problems) > 0 {
-		return nil, problems.sorted()
+	d := newDecoder(name, dir, env)
+	c := new(Config)
+	if root := d.parse(data); root != nil {
+		c = d.config(root)
 	}
-	f.File = name
-	return &f.Config, nil
+	if len(d.problems) > 0 {
+		return nil, d.problems.sorted()
+	}
+	return c, nil
 }
 
-func parseFile(name string, data []byte, dir string, env func(string) (string, bool)) (*file, Problems) {
-	d := &decoder{file: name, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}, strange: map[any]bool{}}
-	t := &tree{file: name, problems: &d.problems, anchors: map[string]ast.Node{}}
-	root := t.parse(data)
-	if root == nil {
-		return nil, d.problems
-	}
+func newDecoder(file, dir string, env func(string) (string, bool)) *decoder {
+	return &decoder{file: file, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}, strange: map[any]bool{}}
+}
+
+// parse returns the root of the file, nil when there is none.
+func (d *decoder) parse(data []byte) *node {
+	t := &tree{file: d.file, problems: &d.problems, anchors: map[string]ast.Node{}}
+	return t.parse(data)
+}
+
+// config turns the root of the file into the configuration, adding the
+// problems that it finds.
+func (d *decoder) config(root *node) *Config {
 	d.expand(root)
 	f := new(file)
 	d.decode(root, reflect.ValueOf(f).Elem())
 	d.check(f)
-	return f, d.problems
+	f.File = d.file
+	return &f.Config
 }
