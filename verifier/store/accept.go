@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -142,12 +142,11 @@ func firstLook(v verifier.Verification, p verifier.Policy, now time.Time) time.T
 		due = now
 	}
 	spread := min(p.Interval.D(), firstLookWithin)
-	if spread <= 0 {
+	if spread < time.Microsecond {
 		return due
 	}
-	h := fnv.New64a()
-	h.Write([]byte(v.ID)) //nolint:errcheck // a hash never fails
-	return due.Add(time.Duration(h.Sum64() % uint64(spread)))
+	phase := int64(crc32.ChecksumIEEE([]byte(v.ID))) % spread.Microseconds()
+	return due.Add(time.Duration(phase) * time.Microsecond)
 }
 
 func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a verifier.Acceptance, now time.Time) error {

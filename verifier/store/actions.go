@@ -15,7 +15,7 @@ func (s *Store) Unconfirmed(ctx context.Context, before time.Time) ([]string, er
 	var ids []string
 	err := s.read(ctx, "find unconfirmed rollbacks", func(tx *sql.Tx) (err error) {
 		ids, err = queryAll(ctx, tx, scanID, `SELECT id FROM verifications
-			WHERE action_state IN ('requested', 'accepted', 'unconfirmed') AND action_state = 'accepted' AND action_changed_at < $1
+			WHERE action_state = 'accepted' AND action_changed_at < $1
 			ORDER BY action_changed_at`, micros(before))
 		return err
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/postflight/postflight/verifier/store"
 )
 
-// clear marks a verification as cleared, and leaves it running.
-func clear(t *testing.T, s *store.Store, v verifier.Verification, now time.Time) {
+// markCleared marks a verification as cleared, and leaves it running.
+func markCleared(t *testing.T, s *store.Store, v verifier.Verification, now time.Time) {
 	t.Helper()
 	c := claim(t, s, v.ID, now)
 	require.NoError(t, s.Prepare(t.Context(), c))
@@ -31,9 +31,9 @@ func deployAll(t *testing.T, s *store.Store, history []past) (last verifier.Veri
 		switch p.outcome {
 		case "":
 		case "cleared":
-			clear(t, s, last, now)
+			markCleared(t, s, last, now)
 		case "cleared, revert":
-			clear(t, s, last, now)
+			markCleared(t, s, last, now)
 			decide(t, s, last.Clear(now), verifier.Revert, now)
 		default:
 			decide(t, s, last, verifier.Decision(p.outcome), now)

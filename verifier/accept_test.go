@@ -1,0 +1,236 @@
+package verifier_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func minutes(n int) time.Time { return noon.Add(time.Duration(n) * time.Minute) }
+
+func acceptPolicy() verifier.Policy {
+	return verifier.Policy{Name: "default", Match: verifier.Match{Environment: "production"}, Mode: verifier.Enforce,
+		Window: verifier.Duration(30 * time.Minute), Receivers: []string{"chat", "log"}}
+}
+
+func deployed(version string, at time.Time) verifier.Deployment {
+	return verifier.Deployment{ID: "dp_" + version, Source: "ci", DeploymentID: version, Service: "checkout", Environment: "production",
+		Version: version, Status: verifier.DeployFinished, StartedAt: at.Add(-time.Minute), FinishedAt: at, ReceivedAt: at}
+}
+
+func announce(d verifier.Deployment) verifier.Notification {
+	d.ID, d.ReceivedAt = "", time.Time{}
+	return verifier.Notification{Source: d.Source, Deployment: d}
+}
+
+func acceptAt(t *testing.T, d verifier.Deployment, h verifier.History, now time.Time) verifier.Acceptance {
+	t.Helper()
+	a, err := verifier.Accept(announce(d), h, []verifier.Policy{acceptPolicy()}, now)
+	require.NoError(t, err)
+	return a
+}
+
+// reverting is a decided verification of 2.0.0 with an open revert to 1.0.0.
+func reverting(t *testing.T, state verifier.ActionState) *verifier.Verification {
+	t.Helper()
+	v, err := verifier.Open(deployed("2.0.0", noon), acceptPolicy(), noon).Decide(verifier.Verdict{Decision: verifier.Revert},
+		verifier.Action{State: state, RevertID: "rv_ours", TargetVersion: "1.0.0"})
+	require.NoError(t, err)
+	return &v
+}
+
+func TestAcceptOpens(t *testing.T) {
+	a := acceptAt(t, deployed("1.0.0", noon), verifier.History{}, minutes(1))
+	require.Contains(t, a.Deployment.ID, verifier.DeploymentPrefix)
+	require.Equal(t, minutes(1), a.Deployment.ReceivedAt)
+	require.False(t, a.Replaces)
+	require.Empty(t, a.Ignored)
+	require.Equal(t, verifier.StatePending, a.Verification.State)
+	require.Equal(t, minutes(30), a.Verification.ClosesAt)
+	require.Equal(t, acceptPolicy().Hash(), a.Verification.PolicyHash)
+	require.Equal(t, a.Deployment, a.Verification.Deployment)
+}
+
+func TestAcceptIgnores(t *testing.T) {
+	newer := deployed("3.0.0", minutes(5))
+	for name, test := range map[string]struct {
+		change  func(*verifier.Deployment)
+		history verifier.History
+		want    string
+	}{
+		"started":   {func(d *verifier.Deployment) { d.Status = verifier.DeployStarted }, verifier.History{}, "only started"},
+		"failed":    {func(d *verifier.Deployment) { d.Status = verifier.DeployFailed }, verifier.History{}, "nothing to verify"},
+		"late":      {func(*verifier.Deployment) {}, verifier.History{Current: &newer}, "a newer deploy (3.0.0, finished 2026-11-23T12:05:00Z)"},
+		"no policy": {func(d *verifier.Deployment) { d.Environment = "staging" }, verifier.History{}, `no policy matches service "checkout" in environment "staging"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployed("1.0.0", noon)
+			test.change(&d)
+			a := acceptAt(t, d, test.history, minutes(6))
+			require.Nil(t, a.Verification)
+			require.Contains(t, a.Ignored, test.want)
+			require.NotEmpty(t, a.Deployment.ID, "it is recorded all the same")
+		})
+	}
+}
+
+func TestAcceptAgain(t *testing.T) {
+	seen := func(status verifier.DeploymentStatus) *verifier.Deployment {
+		d := deployed("1.0.0", noon)
+		d.Status = status
+		return &d
+	}
+	for name, test := range map[string]struct {
+		seen     verifier.DeploymentStatus
+		status   verifier.DeploymentStatus
+		replaces bool
+		existing string
+		opens    bool
+	}{
+		"finished twice":         {verifier.DeployFinished, verifier.DeployFinished, false, "vf_1", false},
+		"started after finished": {verifier.DeployFinished, verifier.DeployStarted, false, "vf_1", false},
+		"failed after finished":  {verifier.DeployFinished, verifier.DeployFailed, false, "vf_1", false},
+		"started twice":          {verifier.DeployStarted, verifier.DeployStarted, false, "", false},
+		"started, then finished": {verifier.DeployStarted, verifier.DeployFinished, true, "", true},
+		"started, then failed":   {verifier.DeployStarted, verifier.DeployFailed, true, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := verifier.History{Seen: seen(test.seen)}
+			if test.seen == verifier.DeployFinished {
+				h.SeenVerification = "vf_1"
+			}
+			d := deployed("1.0.0", minutes(3))
+			d.Status = test.status
+			a := acceptAt(t, d, h, minutes(3))
+			require.Equal(t, h.Seen.ID, a.Deployment.ID)
+			require.Equal(t, h.Seen.ReceivedAt, a.Deployment.ReceivedAt)
+			require.Equal(t, test.replaces, a.Replaces)
+			require.Equal(t, test.existing, a.Existing)
+			require.Equal(t, test.opens, a.Verification != nil)
+			require.Equal(t, test.existing == "" && !test.opens, a.Ignored != "", "whatever opens nothing says why")
+			if test.opens {
+				require.Equal(t, h.Seen.StartedAt, a.Deployment.StartedAt, "the earlier start")
+			}
+		})
+	}
+	d := deployed("1.0.1", minutes(3))
+	_, err := verifier.Accept(announce(d), verifier.History{Seen: seen(verifier.DeployStarted)}, nil, minutes(3))
+	require.Equal(t, verifier.Conflict, verifier.KindOf(err))
+	require.ErrorContains(t, err, `announced before for version "1.0.0"`)
+}
+
+func TestAcceptClamps(t *testing.T) {
+	now := minutes(60)
+	for name, test := range map[string]struct {
+		started, finished time.Time
+		wantS, wantF      time.Time
+		clamped           bool
+	}{
+		"as told":            {minutes(50), minutes(55), minutes(50), minutes(55), false},
+		"nothing told":       {time.Time{}, time.Time{}, now, now, false},
+		"no start":           {time.Time{}, minutes(55), minutes(55), minutes(55), false},
+		"the window's edge":  {minutes(30), minutes(30), minutes(30), minutes(30), false},
+		"too long ago":       {minutes(20), minutes(29), minutes(20), now, true},
+		"in the future":      {minutes(50), minutes(61), minutes(50), now, true},
+		"ends before start":  {minutes(56), minutes(55), minutes(55), minutes(55), true},
+		"started a day back": {minutes(55 - 24*60 - 1), minutes(55), minutes(55), minutes(55), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployed("1.0.0", noon)
+			d.StartedAt, d.FinishedAt = test.started, test.finished
+			a := acceptAt(t, d, verifier.History{}, now)
+			require.Equal(t, test.wantS, a.Deployment.StartedAt)
+			require.Equal(t, test.wantF, a.Deployment.FinishedAt)
+			require.Equal(t, test.clamped, a.Deployment.Clamped)
+		})
+	}
+}
+
+func TestAcceptRecognisesRollbacks(t *testing.T) {
+	current, before := deployed("2.0.0", noon), deployed("0.9.0", minutes(-60))
+	for name, test := range map[string]struct {
+		version, revertID string
+		marked            bool
+		reverting         bool
+		why               string
+	}{
+		"our revert id":          {"3.0.0", "rv_ours", false, true, "it carries the id of our own revert rv_ours"},
+		"a revert id":            {"3.0.0", "rv_other", false, true, "it carries a revert id, rv_other"},
+		"an id, nothing open":    {"3.0.0", "rv_ours", false, false, "it carries a revert id, rv_ours"},
+		"marked":                 {"3.0.0", "", true, false, "its source says so"},
+		"the target":             {"1.0.0", "", false, true, "it brings the target of the open revert rv_ours"},
+		"the target, not open":   {"1.0.0", "", false, false, ""},
+		"the version before":     {"0.9.0", "", false, false, "it returns to the version that ran before 2.0.0"},
+		"the same version again": {"2.0.0", "", false, false, ""},
+		"a new version":          {"3.0.0", "", false, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := verifier.History{Current: &current, Before: &before}
+			if test.reverting {
+				h.Reverting, h.RevertingPolicy = reverting(t, verifier.ActionRequested), acceptPolicy()
+			}
+			d := deployed(test.version, minutes(10))
+			d.RevertID, d.Rollback = test.revertID, test.marked
+			a := acceptAt(t, d, h, minutes(10))
+			require.Equal(t, test.why, a.Deployment.RollbackWhy)
+			require.Equal(t, test.why != "", a.Deployment.Rollback)
+			require.NotNil(t, a.Verification, "a rollback is watched too")
+		})
+	}
+}
+
+func TestAcceptMovesOpenRevert(t *testing.T) {
+	for name, test := range map[string]struct {
+		version, revertID string
+		status            verifier.DeploymentStatus
+		from, to          verifier.ActionState
+		guard             verifier.Guard
+	}{
+		"target starts":          {"1.0.0", "", verifier.DeployStarted, verifier.ActionRequested, verifier.ActionAccepted, ""},
+		"target starts, known":   {"1.0.0", "", verifier.DeployStarted, verifier.ActionAccepted, "", ""},
+		"target is live":         {"1.0.0", "", verifier.DeployFinished, verifier.ActionRequested, verifier.ActionConfirmed, ""},
+		"target is live late":    {"1.0.0", "", verifier.DeployFinished, verifier.ActionUnconfirmed, verifier.ActionConfirmed, ""},
+		"our id, other version":  {"1.0.1", "rv_ours", verifier.DeployFinished, verifier.ActionAccepted, "", ""},
+		"another version":        {"3.0.0", "", verifier.DeployFinished, verifier.ActionAccepted, verifier.ActionFenced, verifier.GuardFence},
+		"another version starts": {"3.0.0", "", verifier.DeployStarted, verifier.ActionAccepted, "", ""},
+		"the rollback fails":     {"1.0.0", "", verifier.DeployFailed, verifier.ActionAccepted, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployed(test.version, minutes(10))
+			d.Status, d.RevertID = test.status, test.revertID
+			h := verifier.History{Reverting: reverting(t, test.from), RevertingPolicy: acceptPolicy()}
+			a := acceptAt(t, d, h, minutes(10))
+			if test.to == "" {
+				require.Nil(t, a.Confirmed)
+				require.Empty(t, a.Deliveries)
+				return
+			}
+			require.Equal(t, test.to, a.Confirmed.Action.State)
+			require.Equal(t, test.guard, a.Confirmed.Action.Guard)
+			require.NotEmpty(t, a.Confirmed.Action.Reason)
+			require.Equal(t, minutes(10), *a.Confirmed.Action.ChangedAt)
+			require.Len(t, a.Deliveries, 2, "one for each receiver")
+			require.Equal(t, verifier.EventActionChanged, a.Deliveries[0].Event)
+		})
+	}
+}
+
+func TestAcceptSupersedes(t *testing.T) {
+	running := verifier.Open(deployed("1.0.0", noon), acceptPolicy(), noon)
+	h := verifier.History{Running: &running, RunningPolicy: acceptPolicy()}
+	a := acceptAt(t, deployed("2.0.0", minutes(5)), h, minutes(5))
+	require.Equal(t, verifier.StateSuperseded, a.Superseded.State)
+	require.Equal(t, a.Deployment.ID, a.Superseded.SupersededBy)
+	require.Len(t, a.Deliveries, 2)
+	require.Equal(t, running.ID, a.Deliveries[0].VerificationID)
+	require.Equal(t, verifier.StatePending, running.State, "what was passed in stays as it was")
+
+	started := deployed("2.0.0", minutes(5))
+	started.Status = verifier.DeployStarted
+	require.Nil(t, acceptAt(t, started, h, minutes(5)).Superseded, "a deploy that only started ends nothing")
+}
