@@ -30,6 +30,6 @@ func waitAfter(number int, asked time.Duration) time.Duration {
 	if number <= len(backoff) {
 		wait = backoff[number-1]
 	}
-	spread := 1 - jitter + 2*jitter*rand.Float64()
+	spread := 1 - jitter + 2*jitter*rand.Float64() //nolint:gosec // nobody gains by guessing a wait
 	return max(time.Duration(float64(wait)*spread), asked)
 }

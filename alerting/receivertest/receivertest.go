@@ -163,7 +163,9 @@ func (s Subject) brokenConnection(t *testing.T) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	receiver := s.Open(t, server.URL, transport)
-	warm, err := (&http.Client{Transport: transport}).Get(server.URL)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	warm, err := (&http.Client{Transport: transport}).Do(request)
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, warm.Body)
 	require.NoError(t, err)

@@ -77,6 +77,7 @@ func TestSendSignsTheStoredBytes(t *testing.T) {
 			require.Equal(t, "/hook?key=1", got.RequestURI)
 			require.Equal(t, "application/json", got.Header.Get("Content-Type"))
 			require.Regexp(t, `^postflight/.+`, got.Header.Get("User-Agent"))
+			require.True(t, got.Close, "attempts are rare: an idle connection would be stale by the next")
 			require.Equal(t, "dl_1", got.Header.Get("webhook-id"))
 			require.Equal(t, "rv_1", got.Header.Get("Idempotency-Key"))
 		})

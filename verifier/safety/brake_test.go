@@ -42,6 +42,7 @@ func TestBrakeEngaged(t *testing.T) {
 		"steady, one every 8 minutes":   {at(0, 8, 16, 24, 32, 40), time.Time{}, false},
 		"released after":                {at(0, 1, 2), now.Add(3 * time.Minute), false},
 		"released at the last":          {at(0, 1, 2), now.Add(2 * time.Minute), false},
+		"released at that moment":       {at(0, 0, 0), now, false},
 		"released between":              {at(0, 1, 2), now.Add(90 * time.Second), false},
 		"engaged again":                 {at(0, 1, 2, 10, 11, 12), now.Add(5 * time.Minute), true},
 		"one after the release is fine": {at(0, 1, 2, 4), now.Add(3 * time.Minute), false},
