@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"pure":          {"verifier"},
 	"engine":        {"verifier", "pure"},
 	"adapter":       {"verifier", "pure"},
-	"command":       {"verifier", "pure", "engine", "adapter", "command"},
+	"command":       {"verifier", "pure", "engine", "adapter", "adapter-child", "command"},
 	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
 	"shared":        {"verifier", "shared"},          // what the probes have in common
 }

@@ -1,0 +1,208 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// minimal is the smallest useful configuration: a probe of the address.
+const minimal = `
+storage: { url: "sqlite:%s/postflight.db" }
+sources:
+  - { name: pipeline, format: native, token_file: token }
+policies:
+  - name: all
+    window: 1m
+    interval: 1s
+    step: 1s
+    signals:
+      - name: smoke
+        probe: { steps: [{ get: "http://127.0.0.1:9/healthz" }] }
+`
+
+const token = "pipeline-token-of-the-tests"
+
+// configuration writes minimal with its secret and returns options for it.
+func configuration(t *testing.T) Options {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(token+"\n"), 0o600))
+	file := filepath.Join(dir, "postflight.yml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, minimal, dir), 0o600))
+	return Options{ConfigFile: file, ListenAddress: "127.0.0.1:0", EnableLifecycle: true, Version: "test",
+		Env: os.LookupEnv, Log: slog.New(slog.DiscardHandler)}
+}
+
+func started(t *testing.T, o Options) *App {
+	t.Helper()
+	a, err := New(context.Background(), o)
+	require.NoError(t, err)
+	require.NoError(t, a.Start(context.Background()))
+	return a
+}
+
+// ask makes a request and returns the status and the body.
+func ask(t *testing.T, method, url, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+func TestTwoDaemonsLiveInOneProcess(t *testing.T) {
+	a, b := started(t, configuration(t)), started(t, configuration(t))
+	for _, daemon := range []*App{a, b} {
+		url := "http://" + daemon.Address()
+		for _, path := range []string{"/-/healthy", "/-/ready", "/metrics", "/", "/api/v1/verifications", "/openapi.json"} {
+			status, _ := ask(t, http.MethodGet, url+path, "")
+			require.Equal(t, http.StatusOK, status, path)
+		}
+	}
+	status, answer := ask(t, http.MethodPost, "http://"+a.Address()+"/api/v1/deployments",
+		`{"service":"checkout","environment":"production","version":"1.42.0"}`)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	_, answer = ask(t, http.MethodGet, "http://"+b.Address()+"/api/v1/verifications", "")
+	require.NotContains(t, answer, "checkout", "each has its own state")
+	require.NoError(t, a.Stop())
+	require.NoError(t, b.Stop())
+}
+
+func TestASecondDaemonOnTheSameStoreIsRefused(t *testing.T) {
+	o := configuration(t)
+	a := started(t, o)
+	_, err := New(context.Background(), o)
+	require.ErrorContains(t, err, "postflight.db")
+	require.NoError(t, a.Stop())
+	b, err := New(context.Background(), o)
+	require.NoError(t, err, "and accepted once the first has stopped")
+	require.NoError(t, b.Stop(), "a daemon that was never started stops too")
+}
+
+func TestWhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
+	o := configuration(t)
+	a := started(t, o)
+	status, answer := ask(t, http.MethodPost, "http://"+a.Address()+"/api/v1/deployments",
+		`{"service":"checkout","environment":"production","version":"1.42.0"}`)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	require.NoError(t, a.Stop())
+	b := started(t, o)
+	_, answer = ask(t, http.MethodGet, "http://"+b.Address()+"/api/v1/verifications", "")
+	require.Contains(t, answer, "1.42.0")
+	require.NoError(t, b.Stop())
+}
+
+func TestReloadSwapsAllOrNothing(t *testing.T) {
+	o := configuration(t)
+	a := started(t, o)
+	defer func() { require.NoError(t, a.Stop()) }()
+	url := "http://" + a.Address()
+	good, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+
+	bad := strings.Replace(string(good), "window: 1m", "windwo: 1m", 1)
+	require.NoError(t, os.WriteFile(o.ConfigFile, []byte(bad), 0o600))
+	status, answer := ask(t, http.MethodPost, url+"/-/reload", "")
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, answer, `did you mean "window"?`)
+	_, text := ask(t, http.MethodGet, url+"/metrics", "")
+	require.Contains(t, text, "postflight_config_last_reload_successful 0")
+	require.Equal(t, "all", a.current.Load().config.Policies[0].Name, "the old configuration stays in force")
+
+	better := strings.Replace(string(good), "name: all", "name: everything", 1)
+	require.NoError(t, os.WriteFile(o.ConfigFile, []byte(better), 0o600))
+	status, _ = ask(t, http.MethodPost, url+"/-/reload", "")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "everything", a.current.Load().config.Policies[0].Name)
+
+	moved := strings.Replace(string(good), "postflight.db", "other.db", 1)
+	require.NoError(t, os.WriteFile(o.ConfigFile, []byte(moved), 0o600))
+	require.ErrorContains(t, a.Reload(context.Background()), "restart")
+	require.Equal(t, "everything", a.current.Load().config.Policies[0].Name)
+}
+
+func TestReloadsAtOnceDoNotDeadlock(t *testing.T) {
+	a := started(t, configuration(t))
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			for range 10 {
+				if err := a.Reload(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("reloads hang")
+	}
+	require.NoError(t, a.Stop())
+}
+
+func TestStartAndStopManyTimes(t *testing.T) {
+	o := configuration(t)
+	for range 5 {
+		require.NoError(t, started(t, o).Stop())
+	}
+}
+
+func TestStopEndsThoseWhoWait(t *testing.T) {
+	o := configuration(t)
+	a := started(t, o)
+	_, answer := ask(t, http.MethodPost, "http://"+a.Address()+"/api/v1/deployments",
+		`{"service":"checkout","environment":"production","version":"1.42.0"}`)
+	_, rest, found := strings.Cut(answer, `"verification_id":"`)
+	require.True(t, found, answer)
+	id, _, _ := strings.Cut(rest, `"`)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		req, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+a.Address()+"/api/v1/verifications/"+id+"?wait=60s", nil)
+		req.Close = true
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	time.Sleep(300 * time.Millisecond) // so that the request waits when the end comes
+	begin := time.Now()
+	require.NoError(t, a.Stop())
+	require.Less(t, time.Since(begin), 10*time.Second, "SIGTERM promises an end within 10 s")
+	<-ended
+}
+
+func TestServeRefusesKindsThatDoNotExistYet(t *testing.T) {
+	o := configuration(t)
+	good, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(o.ConfigFile), "slack"), []byte("https://hooks.slack.example/T0/B0/secret-path"), 0o600))
+	require.NoError(t, os.WriteFile(o.ConfigFile, append(good, "receivers:\n  - { name: oncall, slack: { webhook_url_file: slack } }\n"...), 0o600))
+	_, err = New(context.Background(), o)
+	require.ErrorContains(t, err, "slack")
+	require.NotContains(t, err.Error(), "secret-path")
+	require.NotContains(t, err.Error(), "\n", "one clear line")
+}
