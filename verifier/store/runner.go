@@ -85,9 +85,10 @@ func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error
 }
 
 // StartDeliveries hands every stored delivery to the deliverer until it is at
-// its end, beginning with what an earlier process left behind. A wait of up
-// to 5 s is kept to about 200 ms, a longer one ends up to 5 s late. stop waits
-// for running deliveries until its context ends, then ends theirs.
+// its end, beginning with what an earlier process left behind. A delivery
+// starts, the first time and after a wait, within about 300 ms of when it is
+// due, never early. stop waits for running deliveries until its context ends,
+// then ends theirs.
 func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
 	err = s.write(ctx, "take over deliveries", func(tx *sql.Tx) error { return freeJobs(ctx, tx) })
 	if err != nil {
