@@ -145,13 +145,23 @@ func (h *Handler) prefix() string {
 }
 
 func (h *Handler) render(w http.ResponseWriter, status int, t *template.Template, p page) {
-	p.Style, p.Prefix = template.CSS(style), h.prefix()
-	var b bytes.Buffer
-	if err := t.Execute(&b, p); err != nil {
+	body, err := h.execute(t, p)
+	if err != nil {
 		h.opts.Log.Error("render page", "page", p.Title, "error", err)
 		http.Error(w, "This page could not be rendered; the same facts are under /api/v1/verifications.", http.StatusInternalServerError)
 		return
 	}
+	h.send(w, status, body)
+}
+
+func (h *Handler) execute(t *template.Template, p page) ([]byte, error) {
+	p.Style, p.Prefix = template.CSS(style), h.prefix()
+	var b bytes.Buffer
+	err := t.Execute(&b, p)
+	return b.Bytes(), err
+}
+
+func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", policy)
@@ -160,7 +170,7 @@ func (h *Handler) render(w http.ResponseWriter, status int, t *template.Template
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Vary", "Accept")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the reader has gone away: nobody is left to tell
+	_, _ = w.Write(body) // the reader has gone away: nobody is left to tell
 }
 
 func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
@@ -180,7 +190,24 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 		c.noEvidence = true
 	}
 	c.next = h.follower(r.Context(), v)
-	h.render(w, http.StatusOK, verdictPage, page{Title: c.title(), Refresh: c.refresh(), Body: c.view()})
+	body, err := h.fit(c)
+	if err != nil {
+		h.opts.Log.Error("render page", "verification", id, "error", err)
+		http.Error(w, "This page could not be rendered; the same facts are under /api/v1/verifications/"+id+".", http.StatusInternalServerError)
+		return
+	}
+	h.send(w, http.StatusOK, body)
+}
+
+// fit renders the verdict page with as much as pageBytes hold: what there is
+// most of is halved until it fits.
+func (h *Handler) fit(c look) ([]byte, error) {
+	for c.room = fullRoom; ; c.room = c.room.half() {
+		body, err := h.execute(verdictPage, page{Title: c.title(), Refresh: c.refresh(), Body: c.view()})
+		if err != nil || len(body) <= pageBytes || c.room == c.room.half() {
+			return body, err
+		}
+	}
 }
 
 // follower finds the verification of the deployment that came after: the one

@@ -172,6 +172,9 @@ func TestWrongFilterNamesWhatIsAllowed(t *testing.T) {
 	wholesome(t, w.Body.String())
 	require.Contains(t, html.UnescapeString(w.Body.String()), `state "<b>done" is none of ["pending" "observing" "decided" "superseded" "cancelled"].`)
 	require.Equal(t, http.StatusBadRequest, ask(t, &memory{}, deployed, "/?verdict=maybe").Code)
+	w = ask(t, &memory{}, deployed, "/?service="+strings.Repeat("x", 501))
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Contains(t, w.Body.String(), "service is longer than 500 characters.")
 }
 
 func TestProblemsAreSentences(t *testing.T) {

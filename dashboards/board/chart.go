@@ -17,13 +17,6 @@ const (
 	plotTop, plotBottom     = 36, 192
 )
 
-// Charts that a page holds, and the points that all of them share: a page
-// stays below 100 kB.
-const (
-	chartsLength = 16
-	pointsShared = 1600
-)
-
 // chart is one signal's SVG, ready for the template.
 type chart struct {
 	ID             string
@@ -70,11 +63,11 @@ func (l look) charts() ([]chart, string) {
 	if l.noEvidence {
 		return nil, "The evidence could not be read just now."
 	}
-	shown := min(len(findings), chartsLength)
+	shown := min(len(findings), l.room.charts)
 	out := make([]chart, 0, shown)
 	for i, f := range findings[:shown] {
 		e, _ := l.evidenceOf(f.Name)
-		out = append(out, l.chart(fmt.Sprintf("c%d", i), f, e, min(160, max(40, pointsShared/shown))))
+		out = append(out, l.chart(fmt.Sprintf("c%d", i), f, e, min(160, max(20, l.room.points/shown))))
 	}
 	if shown < len(findings) {
 		return out, fmt.Sprintf("%s more signals are in the evidence.", thousands(fmt.Sprint(len(findings)-shown)))

@@ -14,6 +14,9 @@ import (
 // pageLength is how many verifications a board page holds.
 const pageLength = 50
 
+// filterLength is the longest filter that is looked for, in bytes.
+const filterLength = 500
+
 // What the filters may say; "" is everything.
 var (
 	verdicts = []verifier.Decision{verifier.Keep, verifier.Revert, verifier.Inconclusive}
@@ -80,6 +83,12 @@ func readFilter(q url.Values) (verifier.Filter, error) {
 		Service: q.Get("service"), Environment: q.Get("environment"), Version: q.Get("version"),
 		State: verifier.State(q.Get("state")), Verdict: verifier.Decision(q.Get("verdict")),
 		Limit: pageLength, Cursor: q.Get("cursor"),
+	}
+	for field, value := range map[string]string{"service": f.Service, "environment": f.Environment, "version": f.Version, "cursor": f.Cursor} {
+		if len(value) > filterLength {
+			return f, verifier.InvalidFields(fmt.Sprintf("%s is longer than %d characters.", field, filterLength),
+				verifier.FieldError{Field: field, Message: "too long", Value: name(value)})
+		}
 	}
 	if f.State != "" && !slices.Contains(states, f.State) {
 		return f, notOneOf("state", string(f.State), states)

@@ -20,6 +20,28 @@ type look struct {
 	prefix     string
 	decisions  bool
 	next       *verifier.Verification // of the deployment that came after, where known
+	room       room
+}
+
+// pageBytes is the most that a verdict page may weigh.
+const pageBytes = 100_000
+
+// room is how much a page holds of what can grow without end; the record has
+// all of it.
+type room struct {
+	signals, unknown, events, deliveries, attempts int // rows; attempts of one delivery
+	charts, points                                 int // points of all charts together
+	query                                          int // characters of all queries together
+}
+
+// fullRoom is enough for what people really run.
+var fullRoom = room{signals: 40, unknown: 40, events: 60, deliveries: 30, attempts: 6, charts: 16, points: 1600, query: 24000}
+
+func (r room) half() room {
+	for _, n := range []*int{&r.signals, &r.unknown, &r.events, &r.deliveries, &r.attempts, &r.charts, &r.points, &r.query} {
+		*n = max(*n/2, 1)
+	}
+	return r
 }
 
 // verdictView is a verdict page, in the order in which it is read.
@@ -33,6 +55,7 @@ type verdictView struct {
 	Progress                      *progress
 	Open                          []step
 	Signals                       []signalView
+	MoreSignals                   int
 	Asked                         []string // names of signals that were not judged yet
 	Unknown                       []string
 	Missing                       bool // Unknown names something that was not known
@@ -82,6 +105,7 @@ func (l look) view() verdictView {
 	if d.Rollback {
 		out.Rollback = cmp.Or(clean(d.RollbackWhy, 200), "its source says so")
 	}
+	out.MoreSignals = len(v.Signals) - len(out.Signals)
 	if len(out.Signals) == 0 {
 		for _, s := range l.evidence.Policy.Signals {
 			out.Asked = append(out.Asked, name(s.Name))

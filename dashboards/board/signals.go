@@ -48,8 +48,9 @@ func (l look) findings() []verifier.Finding {
 
 func (l look) signals() []signalView {
 	findings := l.findings()
+	findings = findings[:min(len(findings), l.room.signals)]
 	var out []signalView
-	limit := min(4000, max(300, 24000/max(len(findings), 1)))
+	limit := min(4000, l.room.query/max(len(findings), 1))
 	for _, f := range findings {
 		s := signalView{
 			Name: name(f.Name), Role: string(f.Role), Status: signalBadge(f.State),

@@ -9,13 +9,6 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// Rows that a page holds of what can grow without end; the record has all.
-const (
-	timelineLength   = 60
-	deliveriesLength = 30
-	attemptsLength   = 6
-)
-
 // event is one line of the timeline.
 type event struct {
 	At   moment
@@ -62,8 +55,8 @@ func (l look) timeline() ([]event, int) {
 		add(v.ClosesAt, "the window ends (to come)")
 	}
 	slices.SortStableFunc(out, func(a, b event) int { return a.when.Compare(b.when) })
-	if over := len(out) - timelineLength; over > 0 {
-		return out[:timelineLength], over
+	if over := len(out) - l.room.events; over > 0 {
+		return out[:l.room.events], over
 	}
 	return out, 0
 }
@@ -117,11 +110,11 @@ type deliveryView struct {
 func (l look) deliveries() ([]deliveryView, int) {
 	var out []deliveryView
 	all := l.v.Deliveries
-	for _, d := range all[:min(len(all), deliveriesLength)] {
+	for _, d := range all[:min(len(all), l.room.deliveries)] {
 		w := deliveryView{
 			Receiver: name(d.Receiver), Kind: string(d.Kind), Event: string(d.Event),
 			Status: deliveryBadge(d.State), Created: momentAt(d.CreatedAt), Reason: clean(d.Reason, 200),
-			More: max(0, len(d.Attempts)-attemptsLength),
+			More: max(0, len(d.Attempts)-l.room.attempts),
 		}
 		for _, a := range d.Attempts[w.More:] { // the newest say how it stands
 			w.Attempts = append(w.Attempts, clock(a.At)+": "+attemptText(a))

@@ -6,9 +6,6 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// unknownLength is how many lines of what was not known a page holds.
-const unknownLength = 40
-
 // unknown says what was not known, a sentence each; missing is false when the
 // only sentence is that nothing is.
 func (l look) unknown() (lines []string, missing bool) {
@@ -23,8 +20,8 @@ func (l look) unknown() (lines []string, missing bool) {
 		lines = append(lines, l.unknownOf(f)...)
 		measured += f.Steps.Measured
 	}
-	if len(lines) > unknownLength {
-		lines = append(lines[:unknownLength], fmt.Sprintf("%d more lines are in the raw record.", len(lines)-unknownLength))
+	if len(lines) > l.room.unknown {
+		lines = append(lines[:l.room.unknown], fmt.Sprintf("%d more lines are in the raw record.", len(lines)-l.room.unknown))
 	}
 	switch {
 	case len(lines) > 0:
