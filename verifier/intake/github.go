@@ -84,6 +84,9 @@ var githubStatuses = map[string]verifier.DeploymentStatus{
 
 func githubDeployment(event *gh.DeploymentStatusEvent, status verifier.DeploymentStatus) verifier.Deployment {
 	deployment, report := event.GetDeployment(), event.GetDeploymentStatus()
+	if deployment == nil {
+		deployment = &gh.Deployment{} // go-github's getters take nil, its fields don't
+	}
 	told := readGitHubPayload(deployment.Payload)
 	d := verifier.Deployment{
 		Service:      first(told.Service, event.GetRepo().GetFullName()),

@@ -124,6 +124,7 @@ func TestGitHubWrongFields(t *testing.T) {
 		"no id":                {[]string{"deployment.id", "-"}, "deployment.id"},
 		"no commit and no ref": {[]string{"deployment.sha", "-", "deployment.ref", "-"}, "deployment.sha"},
 		"no environment":       {[]string{"deployment_status.environment", "-", "deployment.environment", "-"}, "deployment_status.environment"},
+		"no deployment":        {[]string{"deployment", "-"}, "deployment.sha,deployment.id"},
 		"no repository":        {[]string{"repository", "-"}, "repository.full_name"},
 		"another type":         {[]string{"deployment.id", `"seven"`}, "deployment.id"},
 		"a long name":          {[]string{"repository.full_name", `"` + strings.Repeat("x", 254) + `"`}, "repository.full_name"},
@@ -133,8 +134,11 @@ func TestGitHubWrongFields(t *testing.T) {
 			_, _, err := decodeGitHub(t, tt.changes...)
 			var e *verifier.Error
 			require.ErrorAs(t, err, &e)
-			require.Len(t, e.Fields, 1)
-			require.Equal(t, tt.field, e.Fields[0].Field)
+			var fields []string
+			for _, f := range e.Fields {
+				fields = append(fields, f.Field)
+			}
+			require.Equal(t, tt.field, strings.Join(fields, ","))
 		})
 	}
 }
@@ -188,9 +192,11 @@ func TestGitHubEventsInAnyOrder(t *testing.T) {
 }
 
 func FuzzGitHub(f *testing.F) {
-	f.Add([]byte(recorded(f, "github_deployment_status.json")))
-	f.Add([]byte(recorded(f, "github_deployment.json")))
-	f.Add([]byte(event(f, "deployment.payload", `"{\"rollback\":\"true\"}"`)))
+	// Small seeds: the recorded event would keep the fuzzer busy with making it
+	// smaller.
+	f.Add([]byte(`{"deployment_status":{"id":1,"state":"success","environment":"e","log_url":"https://a/","created_at":"2019-05-15T15:20:55Z"},"deployment":{"id":7,"sha":"f9","ref":"m","task":"d","creator":{"login":"c"},"created_at":1557933653},"repository":{"full_name":"a/b"}}`))
+	f.Add([]byte(`{"deployment_status":{"state":"failure"},"deployment":{"id":7,"ref":"m","environment":"e","payload":"{\"rollback\":\"true\"}"},"repository":{"full_name":"a/b"},"sender":{"login":"s"}}`))
+	f.Add([]byte(`{"deployment_status":{"state":"queued","environment":"e"},"deployment":{"id":7,"sha":"f","payload":{"service":"s","postflight_revert_id":"rv","reversible":false}}}`))
 	f.Add([]byte("{}"))
 	h := headers("X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "d-1")
 	f.Fuzz(func(t *testing.T, body []byte) {
