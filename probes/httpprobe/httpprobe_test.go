@@ -366,6 +366,9 @@ func TestPrepare(t *testing.T) {
 	for name, step := range map[string]verifier.ProbeStep{
 		"url":      get("{{ .Service }}", verifier.Expect{}),
 		"body":     {Method: "POST", URL: "http://h/", Body: "{{ .Nope }}"},
+		"method":   {Method: "GE T", URL: "http://h/"},
+		"name":     {Method: "GET", URL: "http://h/", Headers: map[string]string{"X Key": "a"}},
+		"value":    {Method: "GET", URL: "http://h/", Headers: map[string]string{"X-Key": "a\r\nb"}},
 		"pattern":  get("http://h/", verifier.Expect{Body: []string{"("}}),
 		"not":      get("http://h/", verifier.Expect{BodyNot: []string{"("}}),
 		"header":   get("http://h/", verifier.Expect{Headers: map[string]string{"A": "("}}),

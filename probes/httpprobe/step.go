@@ -64,6 +64,9 @@ func compile(source verifier.ProbeStep, t verifier.Target) (step, error) {
 	if s.timeout <= 0 {
 		s.timeout = defaultTimeout
 	}
+	if err := checkRequest(source); err != nil {
+		return step{}, err
+	}
 	var err error
 	if s.address, err = render.URL(source.URL, t); err != nil {
 		return step{}, err
@@ -92,6 +95,25 @@ func compile(source verifier.ProbeStep, t verifier.Target) (step, error) {
 		s.json = append(s.json, rule)
 	}
 	return s, nil
+}
+
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // RFC 9110 5.1
+
+// checkRequest finds what would fail before it is sent, and must not look like
+// a failure of the target.
+func checkRequest(source verifier.ProbeStep) error {
+	if !headerName.MatchString(source.Method) { // a method is a token like a header's name
+		return verifier.Errorf(verifier.Invalid, "method %q is none of HTTP: write GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS", source.Method)
+	}
+	for _, name := range sortedKeys(source.Headers) {
+		if !headerName.MatchString(name) {
+			return verifier.Errorf(verifier.Invalid, "header %q: a name holds only letters, digits and hyphens", name)
+		}
+		if strings.ContainsFunc(source.Headers[name], func(r rune) bool { return r < 0x20 && r != '\t' || r == 0x7f }) {
+			return verifier.Errorf(verifier.Invalid, "header %q: its value holds a line break or another control character: remove it", name)
+		}
+	}
+	return nil
 }
 
 func patterns(what string, texts []string) ([]*regexp.Regexp, error) {

@@ -71,7 +71,7 @@ func (s *server) baseline(ctx context.Context, h histogram, since, until time.Ti
 			continue
 		}
 		b, err = s.baselineOver(ctx, h, span, until)
-		if !errors.As(err, new(tooHeavy)) || ctx.Err() != nil {
+		if !errors.As(err, new(tooHeavyError)) || ctx.Err() != nil {
 			return b, err
 		}
 	}

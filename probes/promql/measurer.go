@@ -72,7 +72,7 @@ func (m *Measurer) Prepare(ctx context.Context, s verifier.Signal, t verifier.Ta
 	case verifier.FromValue:
 		p.Value, err = render.PromQL(s.ValueSource.Query, t)
 		p.Query = p.Value
-	case verifier.FromLatency:
+	default: // server knows no other source
 		p, err = server.planLatency(ctx, *s.LatencySource, t, step, since, until)
 	}
 	if err != nil {

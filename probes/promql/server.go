@@ -122,7 +122,7 @@ func (s *server) understands(ctx context.Context, at time.Time, exprs ...string)
 		if expr == "" {
 			continue
 		}
-		if _, err := s.instant(ctx, expr, at); err != nil && !errors.As(err, new(warned)) {
+		if _, err := s.instant(ctx, expr, at); err != nil && !errors.As(err, new(warningError)) {
 			return err
 		}
 	}
@@ -175,7 +175,7 @@ func (s *server) ask(ctx context.Context, call func(context.Context) (model.Valu
 	case value == nil:
 		return nil, s.unavailable("the reply holds no result", nil)
 	case len(warnings) > 0:
-		return nil, s.unavailable("the reply carries a warning: "+outbound.Clean(warnings[0]), warned{})
+		return nil, s.unavailable("the reply carries a warning: "+outbound.Clean(warnings[0]), warningError{})
 	}
 	return value, nil
 }
@@ -185,18 +185,18 @@ func (s *server) explain(ctx context.Context, err error) error {
 	var answered *v1.Error
 	switch {
 	case errors.Is(err, errTooLarge):
-		return s.unavailable(errTooLarge.Error(), tooHeavy{})
+		return s.unavailable(errTooLarge.Error(), tooHeavyError{})
 	case errors.Is(err, errHTML):
 		return s.unavailable(errHTML.Error(), nil)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return s.unavailable(fmt.Sprintf("no answer within %s", s.timeout), tooHeavy{})
+		return s.unavailable(fmt.Sprintf("no answer within %s", s.timeout), tooHeavyError{})
 	case errors.As(err, &answered):
 		reason := outbound.Clean(fmt.Sprintf("answered %s: %s", answered.Type, answered.Msg))
 		switch answered.Type {
 		case v1.ErrBadData:
 			return &verifier.Error{Kind: verifier.Invalid, Message: fmt.Sprintf("prometheus %q: %s", s.name, reason)}
 		case v1.ErrExec, v1.ErrTimeout:
-			return s.unavailable(reason, tooHeavy{})
+			return s.unavailable(reason, tooHeavyError{})
 		case v1.ErrBadResponse:
 			return s.unavailable("the reply is not one of a Prometheus: "+outbound.Clean(answered.Msg), nil)
 		}
@@ -209,12 +209,12 @@ func (s *server) unavailable(reason string, cause error) error {
 	return &verifier.Error{Kind: verifier.Unavailable, Message: fmt.Sprintf("prometheus %q: %s", s.name, reason), Err: cause}
 }
 
-// tooHeavy marks answers to queries that a shorter range may get through.
-type tooHeavy struct{}
+// tooHeavyError marks answers to queries that a shorter range may get through.
+type tooHeavyError struct{}
 
-func (tooHeavy) Error() string { return "the query is too heavy" }
+func (tooHeavyError) Error() string { return "the query is too heavy" }
 
-// warned marks replies that are whole but for a warning.
-type warned struct{}
+// warningError marks replies that are whole but for a warning.
+type warningError struct{}
 
-func (warned) Error() string { return "the reply carries a warning" }
+func (warningError) Error() string { return "the reply carries a warning" }

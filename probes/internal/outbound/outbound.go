@@ -51,7 +51,7 @@ type route struct {
 // RoundTrip sends the request by the transport that its host asks for.
 func (r route) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "http" && req.URL.Scheme != "https" {
-		return nil, denied{fmt.Sprintf("scheme %q is refused: only http and https", req.URL.Scheme)}
+		return nil, deniedError{fmt.Sprintf("scheme %q is refused: only http and https", req.URL.Scheme)}
 	}
 	if !r.origin.Templated && SameHost(req.URL, r.origin.URL) {
 		if r.transports.Written == nil {
@@ -60,7 +60,7 @@ func (r route) RoundTrip(req *http.Request) (*http.Response, error) {
 		return r.transports.Written.RoundTrip(req)
 	}
 	if r.transports.Templated == nil {
-		return nil, denied{fmt.Sprintf("host %q comes out of a template or a redirect: allow it under egress.allow", req.URL.Host)}
+		return nil, deniedError{fmt.Sprintf("host %q comes out of a template or a redirect: allow it under egress.allow", req.URL.Host)}
 	}
 	return r.transports.Templated.RoundTrip(req)
 }
@@ -81,10 +81,10 @@ func port(u *url.URL) string {
 	}
 }
 
-type denied struct{ reason string }
+type deniedError struct{ reason string }
 
-func (d denied) Error() string    { return d.reason }
-func (denied) EgressDenied() bool { return true }
+func (d deniedError) Error() string    { return d.reason }
+func (deniedError) EgressDenied() bool { return true }
 
 // quiet swallows what resty would log: errors are returned, never both.
 type quiet struct{}

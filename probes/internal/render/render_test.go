@@ -119,6 +119,7 @@ func TestURLRefuses(t *testing.T) {
 		"no scheme":              {"{{ .Service }}", "http://h/"},
 		"scheme from a value":    {"{{ .Service }}://h/", "file"},
 		"another scheme":         {"file:///etc/passwd", "x"},
+		"port that is too high":  {"http://h:{{ .Service }}/", "65536"},
 		"port that is no number": {"http://h:{{ .Service }}/", "x"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ func URL(text string, data any) (Address, error) {
 		i++
 	}
 	u, err := url.Parse(out.String())
-	if err != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || !validPort(u.Port()) {
 		return Address{}, invalid(text, "gives no valid URL: check host and port")
 	}
 	if len(m.values) > 0 && dotSegments(u.Path) {
@@ -90,6 +91,11 @@ func (p urlPart) escape(value string) (string, error) {
 	default:
 		return url.QueryEscape(value), nil
 	}
+}
+
+func validPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return text == "" || err == nil && n > 0
 }
 
 func dotSegments(path string) bool {
