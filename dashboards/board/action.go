@@ -139,6 +139,12 @@ func (l look) openAction() []step {
 	case verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed:
 		return []step{{Text: "See what runs now: nobody will try this rollback again."}, byHand}
 	case verifier.ActionWithheld:
+		switch a.Guard {
+		case verifier.GuardLoop:
+			return []step{{Text: "The version that was gone back to looks bad as well: look at the service itself, the cause may be elsewhere."}}
+		case verifier.GuardPerson:
+			return nil
+		}
 		return append(l.liftGuard(a.Guard), byHand)
 	}
 	if l.v.Verdict != nil && l.v.Verdict.Decision == verifier.Revert {

@@ -227,6 +227,20 @@ func TestPageWithoutEvidence(t *testing.T) {
 	wholesome(t, w.Body.String())
 }
 
+func TestSignalsThatDecideAreOpen(t *testing.T) {
+	for _, f := range fixtures() {
+		var bad int
+		for _, s := range f.v.Signals {
+			if s.State == verifier.SignalBad || s.State == verifier.SignalUnknown {
+				bad++
+			}
+		}
+		body := ask(t, f.reader(), f.now, f.path()).Body.String()
+		require.Equal(t, bad, strings.Count(body, "<details open>"), f.name)
+		require.Equal(t, len(f.v.Signals), strings.Count(body, "<details"), f.name)
+	}
+}
+
 func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
 	for _, f := range fixtures() {
 		w := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false })

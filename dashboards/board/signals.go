@@ -58,7 +58,7 @@ func (l look) signals() []signalView {
 			After: levelOr(f.Kind, f.After, "not known"), Change: change(f.Expected, f.After),
 			Limit: levelOr(f.Kind, f.Matters.Limit, "not known"), Message: clean(f.Message, 300),
 			Answers: []answer{mattersAnswer(f), chanceAnswer(f), usualAnswer(f)},
-			Decided: f.State == verifier.SignalBad, Query: clean(f.Query, limit),
+			Decided: l.decisive(f), Query: clean(f.Query, limit),
 		}
 		if f.Onset != nil {
 			m := momentAt(*f.Onset).since(*f.Onset, l.v.Deployment.FinishedAt)
@@ -70,6 +70,13 @@ func (l look) signals() []signalView {
 		out = append(out, s)
 	}
 	return out
+}
+
+// decisive reports whether the verdict rests on the finding: a bad one, or for
+// an inconclusive verdict one that is not known.
+func (l look) decisive(f verifier.Finding) bool {
+	v := l.v.Verdict
+	return f.State == verifier.SignalBad || f.State == verifier.SignalUnknown && v != nil && v.Decision == verifier.Inconclusive
 }
 
 func (l look) evidenceOf(signal string) (verifier.SignalEvidence, bool) {
