@@ -18,6 +18,8 @@ func (d *decoder) tokenLength(secret *Secret) {
 		d.problem(d.at(secret), "the secret is too short: it needs at least %d characters", minToken)
 	case strings.ContainsAny(value, "\r\n"):
 		d.problem(d.at(secret), "the secret has more than one line")
+	case strings.TrimSpace(value) != value:
+		d.problem(d.at(secret), "the secret begins or ends with white space, which a header would lose")
 	}
 }
 

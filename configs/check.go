@@ -179,7 +179,7 @@ func (d *decoder) presetFeed(f *Feed) {
 		d.problem(d.at(&f.Format), "is written beside preset: keep one of them")
 	}
 	if d.written(&f.Count) {
-		d.problem(d.at(&f.Count), "belongs to format json: preset %s knows where its numbers are", f.Preset)
+		d.problem(d.at(&f.Count), "belongs to format json: a preset knows where its numbers are")
 	}
 	d.staticURL(&f.URL)
 }

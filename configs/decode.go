@@ -43,6 +43,15 @@ func (d *decoder) foreign(n *node, what string, err error) {
 	d.got(n, "%s: %s", what, err)
 }
 
+// detailed adds a problem whose words may repeat parts of the value; they are
+// left out where the value may be a secret.
+func (d *decoder) detailed(n *node, what string) {
+	if n.expanded() {
+		what = "is wrong once its environment variables are filled in; write it out to see how"
+	}
+	d.got(n, "%s", what)
+}
+
 // without returns an error without the name that its package puts before it.
 func without(err error, prefix string) error {
 	return errors.New(strings.TrimPrefix(err.Error(), prefix))

@@ -17,6 +17,7 @@ import (
 // golden compares a value's JSON with a file.
 func golden(t *testing.T, file string, value any) {
 	t.Helper()
+	t.Helper()
 	got, err := json.MarshalIndent(value, "", "  ")
 	require.NoError(t, err)
 	if *update {
@@ -122,4 +123,12 @@ func TestUnavailable(t *testing.T) {
 
 	c := &Config{Storage: Storage{URL: "postgres://me@db/postflight"}}
 	require.EqualError(t, c.Unavailable()[0], "storage.url: PostgreSQL is not available in this version yet; available: sqlite:FILE")
+}
+
+// TestDirective loads a file with everything that YAML allows around a
+// document.
+func TestDirective(t *testing.T) {
+	c, err := parseTest(t, "testdata/good/directive.yml")
+	require.NoError(t, err)
+	require.Equal(t, "all", c.Policies[0].Name)
 }

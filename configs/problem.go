@@ -26,16 +26,19 @@ func (p Problem) String() string {
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
 	}
-	b.WriteString(p.What)
+	b.WriteString(oneLine.Replace(p.What))
 	if p.Got != "" {
 		fmt.Fprintf(&b, " (got %q)", p.Got)
 	}
 	return b.String()
 }
 
+// oneLine keeps a problem on its line, whatever was in the value.
+var oneLine = strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`)
+
 // Problems is everything that is wrong in a configuration file, in the order
 // of the file, each once.
-type Problems []Problem
+type Problems []Problem //nolint:errname // callers read it as the list that it is
 
 // Error returns one line for each problem.
 func (p Problems) Error() string {

@@ -38,7 +38,8 @@ func (d *decoder) scalarType(n *node, field any) bool {
 		}
 	case scalar:
 		if err := read(n.text); err != nil {
-			d.fail(n, field, "%s", err)
+			d.failed[field] = true
+			d.detailed(n, err.Error())
 		}
 	case null, list, mapping:
 		d.fail(n, field, "must be a single value, not %s", n.shape)

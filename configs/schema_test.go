@@ -13,7 +13,7 @@ import (
 // is written in it.
 func written(n *node, t reflect.Type, visit func(owner *node, at int, structure, key string)) {
 	switch {
-	case n.shape == missing || reflect.PointerTo(t).Elem().Kind() == reflect.Map:
+	case n.shape == missing || t.Kind() == reflect.Map:
 	case t.Kind() == reflect.Pointer:
 		written(n, t.Elem(), visit)
 	case t.Kind() == reflect.Slice && n.shape == list:

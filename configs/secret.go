@@ -55,7 +55,7 @@ func (s Secret) SigningKey() []byte {
 const signingPrefix = "whsec_"
 
 func decodeKey(text string) ([]byte, error) {
-	return base64.RawStdEncoding.DecodeString(strings.TrimRight(text, "="))
+	return base64.StdEncoding.DecodeString(text)
 }
 
 // String returns <secret>, or "" when it isn't set.

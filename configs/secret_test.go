@@ -76,13 +76,22 @@ func TestNoSecretInProblems(t *testing.T) {
 func TestNoEnvironmentInProblems(t *testing.T) {
 	data, err := os.ReadFile("testdata/good/full.yml")
 	require.NoError(t, err)
-	for _, key := range []string{"timeout", "at_most", "worse", "query", "url", "histogram", "count", "body_not", "get", "role", "feed", "rollback"} {
-		at := strings.Index(string(data), key+": ") + len(key) + 2
-		end := at + strings.IndexAny(string(data[at:]), ",}\n")
-		broken := string(data[:at]) + `"[${TOKEN}"` + string(data[end:])
-		_, err := Parse("postflight.yml", []byte(broken), "testdata", func(string) (string, bool) { return "{{ hunter22[(", true })
-		require.Error(t, err, key)
-		require.NotContains(t, err.Error(), "hunter22", key)
+	for _, key := range []string{
+		"timeout", "at_most", "worse", "query", "url", "histogram", "total", "count", "body_not", "get", "role", "feed", "rollback",
+		"preset", "max_body", "format", "within", "match", "server", "slower_than", "relative", "absolute", "reverts", "ca_file", "mode",
+	} {
+		for _, value := range []string{"{{ hunter22[(", "hunter22{hunter22", "hunter22://[hunter22", "{{ .hunter22 }}", "hunter22_bucket{le='1', hunter22}"} {
+			at := strings.Index(string(data), key+": ") + len(key) + 2
+			end := at + strings.IndexAny(string(data[at:]), ",}\n")
+			for _, written := range []string{`"[${TOKEN}"`, `"${TOKEN}"`} {
+				broken := string(data[:at]) + written + string(data[end:])
+				_, err := Parse("postflight.yml", []byte(broken), "testdata", func(string) (string, bool) { return value, true })
+				if written != `"${TOKEN}"` { // which may do by chance
+					require.Error(t, err, key)
+				}
+				require.NotContains(t, fmt.Sprint(err), "hunter22", key)
+			}
+		}
 	}
 }
 

@@ -221,7 +221,7 @@ func (d *decoder) selector(field *string, histogram bool) {
 	n := d.at(field)
 	if selector, ok := d.promql(n); ok {
 		if problem := selectorProblem(selector, histogram); problem != "" {
-			d.got(n, "%s", problem)
+			d.detailed(n, problem)
 		}
 	}
 }

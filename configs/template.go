@@ -46,7 +46,7 @@ func (d *decoder) render(n *node, sample any) (string, bool) {
 		w.refuse("define")
 	}
 	if w.what != "" {
-		d.got(n, "%s", w.what)
+		d.detailed(n, w.what)
 		return "", false
 	}
 	var out limited

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,16 +107,20 @@ func (t *tree) parse(data []byte) *node {
 		t.syntax(data, err)
 		return nil
 	}
-	if len(file.Docs) > 1 {
-		line, col := place(file.Docs[1].Start)
+	docs := slices.DeleteFunc(file.Docs, func(d *ast.DocumentNode) bool {
+		_, directive := d.Body.(*ast.DirectiveNode)
+		return d.Body == nil || directive
+	})
+	if len(docs) > 1 {
+		line, col := place(docs[1].Start)
 		t.problem(line, col, "", "a second document: write one document into the file")
 		return nil
 	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+	if len(docs) == 0 {
 		t.problem(1, 1, "", "the file is empty")
 		return nil
 	}
-	root := t.node(file.Docs[0].Body, "", 0)
+	root := t.node(docs[0].Body, "", 0)
 	if root.shape != mapping {
 		t.problem(root.line, root.col, "", "must be a mapping with keys such as sources and policies, not %s", root.shape)
 		return nil
@@ -160,6 +165,9 @@ func (t *tree) syntax(data []byte, err error) {
 	hint := ""
 	if lines := strings.Split(string(data), "\n"); line <= len(lines) && unquotedBraces.MatchString(lines[line-1]) {
 		hint = `; a value that holds {{ or ${ must be in quotes here`
+	}
+	if strings.Contains(at.GetMessage(), "\t") {
+		hint = "; indent with spaces, not tabs"
 	}
 	t.problem(line, col, "", "not YAML: %s%s", at.GetMessage(), hint)
 }
