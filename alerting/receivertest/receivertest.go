@@ -66,9 +66,9 @@ func (s Subject) classifies(t *testing.T) {
 	want := map[int]alerting.Outcome{
 		200: alerting.Delivered, 201: alerting.Delivered, 202: alerting.Delivered, 204: alerting.Delivered,
 		409: alerting.Declined, 412: alerting.Declined,
-		408: alerting.Retry, 429: alerting.Retry, 500: alerting.Retry, 502: alerting.Retry, 503: alerting.Retry, 504: alerting.Retry,
+		408: alerting.Retry, 429: alerting.Retry, 500: alerting.Retry, 502: alerting.Retry, 503: alerting.Retry, 504: alerting.Retry, 507: alerting.Retry, 520: alerting.Retry,
 		400: alerting.Rejected, 401: alerting.Rejected, 403: alerting.Rejected, 404: alerting.Rejected, 405: alerting.Rejected,
-		410: alerting.Rejected, 413: alerting.Rejected, 415: alerting.Rejected, 422: alerting.Rejected, 501: alerting.Rejected,
+		410: alerting.Rejected, 413: alerting.Rejected, 415: alerting.Rejected, 422: alerting.Rejected,
 	}
 	status := 0
 	receiver, calls := s.serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })

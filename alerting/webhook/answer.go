@@ -50,17 +50,16 @@ func (r *Receiver) classify(answer *http.Response, now time.Time) alerting.Resul
 	return result
 }
 
-// outcome is the table of contract.md.
+// outcome is the table of contract.md. Every 5xx may pass: proxies invent
+// numbers of their own (507, 520 to 527) for a server that is away.
 func outcome(status int) alerting.Outcome {
-	switch status {
-	case http.StatusConflict, http.StatusPreconditionFailed:
-		return alerting.Declined
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return alerting.Retry
-	}
-	if status/100 == 2 {
+	switch {
+	case status/100 == 2:
 		return alerting.Delivered
+	case status == http.StatusConflict, status == http.StatusPreconditionFailed:
+		return alerting.Declined
+	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return alerting.Retry
 	}
 	return alerting.Rejected
 }

@@ -144,14 +144,14 @@ func (cur *current) send(rule egress, l limiters) error {
 		if err != nil {
 			return fmt.Errorf("receiver: %w", err)
 		}
-		cur.receivers[r.Name] = receiver
+		cur.receivers[r.Name] = receiver.WithTimeout(r.Webhook.Timeout)
 	}
 	for _, r := range cur.config.Rollbacks {
 		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), rollBack)
 		if err != nil {
 			return fmt.Errorf("rollback: %w", err)
 		}
-		cur.rollbacks[r.Name] = receiver
+		cur.rollbacks[r.Name] = receiver.WithTimeout(r.Webhook.Timeout)
 	}
 	return nil
 }
