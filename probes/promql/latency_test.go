@@ -120,12 +120,13 @@ func TestLatencyWithoutAPastIsNoData(t *testing.T) {
 		past past
 		note string
 	}{
-		"nothing":         {past{}, "no requests in the 1h before the deploy"},
-		"only zeros":      {past{"sum by (le)": {"0.3": "0", "+Inf": "0"}}, "no requests"},
-		"too few":         {past{"sum by (le)": {"0.3": "8", "+Inf": "9"}}, "only 9 requests"},
-		"native, too few": {past{"histogram_count": {"": "9"}}, "only 9 requests"},
-		"no boundary":     {past{"sum by (le)": {"0.1": "100", "10": "1000", "+Inf": "1000"}}, "finer buckets"},
-		"no quantile":     {past{"histogram_count": {"": "900"}, "histogram_quantile": {"": "NaN"}}, "no usable p95"},
+		"nothing":          {past{}, "no requests in the 1h before the deploy"},
+		"only zeros":       {past{"sum by (le)": {"0.3": "0", "+Inf": "0"}}, "no requests"},
+		"too few":          {past{"sum by (le)": {"0.3": "8", "+Inf": "9"}}, "only 9 requests"},
+		"native, too few":  {past{"histogram_count": {"": "9"}}, "only 9 requests"},
+		"no boundary":      {past{"sum by (le)": {"0.1": "100", "10": "1000", "+Inf": "1000"}}, "finer buckets"},
+		"none in the tail": {past{"sum by (le)": {"0.1": "1000", "10": "9999", "+Inf": "10000"}}, "finer buckets"},
+		"no quantile":      {past{"histogram_count": {"": "900"}, "histogram_quantile": {"": "NaN"}}, "no usable p95"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := answering(t, c.past.answer)

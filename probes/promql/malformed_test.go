@@ -116,6 +116,14 @@ func TestSeriesMayTakeTurns(t *testing.T) {
 	require.Equal(t, 2.0, got[1].Value)
 }
 
+func TestSamplesBetweenStepsAreRefused(t *testing.T) {
+	p := answering(t, says(200, series(`[1699999980,"1"],[1699999995,"2"],[1700000010,"3"]`)))
+	got := p.measurer(t, nil).Measure(t.Context(), valueSignal(), shop, verifier.Plan{Value: "up"}, step, end.Add(-2*step), end)
+	require.Len(t, got, 2)
+	require.Equal(t, verifier.Failed, got[0].Outcome)
+	require.Contains(t, got[1].Message, "2023-11-14T22:13:15Z, which was not asked for")
+}
+
 func TestLoginPagesAndRedirectsAreNamed(t *testing.T) {
 	page := answering(t, func(w http.ResponseWriter, _ url.Values) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

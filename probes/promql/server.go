@@ -94,9 +94,6 @@ type limitedBody struct {
 }
 
 func (b *limitedBody) Read(p []byte) (int, error) {
-	if b.left < 0 {
-		return 0, errTooLarge
-	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
