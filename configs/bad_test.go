@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // testEnv is the environment of the test files.
 func testEnv(name string) (string, bool) {
-	value, ok := map[string]string{"TOKEN": "environment-token-0123456789", "EMPTY": ""}[name]
+	value, ok := map[string]string{"TOKEN": "environment-token-0123456789", "EMPTY": "", "HOST": "host"}[name]
 	return value, ok
 }
 

@@ -81,6 +81,23 @@ func TestSelfCheck(t *testing.T) {
 	}, c.SelfCheck)
 }
 
+// TestYAML loads what YAML allows and few write.
+func TestYAML(t *testing.T) {
+	c, err := parseTest(t, "testdata/good/yaml.yml")
+	require.NoError(t, err)
+	steps := c.Policies[0].Signals[0].ProbeSource.Steps
+	require.Equal(t, map[string]any{
+		"$.a": "text", "$.b": []any{1.0, -2.5, "3", nil, true}, "$.c": map[string]any{"d": 1e3, "5": ".nan"}, "$.e": "12", "$.f": 16.0, "$.g": "1e3",
+	}, steps[0].Expect.JSON)
+	require.Equal(t, "two\nlines\n", steps[0].Body)
+	require.Equal(t, []string{"^${x}$"}, steps[0].Expect.Body)
+	require.False(t, c.Policies[0].Signals[0].Required)
+	require.Equal(t, "merged", c.Policies[1].Name)
+	require.Equal(t, 40*time.Minute, c.Policies[1].Window.D(), "the first mapping of a merge wins")
+	require.Equal(t, 20*time.Second, c.Policies[1].Interval.D())
+	require.Equal(t, "https://host/checkout/1.42.0", c.SelfCheck.URL)
+}
+
 func TestLoad(t *testing.T) {
 	data, err := os.ReadFile("example.yml")
 	require.NoError(t, err)

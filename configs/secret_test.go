@@ -100,4 +100,5 @@ func TestSigningKey(t *testing.T) {
 	require.Len(t, NewSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").SigningKey(), 24)
 	require.Len(t, NewSecret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDCw==").SigningKey(), 25)
 	require.Empty(t, Secret{}.SigningKey())
+	require.Nil(t, NewSecret("whsec_*").SigningKey(), "the load refuses it")
 }

@@ -19,9 +19,6 @@ var pasted = []string{signingPrefix, "ghp_", "github_pat_", "gho_", "ghs_", "glp
 // secretFile reads the file that n names into secret. It adds its own problems
 // and marks the field, for the value must not be shown carelessly.
 func (d *decoder) secretFile(n *node, secret *Secret) error {
-	if n.shape == missing {
-		return nil
-	}
 	name := n.text
 	looksPasted := strings.Contains(name, "://") || strings.ContainsAny(name, "\n\x00")
 	for _, p := range pasted {

@@ -1,9 +1,6 @@
 package configs
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // suggestion returns `; did you mean "X"?` for the known word nearest to the
 // given one, or "" when none is near.
@@ -56,13 +53,9 @@ func editDistance(a, b string) int {
 	return last[len(b)]
 }
 
-// choices lists words for people: "a, b or c".
+// choices lists words, at least one, for people: "a, b or c".
 func choices(words []string) string {
-	words = slices.Clone(words)
-	switch len(words) {
-	case 0:
-		return "none"
-	case 1:
+	if len(words) == 1 {
 		return words[0]
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]

@@ -245,6 +245,10 @@ func (t *tree) scalar(out *node, n ast.Node) {
 		out.shape = null
 	case *ast.StringNode:
 		out.raw, out.plain = n.Value, n.Value
+		// The parser takes a number with an exponent and no dot for text.
+		if n.Token.Type == token.StringType && exponent.MatchString(n.Value) {
+			out.plain = jsonNumber(n.Value, n.Value)
+		}
 	case *ast.LiteralNode:
 		out.raw, out.plain = n.Value.Value, n.Value.Value
 	case *ast.BoolNode:
@@ -261,6 +265,8 @@ func (t *tree) scalar(out *node, n ast.Node) {
 	}
 	out.text = out.raw
 }
+
+var exponent = regexp.MustCompile(`^[-+]?[0-9]+[eE][-+]?[0-9]+$`)
 
 // jsonNumber returns a number as encoding/json would, or the text when it is
 // none that JSON has.
