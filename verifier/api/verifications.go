@@ -127,15 +127,12 @@ func parseWait(s string) (time.Duration, error) {
 	return min(d, longest), nil
 }
 
-// outlastWait keeps the server's limits on a request from cutting a long wait
-// off: the one on reading as well, for net/http cancels the request with it.
+// outlastWait keeps the server's limit on writing an answer from cutting a long
+// wait off.
 func outlastWait(ctx huma.Context, next func(huma.Context)) {
 	_, w := humago.Unwrap(ctx)
-	c := http.NewResponseController(w)
-	end := time.Now().Add(longest + 15*time.Second)
 	// A writer without deadlines has none to outlast.
-	_ = c.SetReadDeadline(end)
-	_ = c.SetWriteDeadline(end)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longest + 15*time.Second))
 	next(ctx)
 }
 

@@ -41,7 +41,8 @@ func (in *incoming) header() http.Header {
 // body. Whatever is wrong, the answer is the same and says nothing.
 func (in *incoming) authenticate() (Source, []byte, error) {
 	// Set before the first refusal: the server discards what is left of a
-	// body, and a slow sender must not hold it up.
+	// body, and a slow sender must not hold it up. net/http lifts it at the
+	// body's end.
 	deadline := time.Now().Add(in.server.BodyTimeout)
 	if err := in.huma.SetReadDeadline(deadline); err != nil {
 		return Source{}, nil, fmt.Errorf("limit the time of the body: %w", err)
@@ -104,11 +105,6 @@ func (in *incoming) read(limit int64) ([]byte, error) {
 	}
 	if int64(body.Len()) > limit {
 		return nil, tooLarge(limit)
-	}
-	// The body is whole. The deadline would otherwise cancel the request
-	// while it is being stored.
-	if err := in.huma.SetReadDeadline(time.Time{}); err != nil {
-		return nil, fmt.Errorf("lift the limit of the body: %w", err)
 	}
 	return body.Bytes(), nil
 }

@@ -143,6 +143,28 @@ func TestTooManyAtOnce(t *testing.T) {
 	require.Equal(t, 202, d.post("/api/v1/deployments", strings.Replace(announced, "ci-918273", "ci-2", 1), bearerHeaders()).status, "the slots are free again")
 }
 
+// slowStore takes longer than a body may.
+type slowStore struct{ *memory }
+
+func (s slowStore) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {
+	time.Sleep(400 * time.Millisecond)
+	if err := ctx.Err(); err != nil {
+		return verifier.Acceptance{}, false, err
+	}
+	return s.memory.Accept(ctx, n, policies, now)
+}
+
+func TestTheLimitOfTheBodyDoesNotCutTheStoreOff(t *testing.T) {
+	d := start(t, func(o *Options) {
+		o.Accepter, o.BodyTimeout = slowStore{newMemory()}, 200*time.Millisecond
+	})
+	r := d.post("/api/v1/deployments", announced, bearerHeaders())
+	require.Equal(t, 202, r.status, r.body)
+	chunked := io.MultiReader(strings.NewReader(announced)) // of no length known beforehand
+	r = d.do(http.MethodPost, "/api/v1/deployments", chunked, bearerHeaders())
+	require.Contains(t, []int{200, 202}, r.status, r.body)
+}
+
 func TestErrorsOfTheStore(t *testing.T) {
 	tests := map[string]struct {
 		err    error
