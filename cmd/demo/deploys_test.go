@@ -32,6 +32,7 @@ func TestDeploys(t *testing.T) {
 		}
 	})
 	t.Run("every message is signed", func(t *testing.T) { everyMessageIsSigned(t, w) })
+	t.Run("every query of the dashboards has data", func(t *testing.T) { dashboardsHaveData(t, w) })
 	memory(t, w)
 }
 

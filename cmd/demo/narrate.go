@@ -99,8 +99,12 @@ func (n *narrator) decision(v verifier.Verification) {
 	}
 	after := v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt).Round(100 * time.Millisecond)
 	n.note("%s after %s: %s", colour.Add(color.Bold).Sprint(strings.ToUpper(string(v.Verdict.Decision))), after, v.Verdict.Summary)
-	for _, reason := range v.Verdict.Reasons {
-		n.note("  %s", reason)
+	if v.Verdict.Decision != verifier.Keep {
+		for _, f := range v.Signals {
+			if f.State == verifier.SignalBad || f.State == verifier.SignalUnknown {
+				n.note("  %s", f.Message)
+			}
+		}
 	}
 	if v.URL != "" {
 		n.note("Verdict page: %s", v.URL)
