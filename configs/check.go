@@ -213,7 +213,7 @@ func (d *decoder) checkKind(owner any, webhook *Webhook) {
 	}
 	if webhook != nil {
 		d.staticURL(&webhook.URL)
-		d.between(&webhook.Timeout, time.Second, 2*time.Minute)
+		d.between(&webhook.Timeout, time.Second, 20*time.Second)
 		d.signingSecret(&webhook.Secret)
 	}
 }

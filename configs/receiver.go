@@ -63,7 +63,7 @@ type Webhook struct {
 	// bytes, or any other text of 16 bytes or more, which is the key as it
 	// stands. Without it nothing is signed.
 	Secret Secret `yaml:"secret_file"`
-	// Timeout is for one attempt, 1s to 2m.
+	// Timeout is for one attempt, 1s to 20s.
 	Timeout time.Duration `yaml:"timeout" default:"20s"`
 }
 

@@ -1,0 +1,381 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/judge"
+	"github.com/postflight/postflight/verifier/safety"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+// bench is an engine and a dispatcher over a real store in virtual time, with
+// a scripted source of evidence and a recording receiver.
+type bench struct {
+	t      *testing.T
+	store  *store.Store
+	policy verifier.Policy
+	source *scripted
+	hook   *recording
+	end    func() // of the running engine and deliveries
+}
+
+// scripted yields steps of 100 requests/s with the error rate of the version
+// that runs; history has the healthy one.
+type scripted struct {
+	mu   sync.Mutex
+	rate func(at time.Time) float64
+	down bool
+}
+
+const (
+	healthyRate = 0.005
+	theWindow   = 5*time.Minute + 20*time.Second // and what comes after its end
+)
+
+func (s *scripted) Prepare(context.Context, verifier.Signal, verifier.Target, time.Duration, time.Time, time.Time) (verifier.Plan, error) {
+	return verifier.Plan{Query: "errors"}, nil
+}
+
+func (s *scripted) History(_ context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
+	return s.steps(step, since, until, func(time.Time) float64 { return healthyRate }), nil
+}
+
+func (s *scripted) Measure(_ context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.steps(step, from, to, s.rate)
+	for i := range out {
+		if s.down {
+			out[i] = verifier.Observation{At: out[i].At, Span: out[i].Span, Outcome: verifier.Failed, Message: "main: connection refused"}
+		}
+	}
+	return out
+}
+
+// steps are the same for the same span, however often they are asked for.
+func (s *scripted) steps(step time.Duration, from, to time.Time, rate func(time.Time) float64) []verifier.Observation {
+	var out []verifier.Observation
+	for at := from.Add(step); !at.After(to); at = at.Add(step) {
+		r := rand.New(rand.NewPCG(7, uint64(at.UnixNano())))
+		total := 100*step.Seconds() + 10*r.NormFloat64()
+		p := rate(at)
+		bad := max(0, total*p+r.NormFloat64()*math.Sqrt(total*p))
+		out = append(out, verifier.Observation{At: at, Span: verifier.Duration(step), Outcome: verifier.Measured, Bad: bad, Total: total})
+	}
+	return out
+}
+
+// recording is a receiver that keeps what it is sent.
+type recording struct {
+	mu   sync.Mutex
+	sent []verifier.Delivery
+}
+
+func (r *recording) Send(_ context.Context, d verifier.Delivery) alerting.Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sent = append(r.sent, d)
+	return alerting.Result{Outcome: alerting.Delivered, Status: 202}
+}
+
+func (r *recording) events(kind verifier.DeliveryKind) []verifier.EventType {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []verifier.EventType
+	for _, d := range r.sent {
+		if d.Kind == kind {
+			out = append(out, d.Event)
+		}
+	}
+	return out
+}
+
+func newBench(t *testing.T) *bench {
+	d := func(d time.Duration) verifier.Duration { return verifier.Duration(d) }
+	b := &bench{t: t, source: &scripted{rate: func(time.Time) float64 { return healthyRate }}, hook: &recording{}, policy: verifier.Policy{
+		Name: "web", Mode: verifier.Enforce, Window: d(5 * time.Minute), Interval: d(5 * time.Second), Step: d(5 * time.Second),
+		Warmup: d(30 * time.Second), Soak: d(time.Minute), FalseReverts: 0.01, OnInconclusive: verifier.InconclusiveKeep,
+		History: d(4 * time.Hour), Receivers: []string{"ci"}, Rollback: "pipeline", RevertExpires: d(30 * time.Minute),
+		Signals: []verifier.Signal{{Name: "errors", Kind: verifier.Ratio, Role: verifier.Decisive, Required: true, Delta: 0.25, Epsilon: 1e-4,
+			RatioSource: &verifier.RatioSource{Server: "main", Bad: "bad", Total: "total"}}},
+	}}
+	var err error
+	b.store, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postflight.db"), store.Options{})
+	require.NoError(t, err)
+	return b
+}
+
+// start runs an engine and the deliveries until stop.
+func (b *bench) start() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	m := newMetrics()
+	e := engine.New(engine.Options{
+		Store: b.store, Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler),
+		URL: func(id string) string { return "http://postflight.example/verifications/" + id },
+		Measurers: func() map[verifier.SourceKind]engine.Measurer {
+			return map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
+		},
+	})
+	dispatcher := alerting.New(b.store, func(verifier.DeliveryKind, string) (alerting.Receiver, bool) { return b.hook, true }, safety.DefaultLimits, m, time.Now)
+	stopDeliveries, err := b.store.StartDeliveries(ctx, dispatcher, store.DeliveryOptions{})
+	require.NoError(b.t, err)
+	var running sync.WaitGroup
+	running.Go(func() { e.Run(ctx) })
+	b.end = func() {
+		cancel()
+		running.Wait()
+		require.NoError(b.t, stopDeliveries(context.Background()))
+	}
+}
+
+// deploy announces a version that is live from now on.
+func (b *bench) deploy(version string, more ...func(*verifier.Deployment)) string {
+	b.t.Helper()
+	d := verifier.Deployment{Service: "checkout", Environment: "production", Version: version, Status: verifier.DeployFinished}
+	for _, f := range more {
+		f(&d)
+	}
+	a, _, err := b.store.Accept(b.t.Context(), verifier.Notification{Source: "pipeline", Deployment: d}, []verifier.Policy{b.policy}, clockNow())
+	require.NoError(b.t, err)
+	require.NotNil(b.t, a.Verification, a.Ignored)
+	return a.Verification.ID
+}
+
+func clockNow() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+func (b *bench) record(id string) verifier.Verification {
+	b.t.Helper()
+	v, err := b.store.Verification(b.t.Context(), id)
+	require.NoError(b.t, err)
+	return v
+}
+
+// failing makes errors jump to 8 % from now on.
+func (b *bench) failing() {
+	b.source.mu.Lock()
+	defer b.source.mu.Unlock()
+	from := time.Now()
+	b.source.rate = func(at time.Time) float64 {
+		if at.After(from) {
+			return 0.08
+		}
+		return healthyRate
+	}
+}
+
+func (b *bench) healed() {
+	b.source.mu.Lock()
+	defer b.source.mu.Unlock()
+	b.source.rate = func(time.Time) float64 { return healthyRate }
+}
+
+// inBench runs a story in virtual time.
+func inBench(t *testing.T, story func(*bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer func() { // also where a requirement ends the story
+			b.end()
+			require.NoError(t, b.store.Close())
+		}()
+		story(b)
+	})
+}
+
+// recomputed asks the judge again over what is stored (invariant I4).
+func (b *bench) recomputed(id string) {
+	b.t.Helper()
+	v := b.record(id)
+	ev, err := b.store.Evidence(b.t.Context(), id)
+	require.NoError(b.t, err)
+	a, err := judge.Assess(ev, v.Verdict.DecidedAt)
+	require.NoError(b.t, err)
+	require.Equal(b.t, v.Verdict.Decision, a.Decision)
+	require.Equal(b.t, v.Verdict.Summary, a.Summary)
+	want, err := json.Marshal(v.Signals)
+	require.NoError(b.t, err)
+	got, err := json.Marshal(a.Findings)
+	require.NoError(b.t, err)
+	require.JSONEq(b.t, string(want), string(got))
+}
+
+func TestAGoodDeployIsClearedAndKept(t *testing.T) {
+	inBench(t, func(b *bench) {
+		id := b.deploy("1.1")
+		time.Sleep(theWindow)
+		v := b.record(id)
+		require.Equal(t, verifier.StateDecided, v.State)
+		require.Equal(t, verifier.Keep, v.Verdict.Decision, v.Verdict.Summary)
+		require.False(t, v.Verdict.Early)
+		require.NotNil(t, v.ClearedAt)
+		require.Equal(t, verifier.ActionNone, v.Action.State)
+		require.Equal(t, []verifier.EventType{verifier.EventCleared, verifier.EventDecided}, b.hook.events(verifier.MessageDelivery))
+		require.Empty(t, b.hook.events(verifier.RollbackDelivery))
+		require.WithinDuration(t, v.ClosesAt, v.Verdict.DecidedAt, time.Minute)
+		b.recomputed(id)
+	})
+}
+
+func TestABadDeployIsRevertedAndItsRollbackIsNot(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		id := b.deploy("1.2")
+		b.failing()
+		time.Sleep(2 * time.Minute)
+		v := b.record(id)
+		require.Equal(t, verifier.Revert, v.Verdict.Decision)
+		require.True(t, v.Verdict.Early)
+		require.Equal(t, verifier.ActionAccepted, v.Action.State, v.Action.Reason)
+		require.Equal(t, "1.1", v.Action.TargetVersion)
+		require.Equal(t, []verifier.EventType{verifier.EventRevert}, b.hook.events(verifier.RollbackDelivery))
+		b.recomputed(id)
+
+		// The pipeline brings 1.1 back without saying why; it is still ill.
+		rollback := b.deploy("1.1")
+		require.Equal(t, verifier.ActionConfirmed, b.record(id).Action.State)
+		time.Sleep(theWindow)
+		v = b.record(rollback)
+		require.True(t, v.Deployment.Rollback)
+		require.Equal(t, verifier.StateDecided, v.State)
+		require.NotEqual(t, verifier.ActionRequested, v.Action.State)
+		require.Len(t, b.hook.events(verifier.RollbackDelivery), 1, "a rollback is never reverted")
+	})
+}
+
+func TestShadowCallsNothing(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		b.policy.Mode = verifier.Shadow
+		id := b.deploy("1.2")
+		b.failing()
+		time.Sleep(2 * time.Minute)
+		v := b.record(id)
+		require.Equal(t, verifier.Revert, v.Verdict.Decision)
+		require.Equal(t, verifier.ActionWithheld, v.Action.State)
+		require.Equal(t, verifier.GuardMode, v.Action.Guard)
+		require.Empty(t, b.hook.events(verifier.RollbackDelivery))
+	})
+}
+
+func TestTheFirstVersionEverIsNotReverted(t *testing.T) {
+	inBench(t, func(b *bench) {
+		id := b.deploy("1.0")
+		b.failing()
+		time.Sleep(theWindow)
+		v := b.record(id)
+		require.Equal(t, verifier.Revert, v.Verdict.Decision)
+		require.Equal(t, verifier.GuardTarget, v.Action.Guard)
+		require.Empty(t, b.hook.events(verifier.RollbackDelivery))
+	})
+}
+
+func TestANewerDeploySupersedes(t *testing.T) {
+	inBench(t, func(b *bench) {
+		first := b.deploy("1.1")
+		time.Sleep(2 * time.Minute)
+		second := b.deploy("1.2")
+		time.Sleep(theWindow)
+		v := b.record(first)
+		require.Equal(t, verifier.StateSuperseded, v.State)
+		require.Nil(t, v.Verdict)
+		require.Equal(t, verifier.Keep, b.record(second).Effective)
+		require.Contains(t, b.hook.events(verifier.MessageDelivery), verifier.EventSuperseded)
+	})
+}
+
+func TestNoDataNeverReverts(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		b.source.mu.Lock()
+		b.source.down = true
+		b.source.mu.Unlock()
+		id := b.deploy("1.2")
+		time.Sleep(theWindow)
+		v := b.record(id)
+		require.Equal(t, verifier.Inconclusive, v.Verdict.Decision)
+		require.Equal(t, verifier.ActionNone, v.Action.State)
+		require.Contains(t, fmt.Sprint(v.Verdict), "connection refused", "the reason is named")
+		require.Positive(t, v.Signals[0].Steps.Error)
+		require.Zero(t, v.Signals[0].Steps.Measured)
+		b.recomputed(id)
+	})
+}
+
+func TestAnOutageInTheMiddleIsReadAfterwards(t *testing.T) {
+	inBench(t, func(b *bench) {
+		id := b.deploy("1.1")
+		set := func(down bool) { b.source.mu.Lock(); b.source.down = down; b.source.mu.Unlock() }
+		time.Sleep(time.Minute)
+		set(true)
+		time.Sleep(2 * time.Minute)
+		require.Positive(t, b.record(id).Signals[0].Steps.Error)
+		set(false)
+		time.Sleep(3 * time.Minute)
+		v := b.record(id)
+		require.Equal(t, verifier.Keep, v.Effective)
+		require.Zero(t, v.Signals[0].Steps.Error, "steps that could not be read are asked for again")
+		b.recomputed(id)
+	})
+}
+
+func TestARestartInTheMiddleResumesWithOneVerdict(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		id := b.deploy("1.2")
+		b.failing()
+		time.Sleep(8 * time.Second)
+		b.end()
+		require.Nil(t, b.record(id).Verdict, "still watching")
+		time.Sleep(time.Minute)
+		b.start()
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, verifier.Revert, b.record(id).Verdict.Decision)
+		require.Len(t, b.hook.events(verifier.RollbackDelivery), 1)
+		decided := 0
+		for _, event := range b.hook.events(verifier.MessageDelivery) {
+			if event == verifier.EventDecided {
+				decided++
+			}
+		}
+		require.Equal(t, 2, decided, "one for each deploy")
+		b.recomputed(id)
+	})
+}
+
+func TestAnUnconfirmedRollbackIsTold(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		id := b.deploy("1.2")
+		b.failing()
+		time.Sleep(2*time.Minute + verifier.UnconfirmedAfter)
+		v := b.record(id)
+		require.Equal(t, verifier.ActionUnconfirmed, v.Action.State)
+		require.Contains(t, v.Action.Reason, "by hand")
+		messages := b.hook.events(verifier.MessageDelivery)
+		require.Equal(t, verifier.EventActionChanged, messages[len(messages)-1])
+		b.healed()
+		b.deploy("1.1", func(d *verifier.Deployment) { d.RevertID = v.Action.RevertID })
+		require.Equal(t, verifier.ActionConfirmed, b.record(id).Action.State, "late is still confirmed")
+	})
+}
