@@ -20,7 +20,7 @@ import (
 // limit is how long any wait of these tests may take before it counts as lost.
 const limit = 2 * time.Minute
 
-// binary is the daemon under test.
+// binary is the daemon under test, built once.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -37,6 +37,9 @@ func runTests(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		binary, err = world.Binary(context.Background(), dir)
+	}
+	if err == nil {
+		err = os.Setenv(world.BinaryVariable, binary) // for the demo itself
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

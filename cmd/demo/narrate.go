@@ -28,10 +28,10 @@ type narrator struct {
 	told     time.Time // the last plain progress line
 }
 
-func newNarrator(out *os.File) *narrator {
+func newNarrator(out io.Writer) *narrator {
 	n := &narrator{out: out}
-	if term.IsTerminal(int(out.Fd())) {
-		n.terminal = out
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		n.terminal = file
 	}
 	return n
 }
@@ -99,16 +99,29 @@ func (n *narrator) decision(v verifier.Verification) {
 	}
 	after := v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt).Round(100 * time.Millisecond)
 	n.note("%s after %s: %s", colour.Add(color.Bold).Sprint(strings.ToUpper(string(v.Verdict.Decision))), after, v.Verdict.Summary)
-	if v.Verdict.Decision != verifier.Keep {
-		for _, f := range v.Signals {
-			if f.State == verifier.SignalBad || f.State == verifier.SignalUnknown {
-				n.note("  %s", f.Message)
-			}
-		}
+	for _, reason := range tellingReasons(v) {
+		n.note("  %s", reason)
 	}
 	if v.URL != "" {
 		n.note("Verdict page: %s", v.URL)
 	}
+}
+
+// tellingReasons are those about signals that are bad or can't be seen; what is
+// well is in the summary already.
+func tellingReasons(v verifier.Verification) []string {
+	var out []string
+	for _, f := range v.Signals {
+		if f.State != verifier.SignalBad && f.State != verifier.SignalUnknown {
+			continue
+		}
+		for _, reason := range v.Verdict.Reasons {
+			if strings.HasPrefix(reason, f.Name+" ") {
+				out = append(out, reason)
+			}
+		}
+	}
+	return out
 }
 
 func (n *narrator) addresses(w *world.World) {

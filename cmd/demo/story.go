@@ -41,7 +41,7 @@ func (s *story) release(ctx context.Context, version, how string) (verifier.Veri
 		return verifier.Verification{}, err
 	}
 	s.note("The pipeline announced it; postflight took it in %s and watches for %s.", answer.Took.Round(time.Millisecond), world.Window)
-	s.note("%s", answer.URL)
+	s.note("Watch it on %s", answer.URL)
 	if s.before != nil {
 		s.before()
 		s.before = nil

@@ -27,10 +27,14 @@ func tell(ctx context.Context, n *narrator, s scenario, stay bool) (held bool, e
 	case ctx.Err() == nil:
 		n.fail(differs)
 	}
-	if stay && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case stay:
 		n.addresses(w)
 		n.note("Everything stays up until Ctrl-C.")
 		<-ctx.Done()
+	default:
+		n.note("All of it is closed now; KEEP=1 leaves it up, to look at the verdict pages.")
 	}
 	return differs == nil, nil
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -44,13 +43,13 @@ type Shop struct {
 
 // New returns a shop that listens on loopback but answers nothing yet.
 func New(o Options) (*Shop, error) {
-	s := &Shop{service: o.Service, releases: map[string]Release{}, metrics: newMetrics(o.Service, o.Histograms)}
+	s := &Shop{
+		service: o.Service, releases: map[string]Release{}, metrics: newMetrics(o.Service, o.Histograms),
+		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
 	for _, r := range o.Releases {
 		s.releases[r.Version] = r
 	}
-	seed := fnv.New64a()
-	seed.Write([]byte(o.Service))
-	s.random = rand.New(rand.NewPCG(seed.Sum64(), 1))
 	if err := s.Deploy(o.Running); err != nil {
 		return nil, err
 	}

@@ -128,7 +128,8 @@ func (d *Daemon) Stop() error {
 	if !d.Running() {
 		return nil
 	}
-	if err := d.command.Process.Signal(syscall.SIGTERM); err != nil {
+	// A Ctrl-C on the terminal reaches the daemon as well, perhaps before us.
+	if err := d.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop postflight: %w", err)
 	}
 	select {
@@ -147,7 +148,7 @@ func (d *Daemon) Kill() error {
 	if !d.Running() {
 		return nil
 	}
-	if err := d.command.Process.Kill(); err != nil {
+	if err := d.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill postflight: %w", err)
 	}
 	<-d.exited
