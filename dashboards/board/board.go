@@ -155,7 +155,7 @@ func (h *Handler) render(w http.ResponseWriter, status int, t *template.Template
 }
 
 func (h *Handler) execute(t *template.Template, p page) ([]byte, error) {
-	p.Style, p.Prefix = template.CSS(style), h.prefix()
+	p.Style, p.Prefix = template.CSS(style), h.prefix() // #nosec G203 -- the embedded style sheet
 	var b bytes.Buffer
 	err := t.Execute(&b, p)
 	return b.Bytes(), err

@@ -57,7 +57,7 @@ func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal ver
 	since := until.Add(-c.Policy.History.D()).Truncate(step)
 	var history []verifier.Observation
 	m, known := e.o.Measurers()[signal.Source()]
-	plan, err := verifier.Plan{}, error(verifier.Errorf(verifier.Invalid, "nothing measures a %s signal", signal.Source()))
+	plan, err := verifier.Plan{}, verifier.Errorf(verifier.Invalid, "nothing measures a %s signal", signal.Source())
 	if known {
 		plan, err = m.Prepare(ctx, signal, d.Target(), step, since, until)
 	}

@@ -91,7 +91,7 @@ func TestSlowBodiesAreCutOffAndHoldNobodyUp(t *testing.T) {
 	for range 20 {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(d.url, "http://"))
 		require.NoError(t, err)
-		defer conn.Close() //nolint:errcheck // the server has closed it
+		defer conn.Close() // the server has closed it
 		_, err = fmt.Fprintf(conn, "POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", token)
 		require.NoError(t, err)
 		slow = append(slow, conn)
@@ -113,7 +113,7 @@ func TestBodyCutShort(t *testing.T) {
 	d := start(t)
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(d.url, "http://"))
 	require.NoError(t, err)
-	defer conn.Close() //nolint:errcheck // nothing is lost
+	defer conn.Close() // nothing is lost
 	_, err = fmt.Fprintf(conn, "POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", token)
 	require.NoError(t, err)
 	require.NoError(t, conn.(*net.TCPConn).CloseWrite())

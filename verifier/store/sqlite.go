@@ -69,7 +69,7 @@ func dataSource(path string, query url.Values) string {
 // openWriter opens the one connection that writes, and creates the file. FULL
 // means that a commit is on disk before it returns.
 func openWriter(ctx context.Context, path string) (*sql.DB, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator names it
 	if err != nil {
 		return nil, verifier.Errorf(verifier.Unavailable, "open store: %w", err)
 	}
@@ -126,7 +126,7 @@ func checkFile(ctx context.Context, path string) error {
 }
 
 func checkHeader(path string) (empty bool, err error) {
-	file, err := os.Open(path)
+	file, err := os.Open(path) // #nosec G304 -- the operator names it
 	if errors.Is(err, os.ErrNotExist) {
 		return true, nil
 	}

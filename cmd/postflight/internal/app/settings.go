@@ -56,7 +56,7 @@ func load(o Options, l limiters, m *metrics) (*current, error) {
 	}
 	for _, s := range c.Sources {
 		cur.sources = append(cur.sources, intake.Source{
-			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: int64(s.MaxBody),
+			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: s.MaxBody,
 		})
 	}
 	for _, a := range c.Access {
@@ -124,7 +124,7 @@ func (cur *current) prometheusTransport(rule egress, l *limiter, p configs.Prome
 	}
 	transport := rule.transport(true, tlsConfig)
 	cur.idle = append(cur.idle, transport)
-	var rt http.RoundTripper = l.limit(transport)
+	rt := l.limit(transport)
 	if c.Authorization != nil {
 		rt = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, config.NewInlineSecret(string(c.Authorization.Credentials)), rt)
 	}
