@@ -12,6 +12,9 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
+// apart is the time between the first deploys of the services.
+const apart = 2500 * time.Millisecond
+
 // TestDeploys plays many deploys at once in one world, and then looks at what
 // they left behind.
 func TestDeploys(t *testing.T) {
@@ -21,13 +24,19 @@ func TestDeploys(t *testing.T) {
 		world.Service{Name: "slow-native", Histograms: shop.Native, Unwired: true})...)
 
 	t.Run("together", func(t *testing.T) {
-		for name, test := range map[string]func(player){
-			"errors": badErrorsAreReverted, "slow": slownessIsReverted, "slow-native": slownessIsReverted,
-			"tickets": ticketFloodAloneRevertsNothing, "duplicate": duplicatesStartNothingNew, "github": githubOpensAVerification,
+		for i, part := range []struct {
+			service string
+			play    func(player)
+		}{
+			{"duplicate", duplicatesStartNothingNew}, {"errors", badErrorsAreReverted}, {"slow", slownessIsReverted},
+			{"slow-native", slownessIsReverted}, {"tickets", ticketFloodAloneRevertsNothing}, {"github", githubOpensAVerification},
 		} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(part.service, func(t *testing.T) {
 				t.Parallel()
-				test(play(t, w, name))
+				// Teams don't deploy at the very same moment; and with a race
+				// detector, reading that many pasts at once takes its time.
+				time.Sleep(time.Duration(i) * apart)
+				part.play(play(t, w, part.service))
 			})
 		}
 	})

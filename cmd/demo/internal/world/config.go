@@ -29,7 +29,7 @@ const (
 // Times of the policy. Steps of a second keep the demo short; everything else
 // is as it would be in production.
 const (
-	Window   = 25 * time.Second
+	Window   = 30 * time.Second
 	interval = time.Second
 	step     = time.Second
 	warmup   = 3 * time.Second
