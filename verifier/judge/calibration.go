@@ -44,9 +44,12 @@ type Calibration struct {
 	// Exposure is the usual number of opportunities (hours for counts) a bin.
 	Exposure float64 `json:"exposure"`
 
-	// Spans are the scales of a value's mean shift over spans since the
-	// deploy, among placebos.
-	Spans []Span `json:"spans,omitempty"`
+	// Noise is a value's standard deviation just before the deploy, Roughness
+	// the mean logarithm of its steps there. Spans are the scales of its
+	// statistics over spans since the deploy, among placebos.
+	Noise     float64 `json:"noise,omitempty"`
+	Roughness float64 `json:"roughness,omitempty"`
+	Spans     []Span  `json:"spans,omitempty"`
 
 	// Placebos is how many earlier moments were judged as if they had been
 	// deploys, Independent how many windows fit the history without overlap.
@@ -73,11 +76,11 @@ type Drift struct {
 	SD   float64 `json:"sd"`
 }
 
-// Span is the 98th percentile, among placebos, of how far the mean over Bins
-// bins strays from what was expected.
+// Span is the 95th percentile, among placebos, of a statistic over Bins bins.
 type Span struct {
-	Bins  int     `json:"bins"`
-	Scale float64 `json:"scale"`
+	Of    Statistic `json:"of"`
+	Bins  int       `json:"bins"`
+	Scale float64   `json:"scale"`
 }
 
 // enough independent placebo windows to say what is usual.

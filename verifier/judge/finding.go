@@ -121,21 +121,25 @@ func (w *Watch) findValue(f *verifier.Finding) {
 		return
 	}
 	f.Expected = pointer(e.expected)
-	slack := w.signal.Delta*math.Abs(e.expected) + w.signal.Epsilon
+	slack := e.slack()
 	limit := e.expected + slack
-	if w.signal.Worse == verifier.WorseLower || w.signal.Worse != verifier.WorseHigher && e.shift < 0 {
+	if w.signal.Worse == verifier.WorseLower || w.signal.Worse != verifier.WorseHigher && e.peak.shift < 0 {
 		limit = e.expected - slack
 	}
 	f.Matters.Limit = pointer(limit)
 	if w.c.Usual {
-		f.Usual.Score = round(e.score / max(w.c.Threshold, 1e-9))
+		f.Usual.Score = round(e.peak.score / max(w.c.Threshold, tiny))
 		f.Usual.Yes = f.Usual.Score > 1
 	}
-	f.Matters.Yes = e.score > 0 && math.Abs(e.shift) > slack
-	if f.Matters.Yes && f.Usual.Yes {
-		f.After = pointer(e.expected + e.shift)
+	f.Matters.Yes = e.harm.score > 0 || e.matters(e.peak)
+	if f.Usual.Yes && e.harm.score > 0 {
+		f.Usual.Score = round(e.harm.score / max(w.c.Threshold, tiny))
+		f.After = pointer(e.expected + e.harm.shift)
 		f.State = verifier.SignalBad
-		f.Onset = w.moment(max(0, e.past.bins-e.length))
+		f.Onset = w.moment(e.harm.from)
+		if e.harm.of == noiseShift {
+			f.Message = fmt.Sprintf("its noise changed %s-fold", digits(math.Exp(e.harm.noise)))
+		}
 		return
 	}
 	if f.Cleared = e.calm(); f.Cleared {

@@ -17,6 +17,9 @@ type fit struct {
 
 	lookback int
 	seasonal bool
+
+	rough      deviations // value signals
+	noiseFloor float64
 }
 
 // daysBack are the earlier days whose same clock time says what season adds.

@@ -6,69 +6,101 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// valueEvidence follows a value signal: how far its mean has shifted from what
-// was expected, over spans that end now. Its memory does not grow with the
-// window.
+// valueEvidence follows a value signal against its calibration. Its memory
+// does not grow with the window.
 type valueEvidence struct {
 	signal verifier.Signal
 	c      Calibration
-	past   deviations
+	window int // bins
+	shifts shifts
 	warm   int // bins before the end of warm-up
 
-	score, shift float64 // of the last bin: what is usual is asked of these
-	length       int     // bins of the span that says most
-	top          float64 // largest score so far
-	expected     float64 // of the last bin
+	peak     peak    // at the last bin
+	harm     peak    // the largest at the last bin that is unusual and matters
+	expected float64 // of the last bin
 }
 
-func newValueEvidence(s verifier.Signal, c Calibration) *valueEvidence {
-	longest := 1
+func newValueEvidence(s verifier.Signal, c Calibration, window int) *valueEvidence {
+	longest := 2 * longestJump
 	for _, sp := range c.Spans {
 		longest = max(longest, sp.Bins)
 	}
-	return &valueEvidence{signal: s, c: c, past: newDeviations(longest), expected: c.Level}
+	return &valueEvidence{signal: s, c: c, window: window, expected: c.Level,
+		shifts: newShifts(longest, basis{level: c.Level, noise: max(c.Noise, tiny), rough: c.Roughness})}
 }
+
+func (e *valueEvidence) bins() int { return e.shifts.value.bins }
 
 // add takes the next bin; ok is false where it was not measured.
 func (e *valueEvidence) add(value, expected float64, ok, warm bool) {
-	e.past.push(value-expected, ok)
+	e.shifts.push(value, expected, ok)
 	if !warm {
-		e.warm = e.past.bins
+		e.warm = e.bins()
 		return
 	}
 	if !ok {
 		return
 	}
 	e.expected = expected
-	e.score, e.shift, e.length = largestShift(e.c.Spans, &e.past, e.warm, e.past.bins, e.signal.Worse)
-	e.top = max(e.top, e.score)
+	e.peak, e.harm = peak{}, peak{}
+	e.shifts.each(e.c.Spans, e.warm, e.bins(), e.window, e.signal.Worse, func(p peak) {
+		if p.score <= e.peak.score && p.score <= max(e.harm.score, e.c.Threshold) {
+			return
+		}
+		e.shifts.detail(&p, e.bins())
+		if p.score > e.peak.score {
+			e.peak = p
+		}
+		if p.score > max(e.harm.score, e.c.Threshold) && e.matters(p) {
+			e.harm = p
+		}
+	})
+}
+
+// slack is the tolerated distance from what is expected.
+func (e *valueEvidence) slack() float64 {
+	return e.signal.Delta*math.Abs(e.expected) + e.signal.Epsilon
+}
+
+// matters reports whether a peak is harm of a size that matters: a shift
+// beyond the tolerance even without its two worst bins, or noise that changed by
+// half or more.
+func (e *valueEvidence) matters(p peak) bool {
+	if p.score <= 0 {
+		return false
+	}
+	if p.of == noiseShift {
+		return math.Abs(p.noise) > math.Log(1.5)
+	}
+	rest := e.shifts.sustained(p.from, e.bins(), p.shift)
+	return math.Abs(p.shift) > e.slack() && rest > e.slack()
 }
 
 // broken reports whether an absolute limit is broken with confidence: by the
 // mean over five bins or more, by as much as the service's own noise over such
 // a span ever explains. Without placebos the last ten bins must all break it.
-func (e *valueEvidence) broken(limit float64, sign float64, run int) bool {
+func (e *valueEvidence) broken(limit, sign float64, run int) bool {
 	if !e.c.Usual {
 		return run >= 10
 	}
 	for _, s := range e.c.Spans {
-		if s.Bins < 5 || e.past.bins-s.Bins < e.warm {
+		if s.Of != meanShift || s.Bins < 5 || e.bins()-s.Bins < e.warm {
 			continue
 		}
-		m, ok := e.past.mean(e.past.bins-s.Bins, e.past.bins)
-		if ok && run >= 3 && sign*(e.expected+m-limit) > e.c.Threshold*s.Scale {
+		m, ok := e.shifts.value.mean(e.bins()-s.Bins, e.bins())
+		if ok && run >= minSpan && sign*(e.expected+m-limit) > e.c.Threshold*s.Scale {
 			return true
 		}
 	}
 	return false
 }
 
-// calm reports whether a shift of the size that would be called bad is ruled
-// out well enough to let pipelines go on: every span's shift is below half of
-// what placebos reach, or below half of what matters.
+// calm reports whether harm is ruled out well enough to let pipelines go on:
+// after five bins, nothing reaches half of what is unusual, or half of what
+// matters.
 func (e *valueEvidence) calm() bool {
-	if !e.c.Usual || e.past.bins-e.warm < 5 {
+	if !e.c.Usual || e.bins()-e.warm < 5 {
 		return false
 	}
-	return e.score < e.c.Threshold/2 || math.Abs(e.shift) < 0.5*(e.signal.Delta*math.Abs(e.expected)+e.signal.Epsilon)
+	return e.peak.score < e.c.Threshold/2 || e.peak.of != noiseShift && math.Abs(e.peak.shift) < e.slack()/2
 }

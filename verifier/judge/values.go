@@ -7,34 +7,51 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// spanLengths are the spans over which a value's mean shift is looked at.
-var spanLengths = []int{1, 3, 5, 10, 20, 30, 60, 120, 240}
-
-// values calibrates a value signal: the scale of its mean shift over each span
-// among placebos, and what the largest of them reached over whole windows.
+// values calibrates a value signal: the scales of its statistics over each
+// span among placebos, and what the largest of them reached over whole windows.
 func (f *fit) values(c *Calibration) {
+	f.rough = roughness(&f.past)
 	f.chooseValuePredictor()
 	at := f.past.len()
-	x, n, reach := f.before(at, f.lookback)
+	_, n, reach := f.before(at, f.lookback)
 	if n <= 0 {
 		return
 	}
-	c.Known, c.Level, c.Events = true, x/n, float64(f.past.measured(at-reach, at))
+	origins := f.origins(f.lookback)
+	f.noiseFloor = f.usualNoise(origins)
+	now := f.basis(at)
+	c.Known, c.Level, c.Events = true, now.level, float64(f.past.measured(at-reach, at))
+	c.Noise, c.Roughness = now.noise, now.rough
 	c.Lookback = verifier.Duration(reach) * c.Past
 	if f.seasonal {
 		c.SeasonBlock = c.Past
 		c.Season = f.valueSeason(at, 3*f.window)
 	}
-	f.valuePlacebos(c, f.origins(f.lookback))
-	if c.Usual && len(c.Spans) > 0 && c.Level != 0 {
-		s := c.Spans[len(c.Spans)-1]
-		c.Detectable = 1 + math.Round(100*max(f.signal.Delta, s.Scale*c.Threshold/math.Abs(c.Level)))/100
+	f.valuePlacebos(c, origins)
+	c.Detectable = detectableShift(*c, f.signal.Delta)
+}
+
+// detectableShift returns the smallest ratio to the level that stands out in a
+// whole window; 0 when that is not known.
+func detectableShift(c Calibration, delta float64) float64 {
+	if !c.Usual || c.Level == 0 {
+		return 0
 	}
+	least := math.Inf(1)
+	for _, s := range c.Spans {
+		if s.Of == meanShift {
+			least = min(least, s.Scale*c.Threshold/math.Abs(c.Level))
+		}
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return 1 + math.Round(100*max(delta, least))/100
 }
 
 func (f *fit) chooseValuePredictor() {
 	best := math.Inf(1)
-	choices := f.lookbacks(1.0/12, 0.25, 0.5, 1, 3)
+	choices := f.lookbacks(0.25, 0.5)
 	f.lookback = choices[0]
 	origins := f.origins(choices[len(choices)-1])
 	if len(origins) < 4 {
@@ -47,21 +64,29 @@ func (f *fit) chooseValuePredictor() {
 			if seasonal && !trial.hasSeason(origins) {
 				continue
 			}
-			if e := trial.valueError(origins); e < best*0.98 {
+			e := trial.valueError(origins)
+			if seasonal {
+				e *= seasonMustGain
+			}
+			if e < best*0.98 {
 				best, f.lookback, f.seasonal = e, l, seasonal
 			}
 		}
 	}
 }
 
+// seasonMustGain is how much better earlier days must make the prediction: they
+// bring their own incidents along.
+const seasonMustGain = 1.5
+
 // valueError is the mean absolute error of a twelfth, a quarter and the whole
 // of placebo windows.
 func (f *fit) valueError(origins []int) float64 {
 	sum, n := 0.0, 0.0
 	for _, at := range origins {
-		d := f.deviations(at)
+		p := f.placebo(at)
 		for _, part := range []int{12, 4, 1} {
-			if s, ok := d.mean(0, max(1, f.window/part)); ok {
+			if s, ok := p.value.mean(0, max(1, f.window/part)); ok {
 				sum, n = sum+math.Abs(s), n+1
 			}
 		}
@@ -96,65 +121,85 @@ func (f *fit) valueSeason(at, bins int) []float64 {
 	return out
 }
 
-// deviations are running sums of how far bins lie from what was expected. They
-// remember as many bins as they were made for, so their memory is bounded.
-type deviations struct {
-	sum  []float64
-	n    []int
-	bins int // pushed so far
+// basis is what a window of a value signal is held against.
+type basis struct {
+	level float64 // mean over the lookback
+	noise float64 // standard deviation over the lookback, at least what is usual
+	rough float64 // mean log step over the lookback
 }
 
-func newDeviations(remember int) deviations {
-	return deviations{sum: make([]float64, remember+1), n: make([]int, remember+1)}
+func (f *fit) basis(at int) basis {
+	x, n, reach := f.before(at, f.lookback)
+	if n <= 0 {
+		return basis{noise: max(f.noiseFloor, tiny)}
+	}
+	b := basis{level: x / n}
+	squares := 0.0
+	for i := at - reach; i < at; i++ {
+		if f.past.n[i] > 0 {
+			d := f.past.x[i]/f.past.n[i] - b.level
+			squares += d * d
+		}
+	}
+	b.noise = max(math.Sqrt(squares/float64(f.past.measured(at-reach, at))), f.noiseFloor, tiny)
+	b.rough, _ = f.rough.mean(at-reach, at)
+	return b
 }
 
-// mean returns the mean deviation over the bins [from, to). ok is false where
-// fewer than two thirds of them were measured, or they are forgotten.
-func (d *deviations) mean(from, to int) (mean float64, ok bool) {
-	if from < 0 || d.bins-from >= len(d.sum) {
-		return 0, false
+const tiny = 1e-9
+
+// usualNoise is the noise below which a quiet hour counts as luck: the 30th
+// percentile over placebos, at least a fiftieth of the 95th.
+func (f *fit) usualNoise(origins []int) float64 {
+	var all []float64
+	for _, at := range origins {
+		all = append(all, f.basis(at).noise)
 	}
-	i, j := from%len(d.sum), to%len(d.sum)
-	n := d.n[j] - d.n[i]
-	if 3*n < 2*(to-from) || n == 0 {
-		return 0, false
-	}
-	return (d.sum[j] - d.sum[i]) / float64(n), true
+	sort.Float64s(all)
+	return max(quantile(all, 0.3), 0.02*quantile(all, 0.95), tiny)
 }
 
-func (d *deviations) push(v float64, ok bool) {
-	i, j := d.bins%len(d.sum), (d.bins+1)%len(d.sum)
-	d.sum[j], d.n[j] = d.sum[i], d.n[i]
-	if ok {
-		d.sum[j], d.n[j] = d.sum[j]+v, d.n[j]+1
+// roughness sums the logarithm of the step from each bin to the next, which
+// shows a change of noise where the mean stays.
+func roughness(p *past) deviations {
+	d := newDeviations(p.len())
+	last, known := 0.0, false
+	for i := range p.len() {
+		if p.n[i] <= 0 {
+			d.push(0, false)
+			continue
+		}
+		v := p.x[i] / p.n[i]
+		d.push(logStep(last, v), known)
+		last, known = v, true
 	}
-	d.bins++
+	return d
 }
 
-func (f *fit) deviations(at int) deviations {
-	x0, n0, _ := f.before(at, f.lookback)
-	level := 0.0
-	if n0 > 0 {
-		level = x0 / n0
-	}
+func logStep(from, to float64) float64 {
+	return math.Log(math.Abs(to-from) + 1e-3*math.Abs(to) + tiny)
+}
+
+// placebo lays a window window out as the statistics see it.
+func (f *fit) placebo(at int) shifts {
+	b := f.basis(at)
+	s := newShifts(f.window, b)
 	var season []float64
 	if f.seasonal {
 		season = f.valueSeason(at, f.window)
 	}
-	d := newDeviations(f.window)
 	for i := range f.window {
-		n := f.past.n[at+i]
-		if n <= 0 {
-			d.push(0, false)
+		if f.past.n[at+i] <= 0 {
+			s.push(0, 0, false)
 			continue
 		}
-		v := f.past.x[at+i]/n - level
+		expected := b.level
 		if season != nil {
-			v -= season[i]
+			expected += season[i]
 		}
-		d.push(v, true)
+		s.push(f.past.x[at+i]/f.past.n[at+i], expected, true)
 	}
-	return d
+	return s
 }
 
 func (f *fit) valuePlacebos(c *Calibration, origins []int) {
@@ -163,64 +208,83 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 	if !c.Usual {
 		return
 	}
-	all := make([]deviations, len(origins))
+	all := make([]shifts, len(origins))
 	for i, at := range origins {
-		all[i] = f.deviations(at)
+		all[i] = f.placebo(at)
 	}
-	for _, w := range spanLengths {
-		if w > f.window-f.warmup {
-			break
-		}
-		c.Spans = append(c.Spans, Span{Bins: w, Scale: f.spanScale(all, w, c.Level)})
-	}
+	c.Spans = f.spans(all, c.Level)
 	tops := make([]float64, len(all))
 	for i := range all {
-		for to := f.warmup + 1; to <= f.window; to++ {
-			s, _, _ := largestShift(c.Spans, &all[i], f.warmup, to, f.signal.Worse)
-			tops[i] = max(tops[i], s)
+		for to := f.warmup + minSpan; to <= f.window; to++ {
+			tops[i] = max(tops[i], all[i].largest(c.Spans, f.warmup, to, f.window, f.signal.Worse).score)
 		}
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
-	c.Threshold = max(tailThreshold(tops, c.Independent, budget(f.policy)), 1)
+	c.Threshold = max(robustThreshold(tops, c.Independent, budget(f.policy)), 1e-3)
 }
 
-func (f *fit) spanScale(all []deviations, w int, level float64) float64 {
-	var shifts []float64
-	for i := range all {
-		if s, ok := all[i].mean(f.warmup, f.warmup+w); ok {
-			shifts = append(shifts, math.Abs(s))
-		}
+// spans measures the scale of every statistic over every span.
+func (f *fit) spans(all []shifts, level float64) []Span {
+	var out []Span
+	shortest := minSpan
+	if h := held(&f.past); h > 1 {
+		shortest = max(shortest, 2*h)
 	}
-	sort.Float64s(shifts)
-	return max(quantile(shifts, 0.98), 1e-3*math.Abs(level), 1e-12)
-}
-
-// largestShift returns the largest mean shift over the spans that end at bin
-// to and begin no earlier than from, in units of each span's own scale, and
-// that shift in the signal's own unit and the length of its span.
-func largestShift(spans []Span, d *deviations, from, to int, worse verifier.Worse) (score, shift float64, length int) {
-	for _, s := range spans {
-		if to-s.Bins < from {
-			break
-		}
-		m, ok := d.mean(to-s.Bins, to)
-		if !ok {
+	for _, of := range []Statistic{meanShift, localShift, jump, noiseShift} {
+		if of == noiseShift && f.signal.Worse != verifier.WorseBoth && f.signal.Worse != "" {
 			continue
 		}
-		if v := worsening(m, worse) / s.Scale; v > score {
-			score, shift, length = v, m, s.Bins
+		for _, w := range spanLengths {
+			if w < shortest && w != spanLengths[len(spanLengths)-1] || w > f.window-f.warmup {
+				continue
+			}
+			at := f.warmup
+			if of == jump {
+				if at += w; w > longestJump || at+w > f.window {
+					continue
+				}
+			}
+			s := Span{Of: of, Bins: w}
+			var seen []float64
+			for i := range all {
+				if v, ok := all[i].mean(of, at, at+w); ok {
+					seen = append(seen, worsening(v, f.signal.Worse))
+				}
+			}
+			sort.Float64s(seen)
+			s.Scale = max(quantile(seen, 0.95), leastScale(of, level, f.noiseFloor))
+			out = append(out, s)
 		}
 	}
-	return score, shift, length
+	return out
 }
 
-// worsening returns how far a shift goes in the bad direction, at least 0.
-func worsening(shift float64, worse verifier.Worse) float64 {
-	switch worse {
-	case verifier.WorseHigher:
-		return max(shift, 0)
-	case verifier.WorseLower:
-		return max(-shift, 0)
+// leastScale keeps a constant history from making a proof of every ripple.
+func leastScale(of Statistic, level, noise float64) float64 {
+	switch of {
+	case localShift:
+		return 1e-3 * max(math.Abs(level), tiny) / max(noise, tiny)
+	case noiseShift:
+		return 0.05
 	}
-	return math.Abs(shift)
+	return max(1e-3*math.Abs(level), 1e-12)
+}
+
+// held returns for how many bins a source usually repeats each measurement: 5
+// where a series of five minutes is read every minute. Such bins are one
+// measurement.
+func held(p *past) int {
+	same, n := 0.0, 0.0
+	for i := 1; i < p.len(); i++ {
+		if p.n[i] > 0 && p.n[i-1] > 0 {
+			n++
+			if p.x[i]/p.n[i] == p.x[i-1]/p.n[i-1] {
+				same++
+			}
+		}
+	}
+	if n == 0 || same/n < 0.7 || same/n > 0.9 {
+		return 1
+	}
+	return int(math.Round(1 / (1 - same/n)))
 }

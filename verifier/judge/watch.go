@@ -60,11 +60,7 @@ func NewWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibr
 	window := max(1, int(p.Window.D()/w.bin))
 	switch {
 	case s.Kind == verifier.Value:
-		if c.Known {
-			w.values = newValueEvidence(s, c)
-		} else {
-			w.values = newValueEvidence(s, Calibration{})
-		}
+		w.values = newValueEvidence(s, c, window)
 	default:
 		if c.Known {
 			w.rates = newRateEvidence(s, c, window)
@@ -148,10 +144,10 @@ func (w *Watch) flush() {
 		w.rates.add(w.now, a.x, a.n*season, warm)
 	}
 	if w.values != nil {
-		for w.values.past.bins < w.now && w.now-w.values.past.bins < 100000 {
-			w.values.add(0, 0, false, !w.times.StartedAt.Add(time.Duration(w.values.past.bins)*w.bin).Before(w.warm))
+		for w.values.bins() < w.now {
+			w.values.add(0, 0, false, !w.times.StartedAt.Add(time.Duration(w.values.bins())*w.bin).Before(w.warm))
 		}
-		if w.values.past.bins == w.now {
+		if w.values.bins() == w.now {
 			w.values.add(a.x/a.n, w.c.Level+season, true, warm)
 		}
 	}

@@ -103,7 +103,7 @@ func (w *Watch) placebos(f verifier.Finding) string {
 // least1 is the smallest threshold that a score is taken against.
 func (w *Watch) least1() float64 {
 	if w.signal.Kind == verifier.Value {
-		return 1e-9
+		return tiny
 	}
 	return 1
 }

@@ -1,0 +1,197 @@
+package judge
+
+import (
+	"math"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Statistic names what of a value signal is compared with its own past.
+type Statistic string
+
+// The statistics. Each is a mean over a span of bins since the deploy.
+const (
+	meanShift  Statistic = "shift" // distance from what was expected
+	localShift Statistic = "local" // the same, in standard deviations of the time just before
+	jump       Statistic = "jump"  // distance from the same number of bins just before the span
+	noiseShift Statistic = "noise" // change of the mean log step from bin to bin
+)
+
+// weight says how much a statistic counts beside the plain shift.
+func (s Statistic) weight() float64 {
+	switch s {
+	case localShift, jump:
+		return 0.8
+	case noiseShift:
+		return 0.9
+	}
+	return 1
+}
+
+// spanLengths are the spans, in bins, over which a value is looked at.
+var spanLengths = []int{3, 4, 5, 7, 10, 15, 20, 30, 60, 120, 240}
+
+// longestJump is the longest span that is held against the span before it.
+const longestJump = 30
+
+// minSpan is the shortest of them: less than three bins are a blip.
+const minSpan = 3
+
+// deviations are running sums over bins. They remember as many bins as they
+// were made for, so their memory is bounded.
+type deviations struct {
+	sum  []float64
+	n    []int
+	bins int // pushed so far
+}
+
+func newDeviations(remember int) deviations {
+	return deviations{sum: make([]float64, remember+1), n: make([]int, remember+1)}
+}
+
+// mean returns the mean deviation over the bins [from, to). ok is false where
+// fewer than two thirds of them were measured, or they are forgotten.
+func (d *deviations) mean(from, to int) (mean float64, ok bool) {
+	if from < 0 || d.bins-from >= len(d.sum) {
+		return 0, false
+	}
+	i, j := from%len(d.sum), to%len(d.sum)
+	n := d.n[j] - d.n[i]
+	if 3*n < 2*(to-from) || n == 0 {
+		return 0, false
+	}
+	return (d.sum[j] - d.sum[i]) / float64(n), true
+}
+
+func (d *deviations) push(v float64, ok bool) {
+	i, j := d.bins%len(d.sum), (d.bins+1)%len(d.sum)
+	d.sum[j], d.n[j] = d.sum[i], d.n[i]
+	if ok {
+		d.sum[j], d.n[j] = d.sum[j]+v, d.n[j]+1
+	}
+	d.bins++
+}
+
+// shifts follows a value signal against a basis.
+type shifts struct {
+	basis
+	value, step deviations
+	last        float64
+	known       bool
+}
+
+func newShifts(remember int, b basis) shifts {
+	return shifts{basis: b, value: newDeviations(remember), step: newDeviations(remember)}
+}
+
+func (s *shifts) push(value, expected float64, ok bool) {
+	s.value.push(value-expected, ok)
+	if !ok {
+		s.step.push(0, false)
+		return
+	}
+	s.step.push(logStep(s.last, value)-s.rough, s.known)
+	s.last, s.known = value, true
+}
+
+func (s *shifts) mean(of Statistic, from, to int) (float64, bool) {
+	switch of {
+	case localShift:
+		v, ok := s.value.mean(from, to)
+		return v / s.noise, ok
+	case noiseShift:
+		return s.step.mean(from, to)
+	case jump:
+		before, ok := s.value.mean(2*from-to, from)
+		after, ok2 := s.value.mean(from, to)
+		return after - before, ok && ok2
+	}
+	return s.value.mean(from, to)
+}
+
+// peak is the most unusual thing about a window at one moment.
+type peak struct {
+	score float64
+	of    Statistic
+	from  int     // first bin of its span
+	shift float64 // mean shift over its span, in the signal's own unit
+	noise float64 // change of the mean log step over its span
+}
+
+// largest returns the peak at bin to of a window that is looked at from bin
+// from on. Harm that a deploy does is mostly there at once: a span that began
+// later counts a sixth less, and everything counts less as time goes by, down
+// to a fifth at the window's end. Placebos are treated alike, so this spends
+// the budget of false reverts early and not twice.
+func (s *shifts) largest(spans []Span, from, to, window int, worse verifier.Worse) peak {
+	var p peak
+	s.each(spans, from, to, window, worse, func(q peak) {
+		if q.score > p.score {
+			p = q
+		}
+	})
+	if p.score > 0 {
+		s.detail(&p, to)
+	}
+	return p
+}
+
+func (s *shifts) each(spans []Span, from, to, window int, worse verifier.Worse, visit func(peak)) {
+	late := 1 + 4*float64(to-from)/float64(max(1, window))
+	for _, sp := range spans {
+		start := to - sp.Bins
+		if start < from || sp.Of == jump && start-sp.Bins < from {
+			continue
+		}
+		m, ok := s.mean(sp.Of, start, to)
+		if !ok {
+			continue
+		}
+		v := worsening(m, worse) / sp.Scale * sp.Of.weight() / late
+		if start > from && sp.Of != jump {
+			v /= 1.2
+		}
+		visit(peak{score: v, of: sp.Of, from: start})
+	}
+}
+
+func (s *shifts) detail(p *peak, to int) {
+	p.shift, _ = s.value.mean(p.from, to)
+	p.noise, _ = s.step.mean(p.from, to)
+}
+
+// sustained returns the mean shift over [from, to) without the two bins that
+// say most for the direction of shift, so that a blip proves nothing.
+func (s *shifts) sustained(from, to int, shift float64) float64 {
+	sign := math.Copysign(1, shift)
+	var first, second, sum, n float64
+	for i := from; i < to; i++ {
+		v, ok := s.value.mean(i, i+1)
+		if !ok {
+			continue
+		}
+		v *= sign
+		sum, n = sum+v, n+1
+		switch {
+		case v > first:
+			first, second = v, first
+		case v > second:
+			second = v
+		}
+	}
+	if n < minSpan {
+		return 0
+	}
+	return (sum - first - second) / (n - 2)
+}
+
+// worsening returns how far a shift goes in the bad direction, at least 0.
+func worsening(shift float64, worse verifier.Worse) float64 {
+	switch worse {
+	case verifier.WorseHigher:
+		return max(shift, 0)
+	case verifier.WorseLower:
+		return max(-shift, 0)
+	}
+	return math.Abs(shift)
+}
