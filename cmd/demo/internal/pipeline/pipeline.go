@@ -61,7 +61,7 @@ func Open(o Options) (*Pipeline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open pipeline: read its secret: %w", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open pipeline: %w", err)
 	}

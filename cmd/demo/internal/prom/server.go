@@ -68,7 +68,7 @@ func (s *Server) Start() error {
 	if s.running != nil {
 		return errors.New("start prometheus: it runs already")
 	}
-	listener, err := net.Listen("tcp", s.address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.address)
 	if err != nil {
 		return fmt.Errorf("start prometheus: %w", err)
 	}

@@ -45,7 +45,7 @@ type Shop struct {
 func New(o Options) (*Shop, error) {
 	s := &Shop{
 		service: o.Service, releases: map[string]Release{}, metrics: newMetrics(o.Service, o.Histograms),
-		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		random: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), // #nosec G404 -- customers, not secrets
 	}
 	for _, r := range o.Releases {
 		s.releases[r.Version] = r
@@ -53,7 +53,7 @@ func New(o Options) (*Shop, error) {
 	if err := s.Deploy(o.Running); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open shop %s: %w", o.Service, err)
 	}

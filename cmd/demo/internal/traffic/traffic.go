@@ -48,7 +48,7 @@ func (l Load) Run(ctx context.Context) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
-	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) // #nosec G404 -- customers, not secrets
 	next := time.Now()
 	for ctx.Err() == nil {
 		next = next.Add(time.Duration(random.ExpFloat64() / l.Shape.At(next) * float64(time.Second)))

@@ -31,7 +31,7 @@ func Binary(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "postflight")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "./cmd/postflight")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "./cmd/postflight") // #nosec G204 -- our own folder
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build postflight: %w\n%s", err, out)

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -74,7 +75,7 @@ func (c *Client) Decided(ctx context.Context, id string, see func(verifier.Verif
 		}
 		select {
 		case <-ctx.Done():
-			return last, fmt.Errorf("wait for the verdict of %s: %w (state %q, last error: %v)", id, ctx.Err(), last.State, err)
+			return last, fmt.Errorf("wait for the verdict of %s (state %q): %w", id, last.State, errors.Join(ctx.Err(), err))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -89,7 +90,7 @@ func (c *Client) Until(ctx context.Context, id string, holds func(verifier.Verif
 		}
 		select {
 		case <-ctx.Done():
-			return v, fmt.Errorf("wait for %s: %w (state %q, action %q, last error: %v)", id, ctx.Err(), v.State, v.Action.State, err)
+			return v, fmt.Errorf("wait for %s (state %q, action %q): %w", id, v.State, v.Action.State, errors.Join(ctx.Err(), err))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

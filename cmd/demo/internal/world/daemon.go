@@ -74,6 +74,7 @@ func (d *Daemon) launch() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.log = &logWriter{file: file, address: make(chan string, 1)}
+	//nolint:noctx // the daemon lives longer than the context of its start
 	d.command = exec.Command(d.binary, "serve", "--config.file="+d.config, "--web.listen-address="+d.address) // #nosec G204 -- our own build
 	d.command.Dir = filepath.Dir(d.config)
 	d.command.Env = withoutOwnVariables(os.Environ())
@@ -105,12 +106,8 @@ func withoutOwnVariables(environ []string) []string {
 
 func (d *Daemon) waitReady(ctx context.Context) error {
 	for {
-		res, err := http.Get(d.URL() + "/-/ready")
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
+		if d.ready(ctx) {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -120,6 +117,19 @@ func (d *Daemon) waitReady(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func (d *Daemon) ready(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL()+"/-/ready", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 // Stop asks the daemon to end, as a service manager does, and returns an error

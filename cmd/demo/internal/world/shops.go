@@ -40,7 +40,7 @@ const pastBeyond = 2 * time.Minute
 // and scrapes go on from there.
 func (w *World) openShop(ctx, running context.Context, s *shop.Shop) error {
 	shape := traffic.Shape{Rate: w.options.Rate}
-	random := rand.New(rand.NewPCG(rand.Uint64(), 2))
+	random := rand.New(rand.NewPCG(rand.Uint64(), 2)) // #nosec G404 -- customers, not secrets
 	var last time.Time
 	gather := func(at time.Time) ([]*dto.MetricFamily, error) {
 		if !last.IsZero() {
