@@ -59,7 +59,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 		d.address = address
 		d.mu.Unlock()
 	case <-d.exited:
-		return fmt.Errorf("start postflight: it ended at once:\n%s", d.Log())
+		return fmt.Errorf("start postflight: it ended at once, with exit code %d:\n%s", d.command.ProcessState.ExitCode(), d.Log())
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("start postflight: it logged no address within %s:\n%s", startLimit, d.Log()), d.Kill())
 	}
