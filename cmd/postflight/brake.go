@@ -8,7 +8,10 @@ import (
 )
 
 func brakeCommand(s streams) *cobra.Command {
-	brake := &cobra.Command{Use: "brake", Short: "The brake that stops automatic reverts after too many at once"}
+	brake := &cobra.Command{
+		Use: "brake", Short: "The brake that stops automatic reverts after too many at once",
+		Args: cobra.ArbitraryArgs, RunE: needsCommand,
+	}
 	var reason string
 	release := &cobra.Command{
 		Use:   "release --reason R",

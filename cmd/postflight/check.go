@@ -10,7 +10,10 @@ import (
 )
 
 func checkCommand(s streams) *cobra.Command {
-	check := &cobra.Command{Use: "check", Short: "Check a configuration before it is used"}
+	check := &cobra.Command{
+		Use: "check", Short: "Check a configuration before it is used",
+		Args: cobra.ArbitraryArgs, RunE: needsCommand,
+	}
 	check.AddCommand(&cobra.Command{
 		Use:   "config FILE",
 		Short: "Tell every problem of a configuration file at once",
@@ -23,7 +26,7 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 				fmt.Fprintln(s.out, err)
 				return exit{code: exitFault}
 			}
-			fmt.Fprintf(s.out, "SUCCESS: %s is valid: %d policies, %d sources, %d receivers, %d rollbacks, %d feeds\n",
+			fmt.Fprintf(s.out, "SUCCESS: %s is valid (policies: %d, sources: %d, receivers: %d, rollbacks: %d, feeds: %d)\n",
 				args[0], len(c.Policies), len(c.Sources), len(c.Receivers), len(c.Rollbacks), len(c.Feeds))
 			for _, missing := range c.Unavailable() {
 				fmt.Fprintf(s.out, "but serve refuses it: %v\n", missing)

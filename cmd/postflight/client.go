@@ -57,7 +57,9 @@ func newClient(cmd *cobra.Command) (*client, error) {
 		if err != nil {
 			return nil, usagef("--token-file: %v", err)
 		}
-		token = strings.TrimSpace(string(b))
+		if token = strings.TrimSpace(string(b)); token == "" {
+			return nil, usagef("--token-file: %s is empty", file)
+		}
 	}
 	return &client{base: strings.TrimRight(base.String(), "/"), token: token, http: &http.Client{Timeout: clientTimeout}}, nil
 }

@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 const (
@@ -38,9 +42,42 @@ func checkOutput(cmd *cobra.Command) error {
 	return nil
 }
 
+// The words that list filters by.
+var (
+	listStates = []string{
+		string(verifier.StatePending), string(verifier.StateObserving), string(verifier.StateDecided),
+		string(verifier.StateSuperseded), string(verifier.StateCancelled),
+	}
+	listVerdicts = []string{string(verifier.Keep), string(verifier.Revert), string(verifier.Inconclusive)}
+)
+
+// listFilter is what list selects by; empty fields select everything.
+type listFilter struct {
+	service, environment, version, state, verdict string
+	limit                                         int
+}
+
+// query is the filter as the API reads it.
+func (f listFilter) query() (url.Values, error) {
+	switch {
+	case f.state != "" && !slices.Contains(listStates, f.state):
+		return nil, usagef("--state: one of %s (got %q)", strings.Join(listStates, ", "), f.state)
+	case f.verdict != "" && !slices.Contains(listVerdicts, f.verdict):
+		return nil, usagef("--verdict: one of %s (got %q)", strings.Join(listVerdicts, ", "), f.verdict)
+	case f.limit < 1 || f.limit > 500:
+		return nil, usagef("--limit: 1 to 500 (got %d)", f.limit)
+	}
+	query := url.Values{"limit": {strconv.Itoa(f.limit)}}
+	for name, value := range map[string]string{"service": f.service, "environment": f.environment, "version": f.version, "state": f.state, "verdict": f.verdict} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query, nil
+}
+
 func listCommand(s streams) *cobra.Command {
-	var service, environment, state, verdict string
-	var limit int
+	var f listFilter
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List verifications, newest first",
@@ -50,11 +87,9 @@ func listCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			for name, value := range map[string]string{"service": service, "environment": environment, "state": state, "verdict": verdict} {
-				if value != "" {
-					query.Set(name, value)
-				}
+			query, err := f.query()
+			if err != nil {
+				return err
 			}
 			page, err := c.verifications(cmd.Context(), query)
 			if err != nil {
@@ -66,11 +101,12 @@ func listCommand(s streams) *cobra.Command {
 			return printList(s, page)
 		},
 	}
-	cmd.Flags().StringVar(&service, "service", "", "only this service")
-	cmd.Flags().StringVar(&environment, "environment", "", "only this environment")
-	cmd.Flags().StringVar(&state, "state", "", "only this state: pending, observing, decided, superseded, cancelled")
-	cmd.Flags().StringVar(&verdict, "verdict", "", "only this verdict: keep, revert, inconclusive")
-	cmd.Flags().IntVar(&limit, "limit", 20, "at most this many, 1 to 500")
+	cmd.Flags().StringVar(&f.service, "service", "", "only this service")
+	cmd.Flags().StringVar(&f.environment, "environment", "", "only this environment")
+	cmd.Flags().StringVar(&f.version, "version", "", "only this version")
+	cmd.Flags().StringVar(&f.state, "state", "", "only this state: "+strings.Join(listStates, ", "))
+	cmd.Flags().StringVar(&f.verdict, "verdict", "", "only this verdict: "+strings.Join(listVerdicts, ", "))
+	cmd.Flags().IntVar(&f.limit, "limit", 20, "at most this many, 1 to 500")
 	clientFlags(cmd.Flags())
 	outputFlag(cmd.Flags())
 	return cmd

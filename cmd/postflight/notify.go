@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,9 @@ func (n *notification) check() error {
 	if len(missing) > 0 {
 		return usagef("notify needs %s", strings.Join(sorted(missing), ", "))
 	}
+	if !slices.Contains([]string{"started", "finished", "failed"}, n.Status) {
+		return usagef("--status: started, finished or failed (got %q)", n.Status)
+	}
 	return nil
 }
 
@@ -108,6 +112,12 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 	if err != nil {
 		return err
 	}
+	// Before anything is announced, for its flags may be wrong.
+	w, err := newWaiting(cmd, s, c)
+	if err != nil {
+		return err
+	}
+	defer w.cancel()
 	r, err := c.notify(cmd.Context(), n)
 	if err != nil {
 		return err
@@ -116,7 +126,7 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 		return printReceipt(cmd, s, r)
 	}
 	fmt.Fprintf(s.err, "%s is being verified: %s\n", n.Version, r.URL)
-	return waitFor(cmd, s, c, r.VerificationID)
+	return w.wait(r.VerificationID)
 }
 
 func (c *client) notify(ctx context.Context, n notification) (receipt, error) {

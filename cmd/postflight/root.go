@@ -27,14 +27,30 @@ verdict: keep or revert.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version.Version,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          needsCommand,
 	}
 	root.SetVersionTemplate(version.Print("postflight") + "\n")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
-	root.AddCommand(serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), brakeCommand(s))
+	root.AddCommand(serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), brakeCommand(s), judgeCommand(s))
 	return root
+}
+
+// needsCommand is what a command that only holds others does by itself: exit
+// code 0 would be read as keep.
+func needsCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("%s needs a command (see --help)", cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	near := ""
+	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+		near = ": did you mean " + strings.Join(names, " or ") + "?"
+	}
+	return usagef("%s has no command %q%s (see --help)", cmd.CommandPath(), args[0], near)
 }
 
 // settings lets each flag of a command be given by the environment as well:
@@ -50,11 +66,11 @@ func settings(flags *pflag.FlagSet) (*viper.Viper, error) {
 	return v, nil
 }
 
-// noArgs, exactly and atMost are cobra's argument checks as usage errors.
+// exactly is cobra.ExactArgs as a usage error.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s takes %s, got %d arguments (see --help)", cmd.CommandPath(), what, len(args))
+			return usagef("%s takes %s: got %d (see --help)", cmd.CommandPath(), what, len(args))
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/prometheus/common/promslog"
@@ -50,6 +51,12 @@ func serveOptions(cmd *cobra.Command, s streams) (app.Options, error) {
 	if err != nil {
 		return app.Options{}, err
 	}
+	for _, name := range []string{"web.allow-insecure", "web.enable-lifecycle"} {
+		// From the environment it may be anything; viper would take it for false.
+		if _, err := strconv.ParseBool(v.GetString(name)); err != nil {
+			return app.Options{}, usagef("--%s: true or false (got %q)", name, v.GetString(name))
+		}
+	}
 	level, format := promslog.NewLevel(), promslog.NewFormat()
 	if err := level.Set(v.GetString("log.level")); err != nil {
 		return app.Options{}, usagef("--log.level: debug, info, warn or error (got %q)", v.GetString("log.level"))
@@ -69,6 +76,10 @@ func serveOptions(cmd *cobra.Command, s streams) (app.Options, error) {
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, o app.Options) error {
 	o.Log.Info("starting postflight", "version", version.Info(), "config", o.ConfigFile)
+	// From here on, so that a reload asked for early doesn't end the process.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	daemon, err := app.New(ctx, o)
 	if err != nil {
 		return err
@@ -76,9 +87,6 @@ func serve(ctx context.Context, o app.Options) error {
 	if err := daemon.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", stopAfter(daemon, err))
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		select {
 		case <-hangup:

@@ -78,6 +78,7 @@ func waitForDeploy(cmd *cobra.Command, s streams, c *client, query url.Values) e
 			return w.wait(page.Verifications[0].ID)
 		}
 		if err == nil {
+			w.fault = nil
 			w.say("no verification of this deploy yet; waiting for its notification")
 		}
 		if err := w.pause(err); err != nil {
@@ -104,8 +105,12 @@ type waiting struct {
 	json   bool
 	until  string
 	last   string // the last line said, so that none is said twice
-	fault  error  // of the last call; nil when it went well
+	// fault is that of the last call; nil when it went well. Before the first
+	// answer there is one: no answer must not look like no verdict.
+	fault error
 }
+
+var errNoAnswer = errors.New("the daemon has not answered")
 
 func newWaiting(cmd *cobra.Command, s streams, c *client) (*waiting, error) {
 	timeout, err := cmd.Flags().GetDuration("timeout")
@@ -119,13 +124,17 @@ func newWaiting(cmd *cobra.Command, s streams, c *client) (*waiting, error) {
 	if until != untilVerdict && until != untilCleared {
 		return nil, usagef("--until: verdict or cleared (got %q)", until)
 	}
+	if timeout <= 0 {
+		return nil, usagef("--timeout: more than 0, such as 40m (got %s)", timeout)
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-	return &waiting{ctx: ctx, cancel: cancel, s: s, c: c, json: asJSON(cmd), until: until}, nil
+	return &waiting{ctx: ctx, cancel: cancel, s: s, c: c, json: asJSON(cmd), until: until, fault: errNoAnswer}, nil
 }
 
 func (w *waiting) wait(id string) error {
-	for {
-		v, err := w.c.verification(w.ctx, id, longPoll, w.until)
+	// The first look is answered at once, so that people see how it stands.
+	for poll := time.Duration(0); ; poll = longPoll {
+		v, err := w.c.verification(w.ctx, id, poll, w.until)
 		if err == nil {
 			w.fault = nil
 			if v.State.Final() || w.until == untilCleared && v.ClearedAt != nil {
@@ -159,7 +168,7 @@ func (w *waiting) pause(err error) error {
 	case !errors.Is(w.ctx.Err(), context.DeadlineExceeded):
 		return exit{code: exitFault, message: "interrupted"}
 	case w.fault != nil:
-		return w.fault
+		return fmt.Errorf("no verdict in time, for the last call went wrong: %w", w.fault)
 	}
 	return exit{code: exitTimeout, message: "no verdict in time; the verification goes on"}
 }
