@@ -25,7 +25,8 @@ var layers = map[string][]string{
 	"pure":          {"verifier"},
 	"engine":        {"verifier", "pure"},
 	"adapter":       {"verifier", "pure"},
-	"command":       {"verifier", "pure", "engine", "adapter", "adapter-child", "command"},
+	"offline":       {"verifier", "pure", "offline"}, // judges what was recorded or simulated
+	"command":       {"verifier", "pure", "offline", "engine", "adapter", "adapter-child", "command"},
 	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
 	"shared":        {"verifier", "shared"},          // what the probes have in common
 }
@@ -36,8 +37,10 @@ func layerOf(dir string) string {
 	switch {
 	case dir == "verifier":
 		return "verifier"
-	case dir == "verifier/judge" || strings.HasPrefix(dir, "verifier/judge/"), dir == "verifier/safety":
+	case dir == "verifier/judge", dir == "verifier/safety":
 		return "pure"
+	case strings.HasPrefix(dir, "verifier/judge/"):
+		return "offline"
 	case dir == "verifier/engine":
 		return "engine"
 	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
@@ -49,7 +52,7 @@ func layerOf(dir string) string {
 		return "adapter"
 	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards":
 		return "adapter-child"
-	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"):
+	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench-decisions":
 		return "command"
 	}
 	return ""
