@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/cmd/postflight/internal/app"
+	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/dashboards"
+)
+
+// pages returns the text of what people read, by file name from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	out := map[string]string{}
+	for _, file := range append(files, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md")) {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		name, err := filepath.Rel(root, file)
+		require.NoError(t, err)
+		out[filepath.ToSlash(name)] = string(b)
+	}
+	require.Greater(t, len(out), 6)
+	return out
+}
+
+var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
+
+// blocks calls visit with every block of a language, and requires that there
+// are some.
+func blocks(t *testing.T, language string, visit func(t *testing.T, block string)) {
+	t.Helper()
+	found := 0
+	for name, text := range pages(t) {
+		for _, m := range fence.FindAllStringSubmatch(text, -1) {
+			if m[1] == language {
+				found++
+				t.Run(name, func(t *testing.T) { visit(t, m[2]) })
+			}
+		}
+	}
+	require.Positive(t, found, "no block of %s", language)
+}
+
+// written writes a configuration with the secret files that it names, and
+// returns its name.
+func written(t *testing.T, configuration string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for i, m := range regexp.MustCompile(`_file: ([\w/.-]+)`).FindAllStringSubmatch(configuration, -1) {
+		file := filepath.Join(dir, m[1])
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		secret := "a-secret-of-the-docs-" + string(rune('a'+i)) // each its own
+		if m[1] == "secrets/slack" {
+			secret = "https://hooks.slack.example/services/T0/B0/x"
+		}
+		require.NoError(t, os.WriteFile(file, []byte(secret), 0o600))
+	}
+	file := filepath.Join(dir, "postflight.yml")
+	require.NoError(t, os.WriteFile(file, []byte(configuration), 0o600))
+	return file
+}
+
+func TestConfigurationsInDocsLoad(t *testing.T) {
+	blocks(t, "yaml", func(t *testing.T, block string) {
+		require.Regexp(t, "^# (postflight.yml|yaml-language-server: .*)\n", block, "says what it is")
+		_, err := configs.Load(written(t, block), func(string) (string, bool) { return "", false })
+		require.NoError(t, err)
+	})
+}
+
+// served is a real daemon over HTTP in this process.
+func served(t *testing.T) (url string) {
+	t.Helper()
+	dir := t.TempDir()
+	configuration := written(t, `# postflight.yml
+storage: { url: "sqlite:`+dir+`/postflight.db" }
+sources: [{ name: pipeline, format: native, token_file: token }]
+policies: [{ name: all, signals: [{ name: smoke, probe: { steps: [{ get: "http://127.0.0.1:9/healthz" }] } }] }]
+`)
+	daemon, err := app.New(t.Context(), app.Options{
+		ConfigFile: configuration, ListenAddress: "127.0.0.1:0", Version: "test", Env: os.LookupEnv, Log: promslog.NewNopLogger(),
+	})
+	require.NoError(t, err)
+	require.NoError(t, daemon.Start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, daemon.Stop()) })
+	return "http://" + daemon.Address()
+}
+
+func TestNotificationsInDocsAreTaken(t *testing.T) {
+	url := served(t)
+	blocks(t, "json", func(t *testing.T, block string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/deployments", strings.NewReader(block))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer a-secret-of-the-docs-a")
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusAccepted, resp.StatusCode, string(answer))
+		var r receipt
+		require.NoError(t, json.Unmarshal(answer, &r))
+		require.NotEmpty(t, r.VerificationID)
+	})
+}
+
+func TestMetricsInDocsExist(t *testing.T) {
+	resp, err := http.Get(served(t) + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	require.NoError(t, err)
+	// What begins with the first notification or delivery is not there yet.
+	later := []string{"postflight_notifications_total", "postflight_deliveries_total", "postflight_upstream_up", "postflight_upstream_request_duration_seconds"}
+	named := 0
+	for name, text := range pages(t) {
+		for _, metric := range regexp.MustCompile(`\bpostflight_[a-z_]+`).FindAllString(text, -1) {
+			if metric == "postflight_revert_id" { // a field of GitHub's payload
+				continue
+			}
+			named++
+			require.True(t, families[metric] != nil || slices.Contains(later, metric), "%s names %s, which is not exposed", name, metric)
+		}
+	}
+	require.Positive(t, named)
+}
+
+// TestCommandsInDocsParse finds each command and its flags without running it.
+func TestCommandsInDocsParse(t *testing.T) {
+	blocks(t, "console", func(t *testing.T, block string) {
+		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
+			line, _, _ = strings.Cut(line, " #")
+			args := strings.Fields(line)
+			if len(args) == 0 || args[0] != "./postflight" {
+				continue
+			}
+			requireParses(t, args[1:])
+		}
+	})
+	for name, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`postflight ([a-z][^`]*)`").FindAllStringSubmatch(text, -1) {
+			t.Run(name, func(t *testing.T) { requireParses(t, strings.Fields(m[1])) })
+		}
+	}
+}
+
+func requireParses(t *testing.T, args []string) {
+	t.Helper()
+	root := newRoot(streams{in: new(bytes.Buffer), out: io.Discard, err: io.Discard})
+	cmd, rest, err := root.Find(args)
+	require.NoError(t, err, args)
+	require.NotSame(t, root, cmd, "%v: no such command", args)
+	require.False(t, cmd.HasSubCommands(), "%v needs a command", args)
+	rest = slices.DeleteFunc(rest, func(arg string) bool { return arg == "..." })
+	if len(rest) > 0 && rest[len(rest)-1] == "--reason" { // `--reason ...`
+		rest = append(rest, "why")
+	}
+	require.NoError(t, cmd.ParseFlags(rest), args)
+}
+
+func TestLinksInDocsLeadSomewhere(t *testing.T) {
+	for name, text := range pages(t) {
+		for _, m := range regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			require.FileExists(t, filepath.Join("..", "..", filepath.Dir(name), m[1]), "%s links to %s", name, m[1])
+		}
+		anchors := map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+			anchors[strings.ReplaceAll(anchor(m[1]), " ", "-")] = true
+		}
+		for _, m := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+			require.True(t, anchors[m[1]], "%s links to its section %s", name, m[1])
+		}
+	}
+}
+
+func TestAlertsAreExplained(t *testing.T) {
+	rules, err := dashboards.Grafana.ReadFile(dashboards.RulesFile)
+	require.NoError(t, err)
+	var alerts, explained []string
+	for _, m := range regexp.MustCompile(`(?m)^\s+- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1) {
+		alerts = append(alerts, m[1])
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\| (Postflight\w+) \|`).FindAllStringSubmatch(pages(t)["docs/operating.md"], -1) {
+		explained = append(explained, m[1])
+	}
+	require.NotEmpty(t, alerts)
+	require.ElementsMatch(t, alerts, explained)
+}
+
+func TestChangelogLines(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "CHANGELOG.md"))
+	require.NoError(t, err)
+	entries := 0
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "## ") {
+			continue
+		}
+		entries++
+		require.Regexp(t, `^- \[(FEATURE|CHANGE|BUGFIX|ENHANCEMENT)\] [a-z, ]+: .+\.$`, line)
+	}
+	require.Positive(t, entries)
+}
+
+// TestMainIsShort: flags, signals and exit codes need no more.
+func TestMainIsShort(t *testing.T) {
+	b, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	require.Less(t, bytes.Count(b, []byte("\n")), 100)
+}
