@@ -26,6 +26,9 @@ type Calibration struct {
 	Level    float64           `json:"level"`
 	Events   float64           `json:"events"`
 	Lookback verifier.Duration `json:"lookback"`
+	// Before is the level as it was seen: 0 where no event was, while Level
+	// allows for half an event that might have been.
+	Before float64 `json:"before"`
 	// ShiftedFor is how long before the deploy the level had shifted already;
 	// Level is then the level since. 0 when it had not.
 	ShiftedFor verifier.Duration `json:"shifted_for,omitempty"`

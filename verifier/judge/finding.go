@@ -21,7 +21,7 @@ func (w *Watch) Finding() verifier.Finding {
 		Usual: verifier.Usual{Needed: 1, Placebos: w.c.Placebos, Independent: w.c.Independent, Unknown: !w.c.Usual},
 	}
 	if w.c.Known {
-		f.Before = pointer(w.c.Level)
+		f.Before = pointer(w.c.Before)
 	}
 	if w.signal.Kind == verifier.Value {
 		w.findValue(&f)
@@ -175,7 +175,7 @@ func (w *Watch) findLimit(f *verifier.Finding, limit float64, words string, e *l
 		return
 	}
 	if already {
-		f.Message = fmt.Sprintf("the limit of %s %s was broken before the deploy already, at %s: not this deploy's harm", words, w.unit(limit), w.unit(w.c.Level))
+		f.Message = fmt.Sprintf("the limit of %s %s was broken before the deploy already, at %s: not this deploy's harm", words, w.unit(limit), w.unit(w.c.Before))
 		return
 	}
 	f.State, f.Chance, f.Cleared = verifier.SignalBad, chance, false

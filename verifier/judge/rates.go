@@ -18,7 +18,7 @@ func (f *fit) rates(c *Calibration) {
 	if n <= 0 {
 		return
 	}
-	c.Known, c.Level, c.Events = true, (x+0.5)/n, x+0.5
+	c.Known, c.Level, c.Before, c.Events = true, (x+0.5)/n, x/n, x+0.5
 	c.Lookback = verifier.Duration(reach) * c.Past
 	origins := f.origins(f.lookback)
 	c.Kappa = f.binNoise()
@@ -204,27 +204,30 @@ func overlap(placebos int, f *fit) float64 {
 }
 
 // shiftedRate notices a level that rose shortly before the deploy: harm that
-// was there already is not the deploy's. The level since stands then.
+// was there already is not the deploy's. The level since stands then. It takes
+// the stretch that says most, and no burst of a few bins.
 func (f *fit) shiftedRate(c *Calibration, at int) {
 	lim := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
-	for _, k := range []int{3, 5, 10, 20, 40, 80} {
+	healthy := newSpread(c.Drift[0].SD, c.Events).healthy(lim, c.Level, f.signal)
+	most, since := math.Log(100), 0
+	for _, k := range []int{5, 7, 10, 15, 20, 30, 40, 60, 80} {
 		if k >= f.lookback {
-			return
-		}
-		x, n := f.past.over(at-k, at)
-		if n <= 0 || x < 5 || x/n <= lim {
-			continue
+			break
 		}
 		r := run{}
 		for i := at - k; i < at; i++ {
 			r.add(f.past.x[i], f.past.n[i], lim, c.Kappa)
 		}
-		healthy := newSpread(c.Drift[0].SD, c.Events).healthy(lim, c.Level, f.signal)
-		if logMarginal(&harm, &r.ll)-logMarginal(&healthy, &r.ll) > math.Log(100) {
-			c.Level, c.Events = (x+0.5)/n, x+0.5
-			c.ShiftedFor = verifier.Duration(k) * c.Past
-			c.Lookback = c.ShiftedFor
-			return
+		x, n := f.past.over(at-2, at)
+		if e := r.logE(&harm, &healthy, dropped(k)); r.x >= 5 && x > n*lim && e > most {
+			most, since = e, k
 		}
 	}
+	if since == 0 {
+		return
+	}
+	x, n := f.past.over(at-since, at)
+	c.Level, c.Before, c.Events = (x+0.5)/n, x/n, x+0.5
+	c.ShiftedFor = verifier.Duration(since) * c.Past
+	c.Lookback = c.ShiftedFor
 }

@@ -45,9 +45,13 @@ func ratios(r *rand.Rand, from time.Time, step time.Duration, n int, perStep flo
 func flat(v float64) func(int) float64 { return func(int) float64 { return v } }
 
 func evidence(t testing.TB, p verifier.Policy, history, window map[string][]verifier.Observation) verifier.Evidence {
+	return evidenceWithout(t, p, history, window, nil)
+}
+
+func evidenceWithout(t testing.TB, p verifier.Policy, history, window map[string][]verifier.Observation, leftOut []verifier.Span) verifier.Evidence {
 	ev := verifier.Evidence{Policy: p, StartedAt: deployed, FinishedAt: deployed, ClosesAt: deployed.Add(p.Window.D())}
 	for _, s := range p.Signals {
-		c, err := json.Marshal(judge.Calibrate(s, p, history[s.Name], nil, deployed))
+		c, err := json.Marshal(judge.Calibrate(s, p, history[s.Name], leftOut, deployed))
 		require.NoError(t, err)
 		ev.Signals = append(ev.Signals, verifier.SignalEvidence{Signal: s.Name, Calibration: c, Observations: window[s.Name]})
 	}

@@ -20,7 +20,7 @@ func (f *fit) values(c *Calibration) {
 	origins := f.origins(f.lookback)
 	f.noiseFloor = f.usualNoise(origins)
 	now := f.basis(at)
-	c.Known, c.Level, c.Events = true, now.level, float64(f.past.measured(at-reach, at))
+	c.Known, c.Level, c.Before, c.Events = true, now.level, now.level, float64(f.past.measured(at-reach, at))
 	c.Noise, c.Roughness = now.noise, now.rough
 	c.Lookback = verifier.Duration(reach) * c.Past
 	if f.seasonal {

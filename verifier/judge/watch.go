@@ -93,7 +93,7 @@ func (w *Watch) Add(o verifier.Observation) {
 		return
 	}
 	if w.probe != nil {
-		w.probe.add(o, !o.At.Before(w.warm))
+		w.probe.add(o, o.At.After(w.warm))
 	}
 	w.filling.x, w.filling.n = w.filling.x+a.x, w.filling.n+a.n
 	w.filled++
