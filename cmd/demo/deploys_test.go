@@ -76,7 +76,7 @@ func (p player) reverted(version, because string) verifier.Verification {
 
 // rolledBackOnce checks the one rollback call against the contract, that the
 // target came back, and that the rollback was watched and left alone.
-func (p player) rolledBackOnce(v verifier.Verification, bad string, echoed bool) {
+func (p player) rolledBackOnce(v verifier.Verification, bad string, echoed bool) verifier.Verification {
 	p.Helper()
 	call := p.Pipeline.Rollbacks(p.service)[0]
 	require.Equal(p, 202, call.Status)
@@ -109,6 +109,7 @@ func (p player) rolledBackOnce(v verifier.Verification, bad string, echoed bool)
 	require.Empty(p, watched.Action.RevertID)
 	require.Len(p, p.Pipeline.Rollbacks(p.service), 1)
 	require.Equal(p, world.Good, p.Shops[p.service].Version())
+	return watched
 }
 
 func ticketFloodAloneRevertsNothing(p player) {

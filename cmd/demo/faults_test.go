@@ -42,22 +42,19 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	w := openWorld(t, services("kill")...)
 	p := play(t, w, "kill")
+	kept := p.kept(world.Good)
 
-	first := p.release(world.Good)
-	time.Sleep(10 * time.Second)
-	p.crash(2 * time.Second)
-	kept := p.verdict(first)
-	require.Equal(t, verifier.Keep, kept.Verdict.Decision, "%s", kept.Verdict.Summary)
-
-	second := p.release(world.Errors)
+	bad := p.release(world.Errors)
 	time.Sleep(time.Second)
 	p.crash(time.Second)
-	v := p.verdict(second)
+	v := p.verdict(bad)
 	require.Equal(t, verifier.Revert, v.Verdict.Decision, "%s", v.Verdict.Summary)
 	v = p.until(v.ID, confirmed)
-	p.rolledBackOnce(v, world.Errors, true)
+	time.Sleep(5 * time.Second)
+	p.crash(2 * time.Second)
+	watched := p.rolledBackOnce(v, world.Errors, true)
 
-	for _, decided := range []verifier.Verification{kept, v} {
+	for _, decided := range []verifier.Verification{kept, v, watched} {
 		p.toldOnce(decided)
 	}
 	all, err := w.List(t.Context(), "kill")

@@ -12,7 +12,7 @@ import (
 
 // How long the parts of a story may take.
 const (
-	verdictLimit  = world.Window + 60*time.Second // the promise of invariant I11
+	beyondWindow  = 60 * time.Second // for a verdict, as invariant I11 promises
 	rollbackLimit = 20 * time.Second
 )
 
@@ -40,7 +40,7 @@ func (s *story) release(ctx context.Context, version, how string) (verifier.Veri
 	if err != nil {
 		return verifier.Verification{}, err
 	}
-	s.note("The pipeline announced it; postflight took it in %s and watches for %s.", answer.Took.Round(time.Millisecond), world.Window)
+	s.note("The pipeline announced it; postflight took it in %s and watches for %s.", answer.Took.Round(time.Millisecond), s.Window())
 	s.note("Watch it on %s", answer.URL)
 	if s.before != nil {
 		s.before()
@@ -51,7 +51,7 @@ func (s *story) release(ctx context.Context, version, how string) (verifier.Veri
 
 // verdict waits for a verdict, showing what is known meanwhile.
 func (s *story) verdict(ctx context.Context, id string) (verifier.Verification, error) {
-	limited, cancel := context.WithTimeout(ctx, verdictLimit)
+	limited, cancel := context.WithTimeout(ctx, s.Window()+beyondWindow)
 	defer cancel()
 	v, err := s.Decided(limited, id, func(v verifier.Verification) { s.progress(progressLine(v, time.Now())) })
 	s.progressDone()

@@ -29,7 +29,6 @@ const (
 // Times of the policy. Steps of a second keep the demo short; everything else
 // is as it would be in production.
 const (
-	Window   = 30 * time.Second
 	interval = time.Second
 	step     = time.Second
 	warmup   = 3 * time.Second
@@ -57,10 +56,11 @@ type serviceSettings struct{ Name, URL string }
 
 // writeConfig writes postflight.yml and the files of its secrets, and returns
 // the path of the first.
-func writeConfig(dir string, s settings) (string, error) {
+func writeConfig(dir string, window time.Duration, s settings) (string, error) {
 	s.Dir, s.Environment = dir, Environment
+	s.Window = model.Duration(window).String()
 	for field, d := range map[*string]time.Duration{
-		&s.Window: Window, &s.Interval: interval, &s.Step: step, &s.Warmup: warmup, &s.Soak: soak, &s.History: History,
+		&s.Interval: interval, &s.Step: step, &s.Warmup: warmup, &s.Soak: soak, &s.History: History,
 	} {
 		*field = model.Duration(d).String()
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestConfigurationLoads(t *testing.T) {
-	name, err := writeConfig(t.TempDir(), settings{
+	name, err := writeConfig(t.TempDir(), 30*time.Second, settings{
 		Prometheus: "http://127.0.0.1:9090", Desk: "http://127.0.0.1:9200", Pipeline: "http://127.0.0.1:9300",
 		Services: []serviceSettings{{"checkout", "http://127.0.0.1:8080"}, {"search", "http://127.0.0.1:8081"}},
 	})
@@ -23,7 +23,7 @@ func TestConfigurationLoads(t *testing.T) {
 	policy, ok := verifier.PolicyFor(config.Policies, "search", Environment)
 	require.True(t, ok)
 	require.Equal(t, verifier.Enforce, policy.Mode)
-	require.Equal(t, Window, policy.Window.D())
+	require.Equal(t, 30*time.Second, policy.Window.D())
 	require.Equal(t, History, policy.History.D())
 	require.Equal(t, time.Second, policy.Step.D())
 	require.Equal(t, "http://127.0.0.1:8081/healthz", policy.Signals[3].ProbeSource.Steps[0].URL)

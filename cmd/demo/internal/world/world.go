@@ -31,8 +31,10 @@ type Service struct {
 // Options configure a World.
 type Options struct {
 	Services []Service
-	Binary   string  // the daemon, as Binary finds it
-	Rate     float64 // requests a second on each shop; 100 when 0
+	Binary   string // the daemon, as Binary finds it
+	// Window is how long a deploy is watched; 30s when 0.
+	Window time.Duration
+	Rate   float64 // requests a second on each shop; 100 when 0
 }
 
 // World is everything, running.
@@ -55,6 +57,9 @@ type World struct {
 func Start(ctx context.Context, o Options) (*World, error) {
 	if o.Rate == 0 {
 		o.Rate = 100
+	}
+	if o.Window == 0 {
+		o.Window = 30 * time.Second
 	}
 	dir, err := os.MkdirTemp("", "postflight-demo-")
 	if err != nil {
@@ -110,7 +115,7 @@ func (w *World) startDaemon(ctx context.Context) error {
 	for _, service := range w.options.Services {
 		s.Services = append(s.Services, serviceSettings{Name: service.Name, URL: w.Shops[service.Name].URL()})
 	}
-	config, err := writeConfig(w.dir, s)
+	config, err := writeConfig(w.dir, w.options.Window, s)
 	if err != nil {
 		return err
 	}
@@ -123,6 +128,9 @@ func (w *World) startDaemon(ctx context.Context) error {
 	w.Prometheus.Scrape("postflight", w.Daemon.Address())
 	return nil
 }
+
+// Window is how long a deploy is watched.
+func (w *World) Window() time.Duration { return w.options.Window }
 
 // Close ends everything and removes its files. The first to go is the daemon,
 // and how it leaves is part of the error.
