@@ -39,6 +39,9 @@ func (r *run) addBin(x, exposure, unit float64, b *[cells]float64) {
 		return
 	}
 	at := sort.Search(len(r.worst), func(i int) bool { return r.worst[i].excess < excess })
+	if r.worst == nil {
+		r.worst = make([]worstBin, 0, maxWorst)
+	}
 	if len(r.worst) < maxWorst {
 		r.worst = append(r.worst, worstBin{})
 	}
@@ -115,9 +118,11 @@ type rateEvidence struct {
 }
 
 type driftLaws struct {
-	bins                   int
-	healthy, atOnce        law
-	keepGood, keepHarmless law
+	bins            int
+	spread          spread
+	healthy, atOnce law
+	good, twice     law // for clearing; made when they are first asked for
+	made            bool
 }
 
 // lateOnsets is how many later onsets of harm share a fifth of the evidence.
@@ -136,13 +141,12 @@ func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence
 	if s.Kind == verifier.Ratio {
 		e.cat = min(e.cat+0.02, 0.9)
 	}
-	bad := 2*c.Level + 2*epsilonOf(s)
 	for _, d := range c.Drift {
 		sp := newSpread(d.SD, c.Events)
 		l := driftLaws{bins: d.Bins, healthy: sp.healthy(e.unit, c.Level, s)}
 		eps := epsilonOf(s)
 		l.atOnce = sp.over(func(rate float64) float64 { return (rate - eps) / c.Level }, e.cat, (e.cat-eps)/c.Level)
-		l.keepGood, l.keepHarmless = sp.around(e.unit, c.Level), sp.around(e.unit, bad)
+		l.spread = sp
 		e.drifts = append(e.drifts, l)
 	}
 	return e
@@ -207,8 +211,9 @@ func (e *rateEvidence) logE() (float64, *run) {
 			best, top = v, r
 		}
 	}
-	total := 0.9*(0.8*main+0.2*(1+late)) + 0.1*e.atOnceE()
-	if e.atOnceE() > best {
+	atOnce := e.atOnceE()
+	total := 0.9*(0.8*main+0.2*(1+late)) + 0.1*atOnce
+	if atOnce > best {
 		top = &e.atOnce
 	}
 	return math.Log(max(total, 1e-12)), top
@@ -248,7 +253,11 @@ func (e *rateEvidence) logKeep() float64 {
 		return 0
 	}
 	l, r := e.laws(e.runs[0].bins), &e.runs[0]
-	return logMarginal(&l.keepGood, &r.ll) - logMarginal(&l.keepHarmless, &r.ll)
+	if !l.made {
+		l.good, l.made = l.spread.around(e.unit, e.level), true
+		l.twice = l.spread.around(e.unit, 2*e.level+2*epsilonOf(e.signal))
+	}
+	return logMarginal(&l.good, &r.ll) - logMarginal(&l.twice, &r.ll)
 }
 
 // recentBins remembers the last bins, to see whether harm went away.

@@ -53,13 +53,18 @@ func (f *fit) ratePlacebo(c Calibration, at int) float64 {
 }
 
 // quiet spares the work where no stretch of a placebo window rises above the
-// tolerated rate far enough for an e-value above 1.
+// tolerated rate by three events and one and a half standard deviations, so
+// that its e-value stays about 1.
 func (f *fit) quiet(c Calibration, at int) bool {
 	unit := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
-	sum := 0.0
+	sum, tolerated := 0.0, 0.0
 	for i := at; i < at+f.window; i++ {
-		sum = max(0, sum+f.past.x[i]-f.past.n[i]*unit)
-		if sum > 3 {
+		mu := f.past.n[i] * unit
+		if sum += f.past.x[i] - mu; sum <= 0 {
+			sum, tolerated = 0, 0
+			continue
+		}
+		if tolerated += mu; sum > 3 && sum > 1.5*math.Sqrt(tolerated) {
 			return false
 		}
 	}
