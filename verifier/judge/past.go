@@ -27,8 +27,12 @@ func stepOf(p verifier.Policy) time.Duration {
 // (value). A step that could not be measured adds nothing.
 type amount struct{ x, n float64 }
 
+// largest keeps squares and sums finite: no measurement is beyond it.
+const largest = 1e100
+
 // amountOf reads an observation. ok is false where nothing was measured, which
-// includes numbers that can't be: NaN, infinite, negative, more bad than total.
+// includes numbers that can't be: NaN, beyond largest, negative, more bad than
+// total.
 func amountOf(kind verifier.SignalKind, o verifier.Observation, step time.Duration) (a amount, ok bool) {
 	if o.Outcome != verifier.Measured {
 		return amount{}, false
@@ -49,7 +53,7 @@ func amountOf(kind verifier.SignalKind, o verifier.Observation, step time.Durati
 		a = amount{o.Value, 1}
 		ok = !math.IsNaN(a.x)
 	}
-	return a, ok && !math.IsInf(a.x, 0) && !math.IsInf(a.n, 0)
+	return a, ok && math.Abs(a.x) <= largest && a.n <= largest
 }
 
 // past is the history on a regular grid that ends at the deploy. Bins without
