@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,7 +25,7 @@ const (
 	beforePoints = 600             // of history kept for a chart
 )
 
-// Options is what an engine is made of. Every field is required.
+// Options is what an engine is made of. Every field but Poll is required.
 type Options struct {
 	Store Store
 	// Measurers returns what measures each kind of source; asked at every
@@ -35,6 +36,8 @@ type Options struct {
 	URL     func(verificationID string) string
 	Metrics Metrics
 	Log     *slog.Logger
+	// Poll is how long a look may wait after it is due; 0 is 200 ms.
+	Poll time.Duration
 }
 
 // Engine looks at verifications when they are due. Several may run against one
@@ -54,7 +57,7 @@ func (e *Engine) Run(ctx context.Context) {
 	defer cancel()
 	var running sync.WaitGroup
 	free := make(chan struct{}, looksAtOnce)
-	tick, sweep := time.NewTicker(poll), time.NewTicker(sweepEvery)
+	tick, sweep := time.NewTicker(cmp.Or(e.o.Poll, poll)), time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	defer sweep.Stop()
 	for {

@@ -112,24 +112,20 @@ func caps(f verifier.Facts, l Limits) string {
 	return ""
 }
 
-// Frozen counts the services and environments that have used up their
-// automatic reverts of the last 24 hours (Limits.PerDay) at now. past must
-// hold every automatic revert of that time.
+// Frozen counts the services and environments whose caps would hold another
+// automatic revert back at now. past must hold every automatic revert of the
+// last 24 hours.
 func Frozen(past []verifier.PastRevert, now time.Time, l Limits) int {
 	l = l.orDefaults()
 	type pair struct{ service, environment string }
-	used := map[pair]int{}
-	n := 0
+	frozen := map[pair]bool{}
 	for _, p := range past {
-		if !p.At.After(now.Add(-24 * time.Hour)) {
-			continue
-		}
-		used[pair{p.Service, p.Environment}]++
-		if used[pair{p.Service, p.Environment}] == l.PerDay {
-			n++
+		d := verifier.Deployment{Service: p.Service, Environment: p.Environment}
+		if caps(verifier.Facts{Now: now, Deployment: d, PastReverts: past}, l) != "" {
+			frozen[pair{p.Service, p.Environment}] = true
 		}
 	}
-	return n
+	return len(frozen)
 }
 
 // countRecent counts the reverts of the deployment's service and environment

@@ -137,7 +137,8 @@ const pastLimit = 5000
 
 // PastObservations returns what earlier verifications of the same service and
 // environment measured of a probe of that name since then, up to the start of
-// d, in order of time: the newest 5,000. Other sources have a history of their
+// d, in order of time: the newest 5,000. What fell into a warm-up is left out:
+// a cold start is nothing to compare a warm service with. Other sources have a history of their
 // own, so that nothing is returned for them.
 func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) ([]verifier.Observation, error) {
 	if signal.Source() != verifier.FromProbe {
@@ -149,7 +150,7 @@ func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, sig
 			JOIN signals s ON s.verification = v.id AND s.name = $3 AND s.source = $4
 			JOIN observations o ON o.verification = v.id AND o.signal = s.name
 			WHERE v.service = $1 AND v.environment = $2 AND v.deployment <> $5
-				AND o.at > $6 AND o.at <= $7 AND o.outcome = 'measured'
+				AND o.at > $6 AND o.at <= $7 AND o.at >= v.judged_from AND o.outcome = 'measured'
 			ORDER BY o.at DESC LIMIT $8`,
 			d.Service, d.Environment, signal.Name, signal.Source(), d.ID, micros(since), micros(d.StartedAt), pastLimit)
 		return err

@@ -23,11 +23,12 @@ type Deliverer interface {
 	Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error)
 }
 
-// DeliveryOptions bound how many deliveries run at once; 0 chooses the
-// default.
+// DeliveryOptions bound how many deliveries run at once, and how long one may
+// wait for its start; 0 chooses the default.
 type DeliveryOptions struct {
-	Rollbacks int // by default 8
-	Messages  int // by default 16
+	Rollbacks int           // by default 8
+	Messages  int           // by default 16
+	Poll      time.Duration // by default 200 ms; at least 1 ms
 }
 
 const (
@@ -94,13 +95,17 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err != nil {
 		return nil, err
 	}
+	poll := opts.Poll
+	if poll <= 0 {
+		poll = pollEvery
+	}
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer}); err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
 	client, err := river.NewClient(riversqlite.New(s.writer), &river.Config{
 		Logger: riverLogger(s.logger), ErrorHandler: faults{s.logger}, Workers: workers, PollOnly: true,
-		FetchPollInterval: pollEvery, FetchCooldown: pollEvery / 2,
+		FetchPollInterval: poll, FetchCooldown: poll / 2,
 		Queues: map[string]river.QueueConfig{
 			rollbackQueue: {MaxWorkers: orDefault(opts.Rollbacks, 8)},
 			messageQueue:  {MaxWorkers: orDefault(opts.Messages, 16)},

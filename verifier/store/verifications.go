@@ -24,10 +24,10 @@ func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification
 	}
 	d := v.Deployment
 	_, err = tx.ExecContext(ctx, `INSERT INTO verifications
-		(id, deployment, service, environment, version, finished_at, received_at, opened_at, cleared_at, state, decision, effective,
+		(id, deployment, service, environment, version, finished_at, judged_from, received_at, opened_at, cleared_at, state, decision, effective,
 		 action_state, action_changed_at, revert_id, requested_at, record, policy, next_check_at, lease_until, epoch)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 0, 0)`,
-		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.ReceivedAt), micros(v.OpenedAt),
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0)`,
+		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.FinishedAt.Add(p.Warmup.D())), micros(d.ReceivedAt), micros(v.OpenedAt),
 		microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
 		v.Action.RevertID, microsOf(v.Action.RequestedAt), record, policy, micros(due))
 	return err

@@ -25,6 +25,7 @@ CREATE TABLE verifications (
     environment TEXT NOT NULL,
     version TEXT NOT NULL,
     finished_at BIGINT NOT NULL,
+    judged_from BIGINT NOT NULL, -- the end of the warm-up
     received_at BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
     cleared_at BIGINT NOT NULL,

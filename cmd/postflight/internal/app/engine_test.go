@@ -34,7 +34,7 @@ type bench struct {
 	end    func() // of the running engine and deliveries
 }
 
-// scripted yields steps of 100 requests/s with the error rate of the version
+// scripted yields steps of 1,000 requests/s with the error rate of the version
 // that runs; history has the healthy one.
 type scripted struct {
 	mu   sync.Mutex
@@ -44,7 +44,7 @@ type scripted struct {
 
 const (
 	healthyRate = 0.005
-	theWindow   = 5*time.Minute + 20*time.Second // and what comes after its end
+	theWindow   = time.Minute + 15*time.Second // and what comes after its end
 )
 
 func (s *scripted) Prepare(context.Context, verifier.Signal, verifier.Target, time.Duration, time.Time, time.Time) (verifier.Plan, error) {
@@ -72,7 +72,7 @@ func (s *scripted) steps(step time.Duration, from, to time.Time, rate func(time.
 	var out []verifier.Observation
 	for at := from.Add(step); !at.After(to); at = at.Add(step) {
 		r := rand.New(rand.NewPCG(7, uint64(at.UnixNano())))
-		total := 100*step.Seconds() + 10*r.NormFloat64()
+		total := 1000*step.Seconds() + 30*r.NormFloat64()
 		p := rate(at)
 		bad := max(0, total*p+r.NormFloat64()*math.Sqrt(total*p))
 		out = append(out, verifier.Observation{At: at, Span: verifier.Duration(step), Outcome: verifier.Measured, Bad: bad, Total: total})
@@ -108,9 +108,9 @@ func (r *recording) events(kind verifier.DeliveryKind) []verifier.EventType {
 func newBench(t *testing.T) *bench {
 	d := func(d time.Duration) verifier.Duration { return verifier.Duration(d) }
 	b := &bench{t: t, source: &scripted{rate: func(time.Time) float64 { return healthyRate }}, hook: &recording{}, policy: verifier.Policy{
-		Name: "web", Mode: verifier.Enforce, Window: d(5 * time.Minute), Interval: d(5 * time.Second), Step: d(5 * time.Second),
-		Warmup: d(30 * time.Second), Soak: d(time.Minute), FalseReverts: 0.01, OnInconclusive: verifier.InconclusiveKeep,
-		History: d(4 * time.Hour), Receivers: []string{"ci"}, Rollback: "pipeline", RevertExpires: d(30 * time.Minute),
+		Name: "web", Mode: verifier.Enforce, Window: d(time.Minute), Interval: d(2 * time.Second), Step: d(2 * time.Second),
+		Warmup: d(6 * time.Second), Soak: d(15 * time.Second), FalseReverts: 0.01, OnInconclusive: verifier.InconclusiveKeep,
+		History: d(2 * time.Hour), Receivers: []string{"ci"}, Rollback: "pipeline", RevertExpires: d(30 * time.Minute),
 		Signals: []verifier.Signal{{Name: "errors", Kind: verifier.Ratio, Role: verifier.Decisive, Required: true, Delta: 0.25, Epsilon: 1e-4,
 			RatioSource: &verifier.RatioSource{Server: "main", Bad: "bad", Total: "total"}}},
 	}}
@@ -126,14 +126,14 @@ func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := newMetrics()
 	e := engine.New(engine.Options{
-		Store: b.store, Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler),
+		Store: b.store, Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second,
 		URL: func(id string) string { return "http://postflight.example/verifications/" + id },
 		Measurers: func() map[verifier.SourceKind]engine.Measurer {
 			return map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
 		},
 	})
 	dispatcher := alerting.New(b.store, func(verifier.DeliveryKind, string) (alerting.Receiver, bool) { return b.hook, true }, safety.DefaultLimits, m, time.Now)
-	stopDeliveries, err := b.store.StartDeliveries(ctx, dispatcher, store.DeliveryOptions{})
+	stopDeliveries, err := b.store.StartDeliveries(ctx, dispatcher, store.DeliveryOptions{Poll: 2 * time.Second})
 	require.NoError(b.t, err)
 	var running sync.WaitGroup
 	running.Go(func() { e.Run(ctx) })
@@ -238,7 +238,7 @@ func TestABadDeployIsRevertedAndItsRollbackIsNot(t *testing.T) {
 		time.Sleep(theWindow)
 		id := b.deploy("1.2")
 		b.failing()
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		v := b.record(id)
 		require.Equal(t, verifier.Revert, v.Verdict.Decision)
 		require.True(t, v.Verdict.Early)
@@ -266,7 +266,7 @@ func TestShadowCallsNothing(t *testing.T) {
 		b.policy.Mode = verifier.Shadow
 		id := b.deploy("1.2")
 		b.failing()
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		v := b.record(id)
 		require.Equal(t, verifier.Revert, v.Verdict.Decision)
 		require.Equal(t, verifier.ActionWithheld, v.Action.State)
@@ -290,7 +290,7 @@ func TestTheFirstVersionEverIsNotReverted(t *testing.T) {
 func TestANewerDeploySupersedes(t *testing.T) {
 	inBench(t, func(b *bench) {
 		first := b.deploy("1.1")
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		second := b.deploy("1.2")
 		time.Sleep(theWindow)
 		v := b.record(first)
@@ -324,12 +324,12 @@ func TestAnOutageInTheMiddleIsReadAfterwards(t *testing.T) {
 	inBench(t, func(b *bench) {
 		id := b.deploy("1.1")
 		set := func(down bool) { b.source.mu.Lock(); b.source.down = down; b.source.mu.Unlock() }
-		time.Sleep(time.Minute)
+		time.Sleep(15 * time.Second)
 		set(true)
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		require.Positive(t, b.record(id).Signals[0].Steps.Error)
 		set(false)
-		time.Sleep(3 * time.Minute)
+		time.Sleep(35 * time.Second)
 		v := b.record(id)
 		require.Equal(t, verifier.Keep, v.Effective)
 		require.Zero(t, v.Signals[0].Steps.Error, "steps that could not be read are asked for again")
@@ -343,12 +343,12 @@ func TestARestartInTheMiddleResumesWithOneVerdict(t *testing.T) {
 		time.Sleep(theWindow)
 		id := b.deploy("1.2")
 		b.failing()
-		time.Sleep(8 * time.Second)
+		time.Sleep(3 * time.Second)
 		b.end()
 		require.Nil(t, b.record(id).Verdict, "still watching")
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		b.start()
-		time.Sleep(2 * time.Minute)
+		time.Sleep(40 * time.Second)
 		require.Equal(t, verifier.Revert, b.record(id).Verdict.Decision)
 		require.Len(t, b.hook.events(verifier.RollbackDelivery), 1)
 		decided := 0
@@ -368,7 +368,7 @@ func TestAnUnconfirmedRollbackIsTold(t *testing.T) {
 		time.Sleep(theWindow)
 		id := b.deploy("1.2")
 		b.failing()
-		time.Sleep(2*time.Minute + verifier.UnconfirmedAfter)
+		time.Sleep(time.Minute + verifier.UnconfirmedAfter)
 		v := b.record(id)
 		require.Equal(t, verifier.ActionUnconfirmed, v.Action.State)
 		require.Contains(t, v.Action.Reason, "by hand")
