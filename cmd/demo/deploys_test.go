@@ -16,9 +16,9 @@ import (
 const apart = 2500 * time.Millisecond
 
 // TestDeploys plays many deploys at once in one world, and then looks at what
-// they left behind.
+// they left behind. It runs before the tests that have worlds of their own:
+// with a race detector, all of them at once are too much for two processors.
 func TestDeploys(t *testing.T) {
-	t.Parallel()
 	w := openWorld(t, append(services("errors tickets duplicate github"),
 		world.Service{Name: "slow", Histograms: shop.Classic},
 		world.Service{Name: "slow-native", Histograms: shop.Native, Unwired: true})...)

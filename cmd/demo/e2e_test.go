@@ -20,10 +20,6 @@ import (
 // limit is how long any wait of these tests may take before it counts as lost.
 const limit = 2 * time.Minute
 
-// window is longer than the demo's: with a race detector on a busy machine the
-// daemon may need 15 s to read and judge the pasts of many services.
-const window = 40 * time.Second
-
 // binary is the daemon under test, built once.
 var binary string
 
@@ -57,7 +53,7 @@ func runTests(m *testing.M) int {
 func openWorld(t *testing.T, services ...world.Service) *world.World {
 	t.Helper()
 	begun := time.Now()
-	w, err := world.Start(t.Context(), world.Options{Services: services, Binary: binary, Window: window})
+	w, err := world.Start(t.Context(), world.Options{Services: services, Binary: binary})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

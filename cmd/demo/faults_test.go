@@ -45,12 +45,13 @@ func TestKill(t *testing.T) {
 	kept := p.kept(world.Good)
 
 	bad := p.release(world.Errors)
-	time.Sleep(time.Second)
+	time.Sleep(time.Second) // while the past is read
 	p.crash(time.Second)
 	v := p.verdict(bad)
 	require.Equal(t, verifier.Revert, v.Verdict.Decision, "%s", v.Verdict.Summary)
 	v = p.until(v.ID, confirmed)
-	time.Sleep(5 * time.Second)
+	rollbacks := p.Pipeline.Announced(p.service)
+	p.until(rollbacks[len(rollbacks)-1].VerificationID, func(v verifier.Verification) bool { return v.State == verifier.StateObserving })
 	p.crash(2 * time.Second)
 	watched := p.rolledBackOnce(v, world.Errors, true)
 
