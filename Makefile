@@ -12,7 +12,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
 STATICCHECK   := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: help build demo test bench lint fuzz image-steps vuln clean
+.PHONY: help build demo test bench bench-decisions lint fuzz image-steps vuln clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ test-tools: # what the tests need besides Go; named here before anything else ru
 
 bench: ## benchmarks; compare figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...
+
+CHANGES ?= ../shared/data/changes
+bench-decisions: ## the judge beside its peers on labelled changes and simulated deploys [CHANGES=folder] [OUT=docs/judging] [QUICK=1|FULL=1]
+	go run ./cmd/bench-decisions $(if $(wildcard $(CHANGES)/index.csv),-data '$(CHANGES)') $(if $(OUT),-out '$(OUT)') \
+	  $(if $(FULL),-full,$(if $(QUICK),-quick,-limit 15m))
 
 lint: ## go vet, staticcheck and the linter set of .golangci.yml
 	go vet ./...
