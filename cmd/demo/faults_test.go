@@ -51,7 +51,7 @@ func TestKill(t *testing.T) {
 	require.Equal(t, verifier.Revert, v.Verdict.Decision, "%s", v.Verdict.Summary)
 	v = p.until(v.ID, confirmed)
 	rollbacks := p.Pipeline.Announced(p.service)
-	p.until(rollbacks[len(rollbacks)-1].VerificationID, func(v verifier.Verification) bool { return v.State == verifier.StateObserving })
+	p.until(rollbacks[len(rollbacks)-1].VerificationID, func(v verifier.Verification) bool { return len(v.Signals) > 0 }) // looked at once
 	p.crash(2 * time.Second)
 	watched := p.rolledBackOnce(v, world.Errors, true)
 
