@@ -43,15 +43,14 @@ type Acceptance struct {
 // it opens a verification, ends another, or confirms a rollback. It is pure.
 // A deploy announced before with another version is a Conflict.
 func Accept(n Notification, h History, policies []Policy, now time.Time) (Acceptance, error) {
-	d := n.Deployment
-	policy, matched := PolicyFor(policies, d.Service, d.Environment)
-	d = clamp(d, policy, now)
+	policy, matched := PolicyFor(policies, n.Deployment.Service, n.Deployment.Environment)
+	d := clamp(n.Deployment, policy, now)
 	if h.Seen != nil {
 		again, done, err := acceptAgain(d, h)
 		if done || err != nil {
 			return again, err
 		}
-		d.ID, d.ReceivedAt = h.Seen.ID, h.Seen.ReceivedAt
+		d.ID = h.Seen.ID
 		if h.Seen.StartedAt.Before(d.StartedAt) {
 			d.StartedAt = h.Seen.StartedAt
 		}
@@ -59,9 +58,18 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		d.ID = NewID(DeploymentPrefix)
 	}
 	d.Rollback, d.RollbackWhy = classifyRollback(d, h)
+	follows := h.Current == nil || d.Follows(*h.Current)
+	if follows && d.Status == DeployFinished {
+		d.Place = 1
+		if h.Current != nil {
+			d.Place = h.Current.Place + 1
+		}
+	}
 	a := Acceptance{Deployment: d, Replaces: h.Seen != nil, Policy: policy}
-	if err := a.confirm(h, now); err != nil {
-		return a, err
+	if follows {
+		if err := a.confirm(h, now); err != nil {
+			return a, err
+		}
 	}
 	switch {
 	case d.Status == DeployStarted:
@@ -70,7 +78,7 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 	case d.Status == DeployFailed:
 		a.Ignored = "the deploy failed: there is nothing to verify"
 		return a, nil
-	case h.Current != nil && !d.Newer(*h.Current):
+	case !follows:
 		a.Ignored = fmt.Sprintf("a newer deploy (%s, finished %s) is known already", h.Current.Version, h.Current.FinishedAt.UTC().Format(time.RFC3339))
 		return a, nil
 	}
@@ -82,6 +90,7 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		return a, nil
 	}
 	v := Open(d, policy, now)
+	v.URL = n.ExternalURL + "/verifications/" + v.ID
 	a.Verification = &v
 	return a, nil
 }
@@ -95,8 +104,11 @@ func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
 			Message: fmt.Sprintf("deployment_id %q was announced before for version %q: a new deploy needs a new deployment_id", d.DeploymentID, seen.Version),
 			Fields:  []FieldError{{Field: "version", Message: "differs from the version announced before, " + seen.Version, Value: d.Version}}}
 	}
-	// A finished deploy stays finished: events overtake one another.
-	if seen.Status != DeployStarted || d.Status == DeployStarted {
+	// Events overtake one another: a finished deploy stays finished, and what
+	// its source told for an earlier time than it did before is old news. A
+	// failed one may be run again.
+	old := !d.ToldAt.IsZero() && d.ToldAt.Before(seen.ToldAt)
+	if seen.Status == DeployFinished || seen.Status == d.Status || seen.Status == DeployFailed && old {
 		a := Acceptance{Deployment: seen, Existing: h.SeenVerification}
 		if a.Existing == "" {
 			a.Ignored = fmt.Sprintf("the deploy is known already as %s", seen.Status)
@@ -109,7 +121,13 @@ func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
 // clamp moves source times that can't be true to the receipt, and says so: in
 // the future, or more than a window back.
 func clamp(d Deployment, p Policy, now time.Time) Deployment {
-	d.ReceivedAt = now
+	d.ReceivedAt, d.ToldAt = now, d.FinishedAt
+	if d.Status == DeployStarted {
+		d.ToldAt = d.StartedAt
+	}
+	if d.ToldAt.After(now.Add(ClockTolerance)) {
+		d.ToldAt = time.Time{} // such a clock would make every later deploy the older one
+	}
 	back := p.Window.D()
 	if back <= 0 {
 		back = time.Hour
@@ -148,22 +166,25 @@ func classifyRollback(d Deployment, h History) (bool, string) {
 }
 
 // confirm moves an open rollback on when its target arrives, or ends it when
-// another version does.
+// another version does. It is asked only about a deployment that follows the
+// current one: late news of the past confirms nothing.
 func (a *Acceptance) confirm(h History, now time.Time) error {
 	if h.Reverting == nil || a.Deployment.Status == DeployFailed {
 		return nil
 	}
 	v, d := *h.Reverting, a.Deployment
-	ours := d.RevertID == v.Action.RevertID && d.RevertID != "" || d.Version == v.Action.TargetVersion
+	echoed := d.RevertID != "" && d.RevertID == v.Action.RevertID
+	ours := echoed || d.Version == v.Action.TargetVersion
+	since := v.Action.RequestedAt != nil && !d.StartedAt.Before(v.Action.RequestedAt.Add(-ClockTolerance))
 	var to ActionState
 	var guard Guard
 	var reason string
 	switch {
-	case ours && d.Status == DeployStarted && v.Action.State == ActionRequested:
+	case (echoed || ours && since) && d.Status == DeployStarted && v.Action.State == ActionRequested:
 		to, reason = ActionAccepted, "its pipeline has started to deploy "+d.Version
 	case ours && d.Status == DeployFinished && d.Version == v.Action.TargetVersion:
-		to, reason = ActionConfirmed, d.Version+" is live again"
-	case !ours && d.Status == DeployFinished && d.Newer(v.Deployment):
+		to, reason = ActionConfirmed, d.Version+" was announced as live again"
+	case !ours && d.Status == DeployFinished:
 		to, guard, reason = ActionFenced, GuardFence, "a newer deploy, "+d.Version+", came first"
 	default:
 		return nil

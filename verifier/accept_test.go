@@ -36,10 +36,12 @@ func acceptAt(t *testing.T, d verifier.Deployment, h verifier.History, now time.
 }
 
 // reverting is a decided verification of 2.0.0 with an open revert to 1.0.0.
+var requestedAt = minutes(8)
+
 func reverting(t *testing.T, state verifier.ActionState) *verifier.Verification {
 	t.Helper()
 	v, err := verifier.Open(deployed("2.0.0", noon), acceptPolicy(), noon).Decide(verifier.Verdict{Decision: verifier.Revert},
-		verifier.Action{State: state, RevertID: "rv_ours", TargetVersion: "1.0.0"})
+		verifier.Action{State: state, RevertID: "rv_ours", TargetVersion: "1.0.0", RequestedAt: &requestedAt})
 	require.NoError(t, err)
 	return &v
 }
@@ -58,6 +60,7 @@ func TestAcceptOpens(t *testing.T) {
 
 func TestAcceptIgnores(t *testing.T) {
 	newer := deployed("3.0.0", minutes(5))
+	newer.ToldAt, newer.Source = newer.FinishedAt, "ci"
 	for name, test := range map[string]struct {
 		change  func(*verifier.Deployment)
 		history verifier.History
@@ -98,6 +101,9 @@ func TestAcceptAgain(t *testing.T) {
 		"started twice":          {verifier.DeployStarted, verifier.DeployStarted, false, "", false},
 		"started, then finished": {verifier.DeployStarted, verifier.DeployFinished, true, "", true},
 		"started, then failed":   {verifier.DeployStarted, verifier.DeployFailed, true, "", false},
+		"failed, run again":      {verifier.DeployFailed, verifier.DeployStarted, true, "", false},
+		"failed, then finished":  {verifier.DeployFailed, verifier.DeployFinished, true, "", true},
+		"failed twice":           {verifier.DeployFailed, verifier.DeployFailed, false, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := verifier.History{Seen: seen(test.seen)}
@@ -108,7 +114,9 @@ func TestAcceptAgain(t *testing.T) {
 			d.Status = test.status
 			a := acceptAt(t, d, h, minutes(3))
 			require.Equal(t, h.Seen.ID, a.Deployment.ID)
-			require.Equal(t, h.Seen.ReceivedAt, a.Deployment.ReceivedAt)
+			if test.replaces {
+				require.Equal(t, minutes(3), a.Deployment.ReceivedAt)
+			}
 			require.Equal(t, test.replaces, a.Replaces)
 			require.Equal(t, test.existing, a.Existing)
 			require.Equal(t, test.opens, a.Verification != nil)
@@ -218,6 +226,64 @@ func TestAcceptMovesOpenRevert(t *testing.T) {
 			require.Equal(t, verifier.EventActionChanged, a.Deliveries[0].Event)
 		})
 	}
+}
+
+// Old news of an attempt that failed later must not make it look under way.
+func TestAcceptFailedThenItsOwnStart(t *testing.T) {
+	failed := deployed("1.0.0", minutes(5))
+	failed.Status, failed.ToldAt = verifier.DeployFailed, minutes(5)
+	late := deployed("1.0.0", minutes(1))
+	late.Status = verifier.DeployStarted
+	a := acceptAt(t, late, verifier.History{Seen: &failed}, minutes(6))
+	require.False(t, a.Replaces)
+	require.Equal(t, verifier.DeployFailed, a.Deployment.Status)
+}
+
+func TestLateNewsConfirmsNothing(t *testing.T) {
+	current := deployed("2.0.0", minutes(5))
+	current.Source, current.ToldAt = "ci", minutes(5)
+	h := verifier.History{Current: &current, Reverting: reverting(t, verifier.ActionRequested), RevertingPolicy: acceptPolicy()}
+	a := acceptAt(t, deployed("1.0.0", minutes(2)), h, minutes(10))
+	require.Nil(t, a.Confirmed, "the target's announcement from before the verified deploy says nothing of its return")
+	require.Zero(t, a.Deployment.Place)
+	require.Equal(t, int64(1), acceptAt(t, deployed("1.0.0", minutes(9)), h, minutes(10)).Deployment.Place)
+}
+
+func TestFollows(t *testing.T) {
+	at := func(source string, told, received int) verifier.Deployment {
+		d := verifier.Deployment{Source: source, FinishedAt: minutes(received), ReceivedAt: minutes(received)}
+		if told != untold {
+			d.ToldAt, d.FinishedAt = minutes(told), minutes(told)
+		}
+		return d
+	}
+	clamped := at("ci", -120, 10)
+	clamped.FinishedAt = minutes(10)
+	for name, c := range map[string]struct {
+		d, current verifier.Deployment
+		want       bool
+	}{
+		"one source: told later":                       {at("ci", 6, 10), at("ci", 5, 9), true},
+		"one source: told earlier, arrived later":      {at("ci", 4, 10), at("ci", 5, 5), false},
+		"one source: told for the same moment":         {at("ci", 5, 10), at("ci", 5, 9), true},
+		"told nothing":                                 {at("ci", untold, 10), at("ci", 9, 9), true},
+		"told a little before we stamped the last one": {at("ci", 9, 10), at("ci", untold, 10), true},
+		"told long before we stamped the last one":     {at("ci", 1, 10), at("ci", untold, 10), false},
+		"told far back, clamped, after a newer one":    {clamped, at("ci", 5, 5), false},
+		"told far back by a clock that always does":    {clamped, at("ci", -125, 5), true},
+		"two sources: clocks differ a little":          {at("gh", 8, 10), at("ci", 9, 9), true},
+		"two sources: clearly earlier":                 {at("gh", 2, 10), at("ci", 9, 9), false},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, c.d.Follows(c.current)) })
+	}
+}
+
+const untold = 1 << 20
+
+func TestAClockInTheFutureIsNotBelieved(t *testing.T) {
+	a := acceptAt(t, deployed("1.0.0", minutes(60*24*365)), verifier.History{}, minutes(1))
+	require.True(t, a.Deployment.Clamped)
+	require.Zero(t, a.Deployment.ToldAt, "or every later deploy would be the older one")
 }
 
 func TestAcceptSupersedes(t *testing.T) {

@@ -77,7 +77,7 @@ func Messages(event EventType, v Verification, p Policy, now time.Time) ([]Deliv
 	if len(p.Receivers) == 0 {
 		return nil, nil
 	}
-	v.Deliveries = nil // a message doesn't tell of messages
+	v.Deliveries = []Delivery{} // a message doesn't tell of messages
 	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Data: v})
 	if err != nil {
 		return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)

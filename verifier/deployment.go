@@ -36,7 +36,9 @@ type Deployment struct {
 	URL          string            `json:"url,omitempty"`
 	StartedAt    time.Time         `json:"started_at"`              // the baseline ends here
 	FinishedAt   time.Time         `json:"finished_at"`             // the window counts from here
-	ReceivedAt   time.Time         `json:"received_at"`             // our clock
+	ReceivedAt   time.Time         `json:"received_at"`             // our clock, at the latest announcement
+	ToldAt       time.Time         `json:"told_at,omitzero"`        // the end (of a started deploy: the start) by its source's clock, unclamped
+	Place        int64             `json:"place,omitempty"`         // 1, 2, 3 ... in the order in which deployments became current; 0 never did
 	Clamped      bool              `json:"clamped,omitempty"`       // a source time was moved to the receipt
 	Irreversible bool              `json:"irreversible,omitempty"`  // "reversible": false was told
 	Rollback     bool              `json:"rollback"`                // it brings an earlier version back
@@ -55,14 +57,26 @@ type Approval struct {
 	URL        string   `json:"url,omitempty"`
 }
 
-// Newer reports whether d comes after other in its source's own order: by the
-// time it finished, and by receipt where those are equal. Arrival alone is no
-// order, for webhooks overtake one another.
-func (d Deployment) Newer(other Deployment) bool {
-	if !d.FinishedAt.Equal(other.FinishedAt) {
-		return d.FinishedAt.After(other.FinishedAt)
+// ClockTolerance is how far two clocks may differ before we believe what they
+// say about order.
+const ClockTolerance = 5 * time.Minute
+
+// Follows reports whether d, announced just now, comes after current, which
+// was announced before. Arrival alone is no order, for webhooks overtake one
+// another: a source's own times decide among its deployments. Different
+// clocks are compared with a tolerance, within which the later arrival is
+// taken as the newer one: watching what runs already a second time does less
+// harm than reverting what came before it over what runs.
+func (d Deployment) Follows(current Deployment) bool {
+	switch {
+	case d.ToldAt.IsZero():
+		return true // finished as it was announced: now
+	case d.Source == current.Source && !current.ToldAt.IsZero():
+		return !d.ToldAt.Before(current.ToldAt)
+	case d.Source == current.Source:
+		return !d.ToldAt.Before(current.ReceivedAt.Add(-ClockTolerance))
 	}
-	return d.ReceivedAt.After(other.ReceivedAt)
+	return !d.FinishedAt.Before(current.FinishedAt.Add(-ClockTolerance))
 }
 
 // Notification is what a source announced, decoded and authenticated, before
@@ -71,4 +85,7 @@ type Notification struct {
 	Source     string // name of the configured source
 	DeliveryID string // webhook-id, Idempotency-Key or the provider's delivery id; "" when the source sent none
 	Deployment Deployment
+	// ExternalURL is where people reach the daemon, without a slash at its
+	// end; messages link there.
+	ExternalURL string
 }

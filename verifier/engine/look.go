@@ -94,7 +94,6 @@ func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Fac
 			return v, nil, err
 		}
 	}
-	v.URL = e.o.URL(v.ID)
 	messages, err := verifier.Messages(verifier.EventDecided, v, c.Policy, now)
 	return v, append(deliveries, messages...), err
 }

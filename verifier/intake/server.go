@@ -110,6 +110,7 @@ func (in *incoming) take(ctx context.Context) (*answer, Result, error) {
 		return nil, "", err
 	}
 	n.Source, n.Deployment.Source = source.Name, source.Name
+	n.ExternalURL = strings.TrimSuffix(in.settings.ExternalURL, "/")
 	in.notification = n
 	if ignored != "" {
 		return &answer{http.StatusOK, Receipt{Ignored: ignored}}, Ignored, nil

@@ -239,6 +239,7 @@ func testPastObservations(t *testing.T, db database) {
 		c.Signals = []verifier.SignalEvidence{{Signal: "login"}, {Signal: "errors"}}
 		require.NoError(t, s.Prepare(t.Context(), c))
 		list := []verifier.Observation{
+			{At: later(from).Add(10 * time.Second), Outcome: verifier.Measured, Total: -1}, // in the warm-up
 			{At: later(from + 1), Outcome: verifier.Measured, Total: float64(from)},
 			{At: later(from + 2), Outcome: verifier.Failed},
 			{At: later(from + 3), Outcome: verifier.Measured, Total: float64(from)},

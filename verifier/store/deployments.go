@@ -15,12 +15,12 @@ func saveDeployment(ctx context.Context, tx *sql.Tx, d verifier.Deployment) erro
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO deployments
-		(id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, record)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		(id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, place, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (id) DO UPDATE SET status = excluded.status, irreversible = excluded.irreversible,
-			started_at = excluded.started_at, finished_at = excluded.finished_at, received_at = excluded.received_at, record = excluded.record`,
+			started_at = excluded.started_at, finished_at = excluded.finished_at, received_at = excluded.received_at, place = excluded.place, record = excluded.record`,
 		d.ID, d.Source, d.DeploymentID, d.Service, d.Environment, d.Version, d.Status, boolean(d.Irreversible),
-		micros(d.StartedAt), micros(d.FinishedAt), micros(d.ReceivedAt), record)
+		micros(d.StartedAt), micros(d.FinishedAt), micros(d.ReceivedAt), d.Place, record)
 	return err
 }
 
@@ -32,19 +32,18 @@ func boolean(b bool) int {
 	return 0
 }
 
-// currentDeployment is the newest finished one, in the order of
-// verifier.Deployment.Newer.
+// currentDeployment is the one that became current last, in the order of
+// verifier.Deployment.Follows.
 func currentDeployment(ctx context.Context, tx *sql.Tx, service, environment string) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
-		WHERE service = $1 AND environment = $2 AND status = 'finished'
-		ORDER BY finished_at DESC, received_at DESC LIMIT 1`, service, environment)
+		WHERE service = $1 AND environment = $2 AND place > 0
+		ORDER BY place DESC LIMIT 1`, service, environment)
 }
 
-// deploymentBefore is the newest finished one before d with another version.
+// deploymentBefore is the last that was current before d with another version.
 func deploymentBefore(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
-		WHERE service = $1 AND environment = $2 AND status = 'finished' AND version <> $3
-			AND (finished_at < $4 OR finished_at = $4 AND received_at < $5)
-		ORDER BY finished_at DESC, received_at DESC LIMIT 1`,
-		d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.ReceivedAt))
+		WHERE service = $1 AND environment = $2 AND version <> $3 AND place > 0 AND place < $4
+		ORDER BY place DESC LIMIT 1`,
+		d.Service, d.Environment, d.Version, d.Place)
 }

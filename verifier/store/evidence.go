@@ -168,9 +168,9 @@ func (s *Store) LeftOut(ctx context.Context, service, environment string, since 
 	err := s.read(ctx, "read the reverted deploys of "+service, func(tx *sql.Tx) error {
 		reverted, err := queryAll(ctx, tx, scanReverted, `SELECT v.record, coalesce((
 				SELECT min(d.finished_at) FROM deployments d
-				WHERE d.service = v.service AND d.environment = v.environment AND d.status = 'finished' AND d.finished_at > v.finished_at), 0)
+				WHERE d.service = v.service AND d.environment = v.environment AND d.place > v.place), 0)
 			FROM verifications v WHERE v.service = $1 AND v.environment = $2 AND v.effective = 'revert'
-			ORDER BY v.finished_at`, service, environment)
+			ORDER BY v.place`, service, environment)
 		if err != nil {
 			return err
 		}

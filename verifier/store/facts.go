@@ -39,18 +39,21 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	return f, err
 }
 
-// runningDeploy is the newest deploy that was announced as started after d
-// had finished and isn't known to have ended. Without a deployment_id its end
-// is a deployment of its own, of the same source and version.
+// runningDeploy is the newest deploy beside d that was announced as started
+// and isn't known to have ended, whichever of them began first: a deploy that
+// is still under way will be what runs. Without a deployment_id its end is a
+// deployment of its own, of the same source and version. How long it has been
+// running is counted by our clock.
 func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now time.Time) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT r.record FROM deployments r
 		WHERE r.service = $1 AND r.environment = $2 AND r.status = 'started' AND r.id <> $3
-			AND r.received_at > $4 AND r.started_at > $5
+			AND r.received_at > $4
+			AND NOT (r.source = $5 AND r.version = $6 AND r.received_at <= $7)
 			AND NOT (r.deployment_id = '' AND EXISTS (SELECT 1 FROM deployments e
 				WHERE e.service = r.service AND e.environment = r.environment AND e.source = r.source AND e.version = r.version
 					AND e.status <> 'started' AND e.received_at > r.received_at))
 		ORDER BY r.received_at DESC LIMIT 1`,
-		d.Service, d.Environment, d.ID, micros(d.FinishedAt), micros(now.Add(-verifier.RunningDeployExpires)))
+		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt))
 }
 
 // rollbackTarget is the newest finished deployment before d, of another
@@ -59,18 +62,19 @@ func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now t
 func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT t.record FROM deployments t
 		JOIN verifications v ON v.deployment = t.id
-		WHERE t.service = $1 AND t.environment = $2 AND t.status = 'finished' AND t.version <> $3
-			AND (t.finished_at < $4 OR t.finished_at = $4 AND t.received_at < $5)
+		WHERE t.service = $1 AND t.environment = $2 AND t.version <> $3 AND t.place > 0 AND t.place < $4
 			AND (v.effective = 'keep' OR v.cleared_at > 0 AND v.effective <> 'revert')
 			AND NOT EXISTS (SELECT 1 FROM verifications w
 				WHERE w.service = t.service AND w.environment = t.environment AND w.version = t.version AND w.effective = 'revert'
-					AND (w.finished_at > t.finished_at OR w.finished_at = t.finished_at AND w.received_at > t.received_at))
-		ORDER BY t.finished_at DESC, t.received_at DESC LIMIT 1`,
-		d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.ReceivedAt))
+					AND w.place > t.place)
+		ORDER BY t.place DESC LIMIT 1`,
+		d.Service, d.Environment, d.Version, d.Place)
 }
 
 // irreversible is the newest irreversible deployment after the target, up to
-// and including d. Without a target only d itself counts.
+// and including d. One that was announced late and never became current counts
+// too: its migration has run all the same. Without a target only d itself
+// counts.
 func irreversible(ctx context.Context, tx *sql.Tx, d verifier.Deployment, target *verifier.Deployment) (*verifier.Deployment, error) {
 	if target == nil {
 		if d.Irreversible {
@@ -80,10 +84,9 @@ func irreversible(ctx context.Context, tx *sql.Tx, d verifier.Deployment, target
 	}
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
 		WHERE service = $1 AND environment = $2 AND status = 'finished' AND irreversible = 1
-			AND (finished_at > $3 OR finished_at = $3 AND received_at > $4)
-			AND (finished_at < $5 OR finished_at = $5 AND received_at <= $6)
-		ORDER BY finished_at DESC, received_at DESC LIMIT 1`, d.Service, d.Environment,
-		micros(target.FinishedAt), micros(target.ReceivedAt), micros(d.FinishedAt), micros(d.ReceivedAt))
+			AND (place > $3 AND place <= $4 OR place = 0 AND received_at > $5)
+		ORDER BY place DESC, received_at DESC LIMIT 1`, d.Service, d.Environment,
+		target.Place, d.Place, micros(target.ReceivedAt))
 }
 
 func openRevert(ctx context.Context, tx *sql.Tx, v verifier.Verification) (string, error) {

@@ -124,10 +124,19 @@ func testBarrier(t *testing.T, db database) {
 
 func testRunning(t *testing.T, db database) {
 	s := open(t, db.place(t))
-	accept(t, s, started("0", later(-5)), later(-5)) // before the verified one had finished
+	earlier := started("0", later(-5)) // and still under way when the verified one has finished
+	accept(t, s, earlier, later(-5))
+	own := started("1", later(-1))
+	own.Deployment.DeploymentID = ""
+	accept(t, s, own, later(-1))
 	v := opened(t, s, "1", start)
 	f := facts(t, s, v.ID, later(1))
-	require.Nil(t, f.Running)
+	require.NotNil(t, f.Running)
+	require.Equal(t, "0", f.Running.Version)
+	earlier.DeliveryID, earlier.Deployment.Status = "gave up", verifier.DeployFailed
+	accept(t, s, earlier, later(1))
+	f = facts(t, s, v.ID, later(1))
+	require.Nil(t, f.Running, "the verified deploy's own start, announced without an id, is no other deploy")
 	require.Equal(t, "1", f.Current.Version)
 
 	next := started("2", later(2))

@@ -45,7 +45,7 @@ func utcOf(t *time.Time) *time.Time {
 }
 
 func storedDeployment(d verifier.Deployment) verifier.Deployment {
-	d.StartedAt, d.FinishedAt, d.ReceivedAt = utc(d.StartedAt), utc(d.FinishedAt), utc(d.ReceivedAt)
+	d.StartedAt, d.FinishedAt, d.ReceivedAt, d.ToldAt = utc(d.StartedAt), utc(d.FinishedAt), utc(d.ReceivedAt), utc(d.ToldAt)
 	return d
 }
 

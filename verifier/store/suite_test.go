@@ -83,7 +83,7 @@ func open(t *testing.T, url string) *store.Store {
 
 func policy() verifier.Policy {
 	return verifier.Policy{
-		Name: "default", Mode: verifier.Enforce, Window: verifier.Duration(30 * time.Minute), Interval: verifier.Duration(15 * time.Second),
+		Name: "default", Mode: verifier.Enforce, Window: verifier.Duration(30 * time.Minute), Interval: verifier.Duration(15 * time.Second), Warmup: verifier.Duration(20 * time.Second),
 		Receivers: []string{"chat"}, Rollback: "argo", RevertExpires: verifier.Duration(30 * time.Minute),
 		Signals: []verifier.Signal{
 			{Name: "errors", Kind: verifier.Ratio, Role: verifier.Decisive, RatioSource: &verifier.RatioSource{Server: "main", Bad: "b", Total: "t"}},

@@ -24,10 +24,10 @@ func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification
 	}
 	d := v.Deployment
 	_, err = tx.ExecContext(ctx, `INSERT INTO verifications
-		(id, deployment, service, environment, version, finished_at, judged_from, received_at, opened_at, cleared_at, state, decision, effective,
+		(id, deployment, service, environment, version, finished_at, judged_from, place, opened_at, cleared_at, state, decision, effective,
 		 action_state, action_changed_at, revert_id, requested_at, record, policy, next_check_at, lease_until, epoch)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 0, 0)`,
-		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.FinishedAt.Add(p.Warmup.D())), micros(d.ReceivedAt), micros(v.OpenedAt),
+		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.FinishedAt.Add(p.Warmup.D())), d.Place, micros(v.OpenedAt),
 		microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
 		v.Action.RevertID, microsOf(v.Action.RequestedAt), record, policy, micros(due))
 	return err
@@ -82,7 +82,7 @@ func decodeVerification(id, record, policy string) (v verifier.Verification, p v
 func placeVerification(ctx context.Context, tx *sql.Tx, d verifier.Deployment, condition string) (*verifier.Verification, verifier.Policy, error) {
 	var id string
 	err := tx.QueryRowContext(ctx, `SELECT id FROM verifications WHERE service = $1 AND environment = $2 AND `+condition+`
-		ORDER BY finished_at DESC, received_at DESC LIMIT 1`, d.Service, d.Environment).Scan(&id)
+		ORDER BY place DESC LIMIT 1`, d.Service, d.Environment).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, verifier.Policy{}, nil
 	}

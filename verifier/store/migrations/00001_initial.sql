@@ -13,9 +13,10 @@ CREATE TABLE deployments (
     started_at BIGINT NOT NULL,
     finished_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
+    place BIGINT NOT NULL, -- order of becoming current; 0 never did
     record TEXT NOT NULL
 );
-CREATE INDEX deployments_place ON deployments (service, environment, finished_at, received_at);
+CREATE INDEX deployments_place ON deployments (service, environment, place);
 CREATE UNIQUE INDEX deployments_announced ON deployments (source, deployment_id, service, environment) WHERE deployment_id <> '';
 
 CREATE TABLE verifications (
@@ -26,7 +27,7 @@ CREATE TABLE verifications (
     version TEXT NOT NULL,
     finished_at BIGINT NOT NULL,
     judged_from BIGINT NOT NULL, -- the end of the warm-up
-    received_at BIGINT NOT NULL,
+    place BIGINT NOT NULL, -- of its deployment
     opened_at BIGINT NOT NULL,
     cleared_at BIGINT NOT NULL,
     state TEXT NOT NULL,
@@ -44,7 +45,7 @@ CREATE TABLE verifications (
 );
 CREATE INDEX verifications_due ON verifications (next_check_at) WHERE state IN ('pending', 'observing');
 CREATE INDEX verifications_opened ON verifications (opened_at, id);
-CREATE INDEX verifications_place ON verifications (service, environment, finished_at);
+CREATE INDEX verifications_place ON verifications (service, environment, place);
 CREATE INDEX verifications_open ON verifications (service, environment) WHERE action_state IN ('requested', 'accepted', 'unconfirmed');
 CREATE INDEX verifications_accepted ON verifications (action_changed_at) WHERE action_state = 'accepted';
 CREATE INDEX verifications_requested ON verifications (requested_at) WHERE requested_at > 0;
