@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -124,7 +123,7 @@ func (f *judgeFlags) cases() ([]recordedCase, error) {
 	if err != nil {
 		return nil, err
 	}
-	var fsys fs.FS = os.DirFS(f.dir)
+	fsys := os.DirFS(f.dir)
 	var out []recordedCase
 	for _, c := range changes {
 		out = append(out, recordedCase{c, func() ([]judge.Point, error) { return recorded.OpenCase(fsys, c.Case) }})
@@ -153,7 +152,7 @@ func judgeAll(s streams, cases []recordedCase, opt judge.SeriesOptions, machine 
 			}()
 		}
 	}()
-	print, flush := judgementPrinter(s.out, machine)
+	tell, flush := judgementPrinter(s.out, machine)
 	failed := 0
 	for i := range results {
 		r := <-results[i]
@@ -162,7 +161,7 @@ func judgeAll(s streams, cases []recordedCase, opt judge.SeriesOptions, machine 
 			fmt.Fprintf(s.err, "postflight: judge %s: %v\n", cases[i].Case, r.err)
 			continue
 		}
-		if err := print(r.judgement); err != nil {
+		if err := tell(r.judgement); err != nil {
 			return fmt.Errorf("write judgement: %w", err)
 		}
 	}
@@ -188,7 +187,7 @@ func judgeCase(c recordedCase, opt judge.SeriesOptions) (judgement, error) {
 }
 
 // judgementPrinter prints a line a case, for machines or for people.
-func judgementPrinter(out io.Writer, machine bool) (print func(judgement) error, flush func() error) {
+func judgementPrinter(out io.Writer, machine bool) (tell func(judgement) error, flush func() error) {
 	if machine {
 		e := json.NewEncoder(out)
 		return func(j judgement) error { return e.Encode(j) }, func() error { return nil }

@@ -31,7 +31,7 @@ func LoadLabelled(fsys fs.FS) ([]LabelledChange, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open labelled changes: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // nothing can be done about it after the read
 	index, err := recorded.ReadIndex(f, "index.csv")
 	if err != nil {
 		return nil, err

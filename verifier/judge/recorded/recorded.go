@@ -103,7 +103,7 @@ func OpenSeries(fsys fs.FS, name string) ([]judge.Point, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open series: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // nothing can be done about it after the read
 	if !strings.HasSuffix(name, ".gz") {
 		return ReadSeries(f, name)
 	}
