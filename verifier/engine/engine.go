@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -14,15 +13,20 @@ import (
 )
 
 // Timings of the loop. A look must end before its lease does, or another
-// engine may take the verification and this one's write is refused.
+// engine may take the verification and this one's write is refused: preparing
+// and measuring have budgets within it, so that there is always time left to
+// store what came of them.
 const (
-	lease        = time.Minute
-	lookTimeout  = 55 * time.Second
-	poll         = 200 * time.Millisecond
-	sweepEvery   = 15 * time.Second
-	looksAtOnce  = 64
-	stopGrace    = 8 * time.Second // SIGTERM promises an end within 10 s
-	beforePoints = 600             // of history kept for a chart
+	lease         = time.Minute
+	lookTimeout   = 58 * time.Second
+	prepareAtMost = 38 * time.Second // and half of what is left of the window
+	prepareAtEnd  = 8 * time.Second  // however little is left
+	measureAtMost = 14 * time.Second
+	poll          = 200 * time.Millisecond
+	sweepEvery    = 15 * time.Second
+	looksAtOnce   = 64
+	stopGrace     = 6 * time.Second // SIGTERM promises an end within 10 s
+	beforePoints  = 600             // of history kept for a chart
 )
 
 // Options is what an engine is made of. Every field but Poll is required.
@@ -50,7 +54,7 @@ type Engine struct {
 func New(o Options) *Engine { return &Engine{o: o} }
 
 // Run looks at what is due until ctx ends, then gives the looks under way
-// eight seconds to finish. What they could not finish is taken up when their
+// six seconds to finish. What they could not finish is taken up when their
 // lease has run out.
 func (e *Engine) Run(ctx context.Context) {
 	looks, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -95,20 +99,9 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 			ctx, cancel := context.WithTimeout(looks, lookTimeout)
 			defer cancel()
 			e.o.Metrics.Late(max(0, now.Sub(c.DueAt)))
-			e.report(e.lookSafely(ctx, c), "look at a verification", "verification", c.Verification.ID)
+			e.report(e.look(ctx, c), "look at a verification", "verification", c.Verification.ID)
 		})
 	}
-}
-
-// lookSafely turns a panic into an error: one verification that trips over a
-// defect of ours must not end the watch over all others.
-func (e *Engine) lookSafely(ctx context.Context, c verifier.Check) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = verifier.Errorf(verifier.Internal, "panic: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return e.look(ctx, c)
 }
 
 // report logs what the loop can do nothing about. A Conflict is another

@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 
 // look measures, judges and commits one verification once.
 func (e *Engine) look(ctx context.Context, c verifier.Check) error {
-	prepared, err := e.prepare(ctx, &c)
+	prepared, err := e.prepareWithin(ctx, &c, prepareBudget(c, clock()))
 	if err != nil {
 		return err
 	}
@@ -23,17 +25,65 @@ func (e *Engine) look(ctx context.Context, c verifier.Check) error {
 		}
 		c.Verification.State = verifier.StateObserving
 	}
-	fresh := e.measure(ctx, c, clock())
+	fresh := e.measureWithin(ctx, c, measureAtMost)
 	now := clock()
-	assessment, err := judge.Assess(evidence(c, fresh), now)
-	if err != nil {
-		return err
-	}
+	assessment := e.assess(c, fresh, now)
 	c.Verification.Signals = assessment.Findings
 	if assessment.Decision == "" {
 		return e.record(ctx, c, fresh, assessment, now)
 	}
 	return e.decide(ctx, c, fresh, assessment, now)
+}
+
+// prepareBudget is how long the past may take to read: a slow source must not
+// hold the verdict up beyond the end of the window.
+func prepareBudget(c verifier.Check, now time.Time) time.Duration {
+	return max(prepareAtEnd, min(prepareAtMost, c.Verification.ClosesAt.Sub(now)/2))
+}
+
+func (e *Engine) prepareWithin(ctx context.Context, c *verifier.Check, budget time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	return e.prepare(ctx, c)
+}
+
+func (e *Engine) measureWithin(ctx context.Context, c verifier.Check, budget time.Duration) map[string][]verifier.Observation {
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	return e.measure(ctx, c, clock())
+}
+
+// assess asks the judge. Where it trips over a defect of ours, that is logged
+// and the verification goes on; at the end of its window it is inconclusive,
+// for every verification ends.
+func (e *Engine) assess(c verifier.Check, fresh map[string][]verifier.Observation, now time.Time) verifier.Assessment {
+	a, err := judgeSafely(evidence(c, fresh), now)
+	if err == nil {
+		return a
+	}
+	e.o.Log.Error("judge a verification", "verification", c.Verification.ID, "err", err)
+	if now.Before(c.Verification.ClosesAt) {
+		return verifier.Assessment{Findings: c.Verification.Signals}
+	}
+	return verifier.Assessment{
+		Decision: verifier.Inconclusive, Findings: c.Verification.Signals,
+		Summary: "the evidence could not be judged, by a fault of postflight's own: look at it yourself",
+		Reasons: []string{"the daemon's log names the fault under " + c.Verification.ID},
+	}
+}
+
+// judgeSafely turns a panic, and findings that can't be stored, into errors.
+func judgeSafely(ev verifier.Evidence, now time.Time) (a verifier.Assessment, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = verifier.Errorf(verifier.Internal, "panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	if a, err = judge.Assess(ev, now); err != nil {
+		return a, err
+	}
+	_, err = json.Marshal(a.Findings)
+	return a, err
 }
 
 // record keeps what was seen and makes the next look due.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -43,7 +44,10 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	}
 	var wg sync.WaitGroup
 	for _, i := range missing {
-		wg.Go(func() { e.prepareSignal(ctx, *c, c.Policy.Signals[i], &c.Signals[i], leftOut) })
+		wg.Go(func() {
+			defer e.recovered("prepare a signal", c.Verification.ID, func(why string) { c.Signals[i].Plan = verifier.Plan{Note: why} })
+			e.prepareSignal(ctx, *c, c.Policy.Signals[i], &c.Signals[i], leftOut)
+		})
 	}
 	wg.Wait()
 	return true, nil
@@ -105,21 +109,42 @@ func (e *Engine) measure(ctx context.Context, c verifier.Check, now time.Time) m
 	fresh := make(map[string][]verifier.Observation, len(c.Signals))
 	for i, s := range c.Signals {
 		wg.Go(func() {
-			observations := e.measureSignal(ctx, c, c.Policy.Signals[i], s, now)
+			signal := c.Policy.Signals[i]
+			var observations []verifier.Observation
+			func() {
+				defer e.recovered("measure a signal", c.Verification.ID, func(why string) {
+					from, to := unmeasured(c, signal, s, now)
+					observations = failedSteps(signal, c.Policy.Step.D(), from, to, why)
+				})
+				observations = e.measureSignal(ctx, c, signal, s, now)
+			}()
+			e.count(signal, observations)
 			mu.Lock()
 			defer mu.Unlock()
 			fresh[s.Signal] = observations
-			counts := map[verifier.Outcome]int{}
-			for _, o := range observations {
-				counts[o.Outcome]++
-			}
-			for outcome, n := range counts {
-				e.o.Metrics.Observed(c.Policy.Signals[i].Source(), outcome, n)
-			}
 		})
 	}
 	wg.Wait()
 	return fresh
+}
+
+func (e *Engine) count(signal verifier.Signal, observations []verifier.Observation) {
+	counts := map[verifier.Outcome]int{}
+	for _, o := range observations {
+		counts[o.Outcome]++
+	}
+	for outcome, n := range counts {
+		e.o.Metrics.Observed(signal.Source(), outcome, n)
+	}
+}
+
+// recovered turns a panic over what a source sent into a signal that could not
+// be measured: one bad reply must not end the watch over everything else.
+func (e *Engine) recovered(doing, verification string, unmeasured func(why string)) {
+	if r := recover(); r != nil {
+		e.o.Log.Error(doing, "verification", verification, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		unmeasured("a fault of postflight's own; the daemon's log has more")
+	}
 }
 
 func (e *Engine) measureSignal(ctx context.Context, c verifier.Check, signal verifier.Signal, s verifier.SignalEvidence, now time.Time) []verifier.Observation {

@@ -18,9 +18,14 @@ import (
 )
 
 const (
-	// stopWithin is how long the end may take; SIGTERM promises 10 s.
-	stopWithin = 9 * time.Second
-	pruneEvery = 24 * time.Hour
+	// finishWithin is how long requests and deliveries under way get to
+	// finish by themselves; deliveries get a few seconds more to write down
+	// that they did not. SIGTERM promises an end within 10 s.
+	finishWithin = 4 * time.Second
+	pruneEvery   = 24 * time.Hour
+	// rollbacksAtOnce is the limit of calls to one host: rollbacks wait in no
+	// other queue between the guards' ruling and the call.
+	rollbacksAtOnce = outboundPerHost
 )
 
 // App is a daemon.
@@ -78,7 +83,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
-	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{}); err != nil {
+	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce}); err != nil {
 		return err
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
@@ -93,22 +98,25 @@ func (a *App) Served() <-chan error { return a.served }
 // Address is where the daemon listens, HOST:PORT.
 func (a *App) Address() string { return a.server.listener.Addr().String() }
 
-// Stop ends everything within ten seconds: first the intake, then looks and
-// deliveries under way, then the store. What could not be finished is taken up
-// at the next start.
+// Stop ends everything within ten seconds: requests, looks and deliveries
+// under way side by side, then the store. What could not be finished is taken
+// up at the next start.
 func (a *App) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), finishWithin)
 	defer cancel()
-	errs := []error{a.server.stop(ctx)}
 	if a.stop != nil {
 		a.stop()
 	}
+	var ending sync.WaitGroup
+	ending.Go(func() { a.server.stop(ctx) })
+	var err error
 	if a.deliver != nil {
-		errs = append(errs, a.deliver(ctx))
+		ending.Go(func() { err = a.deliver(ctx) })
 	}
+	ending.Wait()
 	a.loops.Wait()
 	a.current.Load().close()
-	return errors.Join(append(errs, a.store.Close())...)
+	return errors.Join(err, a.store.Close())
 }
 
 // Reload reads the configuration again. Everything new is built before it

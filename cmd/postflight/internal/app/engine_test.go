@@ -40,6 +40,7 @@ type scripted struct {
 	mu   sync.Mutex
 	rate func(at time.Time) float64
 	down bool
+	slow bool // the past takes for ever to read
 }
 
 const (
@@ -51,7 +52,14 @@ func (s *scripted) Prepare(context.Context, verifier.Signal, verifier.Target, ti
 	return verifier.Plan{Query: "errors"}, nil
 }
 
-func (s *scripted) History(_ context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
+func (s *scripted) History(ctx context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
+	s.mu.Lock()
+	slow := s.slow
+	s.mu.Unlock()
+	if slow {
+		<-ctx.Done()
+		return nil, verifier.Errorf(verifier.Unavailable, "main: the past could not be read in time")
+	}
 	return s.steps(step, since, until, func(time.Time) float64 { return healthyRate }), nil
 }
 
@@ -316,6 +324,19 @@ func TestNoDataNeverReverts(t *testing.T) {
 		require.Contains(t, fmt.Sprint(v.Verdict), "connection refused", "the reason is named")
 		require.Positive(t, v.Signals[0].Steps.Error)
 		require.Zero(t, v.Signals[0].Steps.Measured)
+		b.recomputed(id)
+	})
+}
+
+func TestEveryVerificationEndsWhateverTheSourceDoes(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.source.slow = true
+		id := b.deploy("1.1")
+		time.Sleep(b.policy.Window.D() + time.Minute)
+		v := b.record(id)
+		require.Equal(t, verifier.StateDecided, v.State)
+		require.Equal(t, verifier.Inconclusive, v.Verdict.Decision)
+		require.Contains(t, fmt.Sprint(v.Signals, v.Verdict), "could not be read in time")
 		b.recomputed(id)
 	})
 }

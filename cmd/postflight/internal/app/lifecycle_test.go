@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -193,6 +194,30 @@ func TestStopEndsThoseWhoWait(t *testing.T) {
 	require.NoError(t, a.Stop())
 	require.Less(t, time.Since(begin), 10*time.Second, "SIGTERM promises an end within 10 s")
 	<-ended
+}
+
+// The end must not wait for whom we wait for: a sender that stalls in the
+// middle of its body, a probed service that never answers.
+func TestStopIsQuickWhateverOthersDo(t *testing.T) {
+	hanging, err := net.Listen("tcp", "127.0.0.1:0") // accepts by its backlog, and never answers
+	require.NoError(t, err)
+	defer hanging.Close()
+	o := configuration(t)
+	good, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(o.ConfigFile, []byte(strings.Replace(string(good), "127.0.0.1:9/", hanging.Addr().String()+"/", 1)), 0o600))
+	a := started(t, o)
+	status, answer := ask(t, http.MethodPost, "http://"+a.Address()+"/api/v1/deployments", `{"service":"checkout","environment":"production","version":"1.42.0"}`)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	stalled, err := net.Dial("tcp", a.Address())
+	require.NoError(t, err)
+	defer stalled.Close()
+	_, err = fmt.Fprintf(stalled, "POST /api/v1/deployments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", token)
+	require.NoError(t, err)
+	time.Sleep(1500 * time.Millisecond) // so that the first look is under way
+	begin := time.Now()
+	require.NoError(t, a.Stop())
+	require.Less(t, time.Since(begin), 10*time.Second, "SIGTERM promises an end within 10 s")
 }
 
 func TestServeRefusesKindsThatDoNotExistYet(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 32 << 10
 	readyTimeout  = 2 * time.Second
-	waitersEnd    = 2 * time.Second
+	waitersEnd    = time.Second
 )
 
 // server is the HTTP side of the daemon.
@@ -75,16 +75,16 @@ func (s *server) serve() error {
 	return nil
 }
 
-// stop lets requests under way end until ctx does. Those that wait for a
-// verdict are ended sooner: they would hold the end up.
-func (s *server) stop(ctx context.Context) error {
+// stop lets requests under way end until ctx does, then cuts them off: nothing
+// that was not answered has been acknowledged. Those that wait for a verdict
+// are ended sooner.
+func (s *server) stop(ctx context.Context) {
 	soon := time.AfterFunc(waitersEnd, s.endRequests)
 	defer soon.Stop()
 	defer s.endRequests()
 	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("stop serving HTTP: %w", err), s.http.Close())
+		s.log.Warn("requests under way were cut off", "err", errors.Join(err, s.http.Close()))
 	}
-	return nil
 }
 
 // checkWebConfig refuses a web configuration with users: its basic

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// faulty is a source whose replies trip us over.
+type faulty struct{}
+
+func (faulty) Prepare(context.Context, verifier.Signal, verifier.Target, time.Duration, time.Time, time.Time) (verifier.Plan, error) {
+	panic("prepare")
+}
+
+func (faulty) Measure(context.Context, verifier.Signal, verifier.Target, verifier.Plan, time.Duration, time.Time, time.Time) []verifier.Observation {
+	panic("measure")
+}
+
+func (faulty) History(context.Context, verifier.Signal, verifier.Target, verifier.Plan, time.Duration, time.Time, time.Time) ([]verifier.Observation, error) {
+	panic("history")
+}
+
+// uncounted is Metrics that nobody reads, and pastless a Store without a past.
+type uncounted struct{}
+
+func (uncounted) Observed(verifier.SourceKind, verifier.Outcome, int) {}
+func (uncounted) Late(time.Duration)                                  {}
+func (uncounted) Decided(verifier.Verification)                       {}
+func (uncounted) ActionMoved(verifier.Verification)                   {}
+
+type pastless struct{ Store }
+
+func (pastless) LeftOut(context.Context, string, string, time.Time) ([]verifier.Span, error) {
+	return nil, nil
+}
+
+func faultyEngine() *Engine {
+	return New(Options{Store: pastless{}, Metrics: uncounted{}, Log: slog.New(slog.DiscardHandler),
+		Measurers: func() map[verifier.SourceKind]Measurer {
+			return map[verifier.SourceKind]Measurer{verifier.FromRatio: faulty{}}
+		}})
+}
+
+func TestAPanicOverAReplyIsAStepThatCouldNotBeMeasured(t *testing.T) {
+	e, c := faultyEngine(), check()
+	c.Policy.Signals = []verifier.Signal{ratio()}
+	prepared, err := e.prepare(t.Context(), &c)
+	require.NoError(t, err)
+	require.True(t, prepared)
+	require.Empty(t, c.Signals[0].Calibration, "to be prepared at the next look")
+	require.Contains(t, c.Signals[0].Plan.Note, "fault of postflight's own")
+
+	c.Signals[0].Calibration = []byte("{}")
+	c.Signals[0].Plan = verifier.Plan{}
+	fresh := e.measure(t.Context(), c, at(125))["errors"]
+	require.Len(t, fresh, 3)
+	for _, o := range fresh {
+		require.Equal(t, verifier.Failed, o.Outcome)
+	}
+}
+
+func TestEvidenceThatCannotBeJudgedEndsInconclusive(t *testing.T) {
+	e, c := faultyEngine(), check()
+	c.Policy.Signals = []verifier.Signal{ratio()}
+	c.Signals = []verifier.SignalEvidence{{Signal: "errors", Calibration: []byte(`{"broken`)}}
+	require.Empty(t, e.assess(c, nil, at(100)).Decision, "it may pass")
+	a := e.assess(c, nil, at(641))
+	require.Equal(t, verifier.Inconclusive, a.Decision)
+	require.Contains(t, a.Summary, "could not be judged")
+}
+
+func TestReadingThePastLeavesTimeForTheVerdict(t *testing.T) {
+	c := check() // closes at 640
+	require.Equal(t, prepareAtMost, prepareBudget(c, at(100)))
+	require.Equal(t, 20*time.Second, prepareBudget(c, at(600)))
+	require.Equal(t, prepareAtEnd, prepareBudget(c, at(700)))
+	require.Less(t, prepareAtMost+measureAtMost, lookTimeout-5*time.Second, "and for storing it")
+	require.Less(t, lookTimeout, lease)
+}
