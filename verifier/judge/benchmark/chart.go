@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 )
 
 type point struct{ x, y float64 }
@@ -34,7 +35,7 @@ const (
 	plotWidth, plotHeight   = 400, 300
 )
 
-var palette = []string{"#1f6feb", "#d1242f", "#bf8700", "#8250df", "#57606a", "#1a7f37", "#bc4c00"}
+var palette = []string{"#1f6feb", "#d1242f", "#bf8700", "#8250df", "#57606a", "#1a7f37", "#bc4c00", "#bf3989"}
 
 func (c chart) at(p point) (x, y float64) {
 	scaleX := func(v float64) float64 {
@@ -102,6 +103,7 @@ func (c chart) view() chartView {
 		}
 		v.Curves = append(v.Curves, w)
 	}
+	slices.Reverse(v.Curves) // the first lies on top
 	return v
 }
 

@@ -141,8 +141,8 @@ func TestWriteDocs(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(tables), "| 100 | **1 %** (0.025 % to 5.4 %) · 90@12 | 1 % · 90@12 |")
 	require.Contains(t, string(tables), "| **postflight**, all | 0 % (0 % to 98 %) | 1.000 | 1.000 | 1.000 | 1.000 | 6 |")
-	require.Contains(t, string(tables), "| false reverts <= 0.5 % in every cell | **no** | Errors, real noise, 100: 1 % |")
-	require.Contains(t, string(tables), "| 5x >= 99 % in <= 10 min at 100 a minute | **no** | Errors, real noise, 100: 90 % @ 12 |")
+	require.Contains(t, string(tables), "| false reverts <= 0.5 % in every cell | not shown | Errors, real noise, 100: 1 % (0.025 % to 5.4 %) |")
+	require.Contains(t, string(tables), "| 5x >= 99 % in <= 10 min at 100 a minute | **no** | Errors, real noise, 100: 90 % (55 % to 100 %) @ 12 |")
 	for _, name := range []string{ROCFile, DetectFile, FalseFile} {
 		svg, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
@@ -150,6 +150,37 @@ func TestWriteDocs(t *testing.T) {
 		require.Contains(t, string(svg), ">"+NameKayenta+"</text>")
 		require.NotContains(t, string(svg), "NaN")
 	}
+}
+
+func TestGoals(t *testing.T) {
+	cell := func(healthy, found int, minute float64) []CellResult {
+		c := CellResult{Cell: errorCell(TableReal, "1,000", Real, 1000, times(1, 5))}
+		c.Tallies = map[string]map[string]*Tally{NameOurs: {
+			"": {Deploys: 1000, Reverted: healthy}, "5x": {Deploys: 100, Reverted: found, Minutes: []float64{minute}},
+		}}
+		return []CellResult{c}
+	}
+	few, found := simulatedGoals[0], simulatedGoals[3]
+	for _, c := range []struct {
+		goal           goal
+		healthy, found int
+		minute         float64
+		want           string
+	}{
+		{few, 5, 100, 7, goalReached},
+		{few, 6, 100, 7, goalOpen},
+		{few, 20, 100, 7, goalMissed},
+		{found, 0, 99, 7, goalReached},
+		{found, 0, 98, 7, goalOpen},
+		{found, 0, 90, 7, goalMissed},
+		{found, 0, 100, 8, goalMissed},
+	} {
+		got, worst := c.goal.check(cell(c.healthy, c.found, c.minute))
+		require.Equal(t, c.want, got, "%+v", c)
+		require.Contains(t, worst, "Errors, real noise, 1,000: ")
+	}
+	_, worst := few.check(nil)
+	require.Empty(t, worst)
 }
 
 func TestOursSeesWhatArrives(t *testing.T) {

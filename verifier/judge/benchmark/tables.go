@@ -47,7 +47,7 @@ func (r Report) WriteTables(w io.Writer) error {
 		r.labelled(&b)
 	}
 	if len(r.Cells) > 0 {
-		fmt.Fprintf(&b, "## Simulated deploys\n\nSeed %d, %d healthy deploys a cell and %d of each harm. Each cell: false reverts, then the share of each harm that was reverted @ the median minute.\n", r.Seed, r.Healthy, r.Bad)
+		fmt.Fprintf(&b, "## Simulated deploys\n\nSeed %d, %d healthy deploys a cell and %d of each harm. Each cell: false reverts, then the share of each harm that was reverted @ the median minute; a revert before a late harm began counts there too.\n", r.Seed, r.Healthy, r.Bad)
 		last := ""
 		for _, c := range r.Cells {
 			if c.Table != last {
