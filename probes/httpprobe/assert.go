@@ -33,7 +33,7 @@ func (s step) check(a answer) []string {
 		failures = append(failures, wrong)
 	}
 	if limit := s.source.Expect.Within.D(); limit > 0 && a.took > limit {
-		failures = append(failures, fmt.Sprintf("[TIME] %s <= %s", a.took.Round(time.Millisecond), limit))
+		failures = append(failures, fmt.Sprintf("took %s, want within %s", rounded(a.took), limit))
 	}
 	for _, rule := range s.headers {
 		if wrong := rule.check(a.header); wrong != "" {
@@ -43,20 +43,29 @@ func (s step) check(a answer) []string {
 	return append(failures, s.checkBody(a)...)
 }
 
+// rounded shows a time in as many digits as tell it apart.
+func rounded(d time.Duration) time.Duration {
+	if d >= 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
 func checkStatus(status int, allowed []int) string {
-	switch {
-	case len(allowed) == 0 && status/100 == 2, slices.Contains(allowed, status):
+	if len(allowed) == 0 {
+		if status/100 == 2 {
+			return ""
+		}
+		return fmt.Sprintf("status %d, want 2xx", status)
+	}
+	if slices.Contains(allowed, status) {
 		return ""
-	case len(allowed) == 0:
-		return fmt.Sprintf("[STATUS] %d == 2xx", status)
-	case len(allowed) == 1:
-		return fmt.Sprintf("[STATUS] %d == %d", status, allowed[0])
 	}
 	var texts []string
 	for _, one := range allowed {
 		texts = append(texts, strconv.Itoa(one))
 	}
-	return fmt.Sprintf("[STATUS] %d in %s", status, strings.Join(texts, ", "))
+	return fmt.Sprintf("status %d, want %s", status, strings.Join(texts, " or "))
 }
 
 func (r headerRule) check(h http.Header) string {
@@ -64,31 +73,31 @@ func (r headerRule) check(h http.Header) string {
 	if slices.ContainsFunc(values, r.pattern.MatchString) {
 		return ""
 	}
-	shown := "nothing"
-	if len(values) > 0 {
-		shown = short(strconv.Quote(outbound.Clean(values[0])))
+	name := http.CanonicalHeaderKey(r.name)
+	switch {
+	case len(values) == 0:
+		return fmt.Sprintf("header %s is missing, want a match of %q", name, r.pattern)
+	case name == "Set-Cookie": // which may be a session
+		return fmt.Sprintf("header %s has no match of %q", name, r.pattern)
 	}
-	if http.CanonicalHeaderKey(r.name) == "Set-Cookie" && len(values) > 0 {
-		shown = "(a cookie)" // which may be a session
-	}
-	return fmt.Sprintf("[HEADER %s] %s =~ %q", r.name, shown, r.pattern)
+	return fmt.Sprintf("header %s is %s, want a match of %q", name, short(strconv.Quote(outbound.Clean(values[0]))), r.pattern)
 }
 
 // checkBody doesn't show the body, which may hold anything.
 func (s step) checkBody(a answer) []string {
 	var failures []string
-	what := "the body"
+	what := "body"
 	if a.truncated {
-		what = fmt.Sprintf("the body's first %d KiB", maxBody>>10)
+		what = fmt.Sprintf("body's first %d KiB", maxBody>>10)
 	}
 	for _, p := range s.match {
 		if !p.Match(a.body) {
-			failures = append(failures, fmt.Sprintf("[BODY] %s =~ %q", what, p))
+			failures = append(failures, fmt.Sprintf("%s has no match of %q", what, p))
 		}
 	}
 	for _, p := range s.refuse {
 		if p.Match(a.body) {
-			failures = append(failures, fmt.Sprintf("[BODY] %s !~ %q", what, p))
+			failures = append(failures, fmt.Sprintf("%s matches %q, which it must not", what, p))
 		}
 	}
 	if len(s.json) == 0 {
@@ -96,10 +105,10 @@ func (s step) checkBody(a answer) []string {
 	}
 	var document any
 	if a.truncated {
-		return append(failures, fmt.Sprintf("[JSON] the body is longer than %d KiB and can't be read", maxBody>>10))
+		return append(failures, fmt.Sprintf("body is longer than %d KiB, too long to be read as JSON", maxBody>>10))
 	}
 	if err := json.Unmarshal(a.body, &document); err != nil {
-		return append(failures, "[JSON] the body is not JSON: "+outbound.Clean(err.Error()))
+		return append(failures, "body is not JSON: "+outbound.Clean(err.Error()))
 	}
 	for _, rule := range s.json {
 		if wrong := rule.check(document); wrong != "" {
@@ -130,14 +139,14 @@ func newJSONRule(text string, want any) (jsonRule, error) {
 func (r jsonRule) check(document any) string {
 	switch found := r.path.Select(document); len(found) {
 	case 0:
-		return fmt.Sprintf("[JSON %s] nothing == %s", r.text, shown(r.want))
+		return fmt.Sprintf("%s is missing, want %s", r.text, shown(r.want))
 	case 1:
 		if reflect.DeepEqual(found[0], r.want) {
 			return ""
 		}
-		return fmt.Sprintf("[JSON %s] %s == %s", r.text, shown(found[0]), shown(r.want))
+		return fmt.Sprintf("%s is %s, want %s", r.text, shown(found[0]), shown(r.want))
 	default:
-		return fmt.Sprintf("[JSON %s] %d values == %s", r.text, len(found), shown(r.want))
+		return fmt.Sprintf("%s selects %d values, want %s", r.text, len(found), shown(r.want))
 	}
 }
 

@@ -99,7 +99,7 @@ func (m *Measurer) run(ctx context.Context, s verifier.Signal, t verifier.Target
 		if r.unmeasured != "" {
 			return verifier.Observation{Outcome: verifier.Failed, Message: label + ": " + r.unmeasured, Timing: &timing}
 		}
-		message := label + ": " + strings.Join(r.failures, ", ")
+		message := label + ": " + strings.Join(r.failures, "; ")
 		if own := m.ownNetwork(ctx, t); own != "" {
 			return verifier.Observation{Outcome: verifier.Failed, Message: "own network: self-check failed: " + own + " (the probe: " + message + ")", Timing: &timing}
 		}
@@ -122,5 +122,5 @@ func (m *Measurer) ownNetwork(ctx context.Context, t verifier.Target) string {
 	if r.unmeasured != "" {
 		return r.unmeasured
 	}
-	return strings.Join(r.failures, ", ")
+	return strings.Join(r.failures, "; ")
 }

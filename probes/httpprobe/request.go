@@ -20,8 +20,15 @@ type result struct {
 	timing     verifier.Timing
 }
 
-// do makes the request of a step and checks the answer.
+// do makes the request of a step and checks the answer. The wait for a place
+// comes before the step's clock, so that a queue of our own is never a slow
+// target. A redirect to another host keeps the place of the first.
 func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result) {
+	release, err := m.transports.Slot.Take(ctx, s.address.URL.Host)
+	if err != nil {
+		return result{unmeasured: outbound.Reason(err)}
+	}
+	defer release()
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	clock := &stopwatch{began: time.Now()}
@@ -62,9 +69,9 @@ func (s step) noAnswer(ctx context.Context, err error) result {
 	case outbound.Ours(err):
 		return result{unmeasured: "own network: " + reason}
 	case errors.Is(err, context.DeadlineExceeded):
-		return result{failures: []string{fmt.Sprintf("[CONNECTED] no answer within %s", s.timeout)}}
+		return result{failures: []string{fmt.Sprintf("no answer within %s", s.timeout)}}
 	}
-	return result{failures: []string{"[CONNECTED] " + reason}}
+	return result{failures: []string{"no answer: " + reason}}
 }
 
 // redirect is asked before each redirect. Headers of the step may be secrets

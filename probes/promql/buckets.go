@@ -36,7 +36,7 @@ func readBuckets(vector model.Vector) ([]bucket, error) {
 			return nil, fmt.Errorf("the reply holds a bucket with le=%q", outbound.Clean(text))
 		}
 		v := float64(sample.Value)
-		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		if math.IsNaN(v) || math.Abs(v) > implausible || v < 0 {
 			return nil, fmt.Errorf("the reply counts %v in the bucket le=%q", v, text)
 		}
 		b := byBound[bound]

@@ -91,7 +91,10 @@ func (s *server) baselineOver(ctx context.Context, h histogram, span time.Durati
 	if err != nil {
 		return b, err
 	}
-	if counted.outcome == verifier.Measured {
+	switch counted.outcome {
+	case verifier.Failed:
+		return b, s.unavailable("the histogram's count: "+counted.reason, nil)
+	case verifier.Measured:
 		b.native = counted.value
 	}
 	return b, nil

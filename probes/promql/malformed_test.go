@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,6 +44,8 @@ var replies = []struct {
 	{"NaN", 200, series(`[1700000010,"NaN"]`), verifier.NoData, "NaN"},
 	{"infinite", 200, series(`[1700000010,"+Inf"]`), verifier.NoData, "infinite"},
 	{"infinite below", 200, series(`[1700000010,"-Inf"]`), verifier.NoData, "infinite"},
+	{"huge", 200, series(`[1700000010,"1.7e308"]`), verifier.Failed, "implausible value 1.7e+308"},
+	{"huge below", 200, series(`[1700000010,"-1e16"]`), verifier.Failed, "implausible value -1e+16"},
 	{"number too large", 200, series(`[1700000010,"1e999"]`), verifier.Failed, "not one of a Prometheus"},
 	{"no number", 200, series(`[1700000010,"abc"]`), verifier.Failed, "not one of a Prometheus"},
 	{"number without quotes", 200, series(`[1700000010,42]`), verifier.Failed, "not one of a Prometheus"},
@@ -101,7 +104,7 @@ func TestOnlyANumberIsANumber(t *testing.T) {
 			require.NotEmpty(t, got[0].Message)
 			require.Less(t, len(got[0].Message), 350)
 			require.NotContains(t, got[0].Message, "\n")
-			if c.outcome == verifier.Failed && !strings.Contains(c.message, "series") && c.name != "histogram" {
+			if c.outcome == verifier.Failed && !strings.Contains(c.message, "series") && !strings.Contains(c.message, "implausible") && c.name != "histogram" {
 				require.Contains(t, got[0].Message, `prometheus "main"`)
 			}
 		})
@@ -251,6 +254,7 @@ func FuzzReply(f *testing.F) {
 				}
 				require.GreaterOrEqual(t, o.Bad, 0.0)
 				require.LessOrEqual(t, o.Bad, o.Total)
+				require.LessOrEqual(t, max(math.Abs(o.Value), o.Total), 1e15)
 			}
 		}
 		latency := verifier.Signal{Name: "latency", LatencySource: &verifier.LatencySource{Server: "main", Histogram: "h", SlowerThan: "p95"}}

@@ -33,6 +33,9 @@ type Server struct {
 	// RoundTripper carries authentication and TLS; http.DefaultTransport when
 	// nil.
 	RoundTripper http.RoundTripper
+	// Slot, where set, is asked for a place before each query; the wait is no
+	// part of Timeout.
+	Slot outbound.Slot
 }
 
 // Measurer measures ratio, latency and value signals.
@@ -119,23 +122,20 @@ func (m *Measurer) observe(ctx context.Context, s verifier.Signal, p verifier.Pl
 		return nil, err
 	}
 	if p.Value != "" {
-		values, err := server.points(ctx, p.Value, g)
+		read, err := server.points(ctx, g, p.Value)
 		if err != nil {
 			return nil, err
 		}
-		return g.observations(func(i int) verifier.Observation { return valueOf(values[i]) }), nil
+		return g.observations(func(i int) verifier.Observation { return valueOf(read[0][i]) }), nil
 	}
 	if p.Bad == "" || p.Total == "" {
 		return g.all(verifier.NoData, p.Note), nil
 	}
-	total, err := server.points(ctx, p.Total, g)
+	read, err := server.points(ctx, g, p.Total, p.Bad)
 	if err != nil {
 		return nil, err
 	}
-	bad, err := server.points(ctx, p.Bad, g)
-	if err != nil {
-		return nil, err
-	}
+	total, bad := read[0], read[1]
 	share := share{badMayVanish: s.Source() == verifier.FromRatio}
 	return g.observations(func(i int) verifier.Observation { return share.of(bad[i], total[i]) }), nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -60,39 +62,88 @@ type point struct {
 	empty   bool // no sample, as opposed to one that is no number
 }
 
-// points evaluates an expression over a grid, in as many queries as the
-// server's limit of points asks for, one after the other.
-func (s *server) points(ctx context.Context, expr string, g grid) ([]point, error) {
-	out := make([]point, 0, g.n)
-	for lo := 0; lo < g.n; lo += maxPoints {
-		part := grid{first: g.at(lo), step: g.step, n: min(maxPoints, g.n-lo)}
-		matrix, err := s.matrix(ctx, expr, part.first, part.step, part.n)
-		if err != nil {
-			return nil, err
+// atOnce is how many queries one signal has under way.
+const atOnce = 3
+
+// implausible is from where a number is a fault of its source: sums of larger
+// ones lose whole events, and their squares may overflow.
+const implausible = 1e15
+
+// part is what one query asks for: an expression over some steps of a grid.
+type part struct {
+	expr string
+	grid grid
+	into []point // one for each step
+}
+
+// points evaluates expressions over a grid, in as many queries as the server's
+// limit of points asks for, atOnce of them at a time. The first error ends it.
+func (s *server) points(ctx context.Context, g grid, exprs ...string) ([][]point, error) {
+	out := make([][]point, len(exprs))
+	var parts []part
+	for i, expr := range exprs {
+		out[i] = make([]point, g.n)
+		for lo := 0; lo < g.n; lo += maxPoints {
+			n := min(maxPoints, g.n-lo)
+			parts = append(parts, part{expr: expr, grid: grid{first: g.at(lo), step: g.step, n: n}, into: out[i][lo : lo+n]})
 		}
-		points, err := read(matrix, part)
-		if err != nil {
-			return nil, s.unavailable(err.Error(), nil)
-		}
-		out = append(out, points...)
+	}
+	began := time.Now()
+	done, err := s.readParts(ctx, parts)
+	switch {
+	case err != nil && ctx.Err() != nil && len(parts) > len(exprs):
+		return nil, s.unavailable(fmt.Sprintf("read %d of %d parts of the history in %s: the server is too slow for %s at %s steps; use a longer step or a shorter history",
+			done, len(parts), time.Since(began).Round(time.Second), span(time.Duration(g.n)*g.step), span(g.step)), ctx.Err())
+	case err != nil:
+		return nil, err
 	}
 	return out, nil
 }
 
-// read lays the samples of a reply on the grid. An error is a reply that no
+// readParts fills parts and returns how many it read.
+func (s *server) readParts(ctx context.Context, parts []part) (int, error) {
+	var done atomic.Int32
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for _, p := range parts {
+		group.Go(func() error {
+			matrix, err := s.matrix(within, p.expr, p.grid.first, p.grid.step, p.grid.n)
+			if err != nil {
+				return err
+			}
+			if err := read(matrix, p.grid, p.into); err != nil {
+				return s.unavailable(err.Error(), nil)
+			}
+			done.Add(1)
+			return nil
+		})
+	}
+	err := group.Wait()
+	return int(done.Load()), err
+}
+
+// span writes a time in days where it is whole days; Prometheus has weeks.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return model.Duration(d).String()
+}
+
+// read lays the samples of a reply on the grid, one point a step. An error is a reply that no
 // Prometheus gives to the query: samples off the grid, or not in order.
-func read(matrix model.Matrix, g grid) ([]point, error) {
-	points := make([]point, g.n)
+func read(matrix model.Matrix, g grid, points []point) error {
 	series := make([]int, g.n)
 	for _, stream := range matrix {
 		if stream == nil {
-			return nil, fmt.Errorf("the reply holds a series that is null")
+			return fmt.Errorf("the reply holds a series that is null")
 		}
 		last := -1
 		for _, sample := range stream.Values {
 			i, err := place(g, sample.Timestamp, last)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			last, points[i] = i, number(float64(sample.Value))
 			series[i]++
@@ -101,7 +152,7 @@ func read(matrix model.Matrix, g grid) ([]point, error) {
 		for _, sample := range stream.Histograms {
 			i, err := place(g, sample.Timestamp, last)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			last, points[i] = i, point{outcome: verifier.Failed, reason: "the result is a histogram where a number was asked for"}
 			series[i]++
@@ -115,7 +166,7 @@ func read(matrix model.Matrix, g grid) ([]point, error) {
 			points[i] = point{outcome: verifier.Failed, reason: fmt.Sprintf("%d series where one was asked for: aggregate the query", n)}
 		}
 	}
-	return points, nil
+	return nil
 }
 
 func place(g grid, at model.Time, last int) (int, error) {
@@ -135,6 +186,8 @@ func number(v float64) point {
 		return point{outcome: verifier.NoData, reason: "the value is NaN"}
 	case math.IsInf(v, 0):
 		return point{outcome: verifier.NoData, reason: "the value is infinite"}
+	case math.Abs(v) > implausible:
+		return point{outcome: verifier.Failed, reason: fmt.Sprintf("implausible value %g: beyond %g", v, implausible)}
 	}
 	return point{outcome: verifier.Measured, value: v}
 }

@@ -169,6 +169,12 @@ func TestRatioNeverInventsNumbers(t *testing.T) {
 		"negative":               {"-5", "10", verifier.Failed, 0, "don't count the same events"},
 		"negative total":         {"0", "-5", verifier.Failed, 0, "is it a counter?"},
 		"swapped":                {"1000", "10", verifier.Failed, 0, "don't count the same events"},
+		"all bad, extrapolated":  {"1090", "1000", verifier.Measured, 1000, ""},
+		"more bad than all":      {"1900", "1000", verifier.Failed, 0, "1900 bad of 1000: the two don't count the same events; total must"},
+		"a few more bad":         {"4", "2", verifier.Measured, 2, ""},
+		"twice as many bad":      {"20", "10", verifier.Failed, 0, "don't count the same events"},
+		"huge total":             {"1", "1e16", verifier.Failed, 0, "total: implausible value 1e+16"},
+		"huge bad":               {"1.7e308", "10", verifier.Failed, 0, "bad: implausible value 1.7e+308"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := answering(t, table(map[string][]string{badExpr: {c.bad}, totalExpr: {c.total}}))

@@ -34,7 +34,9 @@ var (
 // server asks one Prometheus.
 type server struct {
 	name    string
+	host    string
 	timeout time.Duration
+	slot    outbound.Slot
 	api     v1.API
 	observe outbound.Observe
 }
@@ -56,7 +58,7 @@ func newServer(s Server, observe outbound.Observe) (*server, error) {
 	if err != nil {
 		return nil, verifier.Errorf(verifier.Invalid, "prometheus %q: make client: %s", s.Name, outbound.Reason(err))
 	}
-	made := &server{name: s.Name, timeout: s.Timeout, api: v1.NewAPI(client), observe: observe}
+	made := &server{name: s.Name, host: u.Host, timeout: s.Timeout, slot: s.Slot, api: v1.NewAPI(client), observe: observe}
 	if made.timeout <= 0 {
 		made.timeout = defaultTimeout
 	}
@@ -156,9 +158,18 @@ func (s *server) matrix(ctx context.Context, expr string, first time.Time, step 
 	return matrix, nil
 }
 
-// ask makes one call within the timeout. Warnings spoil the whole reply, for
+// ask makes one call within the timeout, which the wait for a place is no part
+// of. Warnings spoil the whole reply, for
 // they say that it is incomplete; infos don't.
 func (s *server) ask(ctx context.Context, call func(context.Context) (model.Value, v1.Warnings, v1.Infos, error)) (model.Value, error) {
+	release, err := s.slot.Take(ctx, s.host)
+	if err != nil {
+		return nil, s.unavailable(outbound.Reason(err), nil)
+	}
+	defer release()
+	if err := ctx.Err(); err != nil { // nothing is asked that nobody waits for
+		return nil, s.unavailable(outbound.Reason(err), nil)
+	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	began := time.Now()

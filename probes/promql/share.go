@@ -46,12 +46,20 @@ func (s share) of(bad, total point) verifier.Observation {
 	return clamp(bad.value, total.value)
 }
 
-// clamp evens out what extrapolation does to two counters that are scraped at
-// one time but count at two, and refuses what it can't explain.
+// slack is how far bad may lie outside of 0 to total before the two can't count
+// the same events, in events. increase() extrapolates series that are scraped
+// together by the same factor, also with two samples a step, so bad events that
+// are among the total stay within it. What is left is a scrape that reads one
+// counter a moment after the other (a few events), requests that are counted
+// at their beginning in the one and at their end in the other, and scrapes of
+// two targets at different times: a tenth of the traffic.
+func slack(total float64) float64 { return 2 + total/10 }
+
+// clamp evens out what slack explains, and refuses the rest.
 func clamp(bad, total float64) verifier.Observation {
-	slack := 5 + total
-	if bad < -slack/10 || bad > total+slack {
-		return verifier.Observation{Outcome: verifier.Failed, Message: fmt.Sprintf("%g bad of %g: the two don't count the same events", bad, total)}
+	if bad < -slack(total) || bad > total+slack(total) {
+		return verifier.Observation{Outcome: verifier.Failed, Message: fmt.Sprintf(
+			"%g bad of %g: the two don't count the same events; total must count every event that bad counts, once", bad, total)}
 	}
 	return verifier.Observation{Outcome: verifier.Measured, Bad: min(max(bad, 0), total), Total: total}
 }

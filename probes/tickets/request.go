@@ -22,6 +22,7 @@ import (
 const (
 	timeout  = 15 * time.Second
 	maxReply = 2 << 20 // bytes
+	maxCount = 1e15    // tickets; more is a fault of the feed
 	// defaultPause follows a 429 that names no time, maxPause bounds what a
 	// feed may ask for.
 	defaultPause = time.Minute
@@ -38,6 +39,11 @@ func (m *Measurer) ask(ctx context.Context, f *feed, t verifier.Target, from, to
 	if err != nil {
 		return 0, verifier.Errorf(verifier.Invalid, "feed %q: %w", f.Name, err)
 	}
+	release, err := m.transports.Slot.Take(ctx, address.URL.Host)
+	if err != nil {
+		return 0, f.unavailable(outbound.Reason(err))
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := outbound.Client(&http.Client{
@@ -155,6 +161,9 @@ func readCount(body []byte, path *jsonpath.Path) (float64, error) {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n < 0 || n != math.Trunc(n) || math.IsInf(n, 0) {
 		return 0, fmt.Errorf("%s selects %q where a whole number from 0 on was asked for", path, outbound.Clean(text))
+	}
+	if n > maxCount {
+		return 0, fmt.Errorf("%s selects %q, an implausible number", path, outbound.Clean(text))
 	}
 	return n, nil
 }

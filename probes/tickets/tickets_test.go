@@ -2,6 +2,7 @@ package tickets_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -126,6 +127,7 @@ var replies = []struct {
 	{"an object", 200, `{"count":{}}`, "$.count", verifier.Failed, "selects a object"},
 	{"null", 200, `{"count":null}`, "$.count", verifier.Failed, "selects a null"},
 	{"boolean", 200, `{"count":true}`, "$.count", verifier.Failed, "selects a boolean"},
+	{"huge", 200, `{"count":1e300}`, "$.count", verifier.Failed, "an implausible number"},
 	{"negative", 200, `{"count":-1}`, "$.count", verifier.Failed, "whole number"},
 	{"half", 200, `{"count":1.5}`, "$.count", verifier.Failed, "whole number"},
 	{"huge", 200, `{"count":1e999}`, "$.count", verifier.Failed, "whole number"},
@@ -346,3 +348,29 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+func TestWaitingInVainAsksNothing(t *testing.T) {
+	d := answering(t, says(200, `{"count":1}`))
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	var host string
+	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: d.URL, Count: "$.count"}}, tickets.Transports{
+		Written: transport,
+		Slot: func(_ context.Context, h string) (func(), error) {
+			host = h
+			return nil, notSent{}
+		},
+	}, nil)
+	require.NoError(t, err)
+	got := m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))
+	require.Len(t, got, 1)
+	require.Equal(t, verifier.Failed, got[0].Outcome)
+	require.Equal(t, `feed "desk": not sent: waited 5s`, got[0].Message)
+	require.Equal(t, d.Listener.Addr().String(), host)
+	require.Empty(t, d.requests())
+}
+
+type notSent struct{}
+
+func (notSent) Error() string { return "not sent: waited 5s" }
+func (notSent) NotSent() bool { return true }

@@ -3,6 +3,7 @@
 package outbound
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,6 +36,23 @@ func (o Observe) Done(upstream string, began time.Time, ok bool) {
 type Transports struct {
 	Written   http.RoundTripper
 	Templated http.RoundTripper
+	// Slot, where set, is asked before each request.
+	Slot Slot
+}
+
+// Slot waits for a place among the calls to a host (HOST or HOST:PORT), until
+// ctx ends. It is asked before a request's timeout and stopwatch start, so that
+// our own queue is never taken for a slow answer; release gives the place back
+// once the answer is read. Its errors say what was waited for, in words fit
+// for a message, and have a method NotSent() bool. nil is no limit.
+type Slot func(ctx context.Context, host string) (release func(), err error)
+
+// Take waits for a place; without a Slot there is always one.
+func (s Slot) Take(ctx context.Context, host string) (release func(), err error) {
+	if s == nil {
+		return func() {}, nil
+	}
+	return s(ctx, host)
 }
 
 // To returns the transport for requests to an address and for redirects from

@@ -79,5 +79,14 @@ func TestOursIsNotTheirs(t *testing.T) {
 	require.True(t, outbound.Ours(fmt.Errorf("dial: %w", syscall.EMFILE)))
 	require.True(t, outbound.Ours(&url.Error{Err: &net.DNSError{IsTimeout: true}}))
 	require.False(t, outbound.Ours(&net.DNSError{IsNotFound: true}))
+	waited := &url.Error{Op: "Get", URL: "http://h", Err: notSent{}}
+	require.True(t, outbound.Ours(waited), "what was never sent says nothing about the other side")
+	require.Equal(t, "not sent: waited 5s", outbound.Reason(waited), "and is no missing answer")
 	require.False(t, outbound.Ours(syscall.ECONNREFUSED))
 }
+
+type notSent struct{}
+
+func (notSent) Error() string { return "not sent: waited 5s" }
+func (notSent) Unwrap() error { return context.DeadlineExceeded }
+func (notSent) NotSent() bool { return true }

@@ -42,6 +42,8 @@ func Reason(err error) string {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
+	case notSent(err):
+		return Clean(err.Error())
 	case errors.Is(err, context.Canceled):
 		return "the request was cancelled"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -72,9 +74,23 @@ func Denied(err error) bool {
 	return errors.As(err, &d) && d.EgressDenied()
 }
 
+// notSent reports whether a request never left: it waited in vain in a queue of
+// our own.
+func notSent(err error) bool {
+	var n interface {
+		error
+		NotSent() bool
+	}
+	return errors.As(err, &n) && n.NotSent()
+}
+
 // Ours reports whether a request failed on this machine and says nothing about
-// the other side: no descriptors, no memory, no network, no name server.
+// the other side: it was never sent, or there are no descriptors, no memory, no
+// network, no name server.
 func Ours(err error) bool {
+	if notSent(err) {
+		return true
+	}
 	for _, no := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
 		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL,
