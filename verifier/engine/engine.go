@@ -19,8 +19,8 @@ import (
 const (
 	lease         = time.Minute
 	lookTimeout   = 58 * time.Second
-	prepareAtMost = 38 * time.Second // and half of what is left of the window
-	prepareAtEnd  = 8 * time.Second  // however little is left
+	prepareAtMost = 2 * time.Minute // and half of what is left of the window
+	prepareAtEnd  = 8 * time.Second // however little is left
 	measureAtMost = 14 * time.Second
 	poll          = 200 * time.Millisecond
 	sweepEvery    = 15 * time.Second
@@ -47,11 +47,13 @@ type Options struct {
 // Engine looks at verifications when they are due. Several may run against one
 // store, in one process or many.
 type Engine struct {
-	o Options
+	o          Options
+	background context.Context // of what outlives a look: Run's, as long as it waits for looks
+	preparing  preparations
 }
 
-// New returns an engine; Run starts it.
-func New(o Options) *Engine { return &Engine{o: o} }
+// New returns an engine; Run starts it, once.
+func New(o Options) *Engine { return &Engine{o: o, background: context.Background()} }
 
 // Run looks at what is due until ctx ends, then gives the looks under way
 // six seconds to finish. What they could not finish is taken up when their
@@ -59,6 +61,7 @@ func New(o Options) *Engine { return &Engine{o: o} }
 func (e *Engine) Run(ctx context.Context) {
 	looks, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	e.background = looks
 	var running sync.WaitGroup
 	free := make(chan struct{}, looksAtOnce)
 	tick, sweep := time.NewTicker(cmp.Or(e.o.Poll, poll)), time.NewTicker(sweepEvery)
@@ -70,6 +73,8 @@ func (e *Engine) Run(ctx context.Context) {
 			stop := time.AfterFunc(stopGrace, cancel)
 			running.Wait()
 			stop.Stop()
+			cancel() // nobody will come for a past that is still being read
+			e.preparing.running.Wait()
 			return
 		case <-sweep.C:
 			e.report(e.escalate(ctx, clock()), "look for unconfirmed rollbacks")

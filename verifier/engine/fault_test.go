@@ -80,6 +80,6 @@ func TestReadingThePastLeavesTimeForTheVerdict(t *testing.T) {
 	require.Equal(t, prepareAtMost, prepareBudget(c, at(100)))
 	require.Equal(t, 20*time.Second, prepareBudget(c, at(600)))
 	require.Equal(t, prepareAtEnd, prepareBudget(c, at(700)))
-	require.Less(t, prepareAtMost+measureAtMost, lookTimeout-5*time.Second, "and for storing it")
+	require.Less(t, prepareAtEnd+measureAtMost, lookTimeout-5*time.Second, "and for storing it")
 	require.Less(t, lookTimeout, lease)
 }

@@ -15,7 +15,7 @@ import (
 
 // look measures, judges and commits one verification once.
 func (e *Engine) look(ctx context.Context, c verifier.Check) error {
-	prepared, err := e.prepareWithin(ctx, &c, prepareBudget(c, clock()))
+	prepared, err := e.prepare(ctx, &c)
 	if err != nil {
 		return err
 	}
@@ -33,18 +33,6 @@ func (e *Engine) look(ctx context.Context, c verifier.Check) error {
 		return e.record(ctx, c, fresh, assessment, now)
 	}
 	return e.decide(ctx, c, fresh, assessment, now)
-}
-
-// prepareBudget is how long the past may take to read: a slow source must not
-// hold the verdict up beyond the end of the window.
-func prepareBudget(c verifier.Check, now time.Time) time.Duration {
-	return max(prepareAtEnd, min(prepareAtMost, c.Verification.ClosesAt.Sub(now)/2))
-}
-
-func (e *Engine) prepareWithin(ctx context.Context, c *verifier.Check, budget time.Duration) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	return e.prepare(ctx, c)
 }
 
 func (e *Engine) measureWithin(ctx context.Context, c verifier.Check, budget time.Duration) map[string][]verifier.Observation {

@@ -2,104 +2,17 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
-	"github.com/postflight/postflight/verifier/judge"
 )
 
 // settle is how long after a step's end it is asked for, so that what was
 // scraped in it has arrived.
 func settle(step time.Duration) time.Duration { return min(step/2, 5*time.Second) }
-
-// prepare makes concrete and calibrates each signal that is not yet, and
-// reports whether there is anything to store. A source that can't be read now
-// is tried again at the next look.
-func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
-	stored := make(map[string]verifier.SignalEvidence, len(c.Signals))
-	for _, s := range c.Signals {
-		stored[s.Signal] = s
-	}
-	signals := make([]verifier.SignalEvidence, len(c.Policy.Signals))
-	var missing []int
-	for i, s := range c.Policy.Signals {
-		signals[i] = stored[s.Name]
-		signals[i].Signal = s.Name
-		if len(signals[i].Calibration) == 0 {
-			missing = append(missing, i)
-		}
-	}
-	c.Signals = signals
-	if len(missing) == 0 {
-		return false, nil
-	}
-	d := c.Verification.Deployment
-	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-c.Policy.History.D()))
-	if err != nil {
-		return false, err
-	}
-	var wg sync.WaitGroup
-	for _, i := range missing {
-		wg.Go(func() {
-			defer e.recovered("prepare a signal", c.Verification.ID, func(why string) { c.Signals[i].Plan = verifier.Plan{Note: why} })
-			e.prepareSignal(ctx, *c, c.Policy.Signals[i], &c.Signals[i], leftOut)
-		})
-	}
-	wg.Wait()
-	return true, nil
-}
-
-// prepareSignal fills s. Without a calibration s stays to be prepared; its
-// plan's note then says what stood in the way.
-func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal verifier.Signal, s *verifier.SignalEvidence, leftOut []verifier.Span) {
-	step, d := c.Policy.Step.D(), c.Verification.Deployment
-	until := d.StartedAt.Truncate(step)
-	since := until.Add(-c.Policy.History.D()).Truncate(step)
-	var history []verifier.Observation
-	m, known := e.o.Measurers()[signal.Source()]
-	plan, err := verifier.Plan{}, verifier.Errorf(verifier.Invalid, "nothing measures a %s signal", signal.Source())
-	if known {
-		plan, err = m.Prepare(ctx, signal, d.Target(), step, since, until)
-	}
-	switch {
-	case verifier.KindOf(err) == verifier.Invalid:
-		plan = verifier.Plan{Error: err.Error()}
-	case err != nil:
-		s.Plan = verifier.Plan{Note: err.Error()}
-		return
-	default:
-		if history, err = e.history(ctx, m, c, signal, plan, since, until); err != nil {
-			s.Plan = verifier.Plan{Note: err.Error()}
-			return
-		}
-	}
-	calibration, err := json.Marshal(judge.Calibrate(signal, c.Policy, history, leftOut, d.StartedAt))
-	if err != nil {
-		s.Plan = verifier.Plan{Note: fmt.Sprintf("write calibration: %v", err)}
-		return
-	}
-	s.Plan, s.Calibration, s.Before = plan, calibration, tail(history, until.Add(-2*c.Policy.Window.D()))
-}
-
-// history reads a signal's past: from its source, or, for probes, from what
-// earlier verifications saw.
-func (e *Engine) history(ctx context.Context, m Measurer, c verifier.Check, signal verifier.Signal, plan verifier.Plan, since, until time.Time) ([]verifier.Observation, error) {
-	if signal.Source() == verifier.FromProbe {
-		return e.o.Store.PastObservations(ctx, c.Verification.Deployment, signal, since)
-	}
-	return m.History(ctx, signal, c.Verification.Deployment.Target(), plan, c.Policy.Step.D(), since, until)
-}
-
-func tail(history []verifier.Observation, since time.Time) []verifier.Observation {
-	for len(history) > 0 && (len(history) > beforePoints || history[0].At.Before(since)) {
-		history = history[1:]
-	}
-	return history
-}
 
 // measure asks every signal's source for the steps that are not known yet, all
 // at once: a slow source makes no other late.

@@ -161,8 +161,9 @@ func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, sig
 
 // LeftOut returns the stretches of a service's past that say nothing about
 // what is usual: from the start of each deploy that counts as reverted until
-// the deploy after it had finished, but at most two windows, and one window
-// where none came after.
+// the deploy after it had finished, and one window where none came after. A
+// version that went on running, its rollback withheld or never seen, is left
+// out for two windows at most: by then it is what is usual.
 func (s *Store) LeftOut(ctx context.Context, service, environment string, since time.Time) ([]verifier.Span, error) {
 	var out []verifier.Span
 	err := s.read(ctx, "read the reverted deploys of "+service, func(tx *sql.Tx) error {
@@ -197,7 +198,7 @@ func scanReverted(rows *sql.Rows) (span verifier.Span, err error) {
 	span = verifier.Span{From: v.Deployment.StartedAt, To: v.ClosesAt}
 	if next != 0 {
 		span.To = fromMicros(next)
-		if latest := v.ClosesAt.Add(v.ClosesAt.Sub(v.Deployment.FinishedAt)); span.To.After(latest) {
+		if latest := v.ClosesAt.Add(v.ClosesAt.Sub(v.Deployment.FinishedAt)); span.To.After(latest) && v.Action.State != verifier.ActionConfirmed {
 			span.To = latest
 		}
 	}

@@ -91,7 +91,7 @@ func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error
 // due, never early. stop waits for running deliveries until its context ends,
 // then ends theirs.
 func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
-	err = s.write(ctx, "take over deliveries", func(tx *sql.Tx) error { return freeJobs(ctx, tx) })
+	err = s.write(ctx, "take over what was under way", func(tx *sql.Tx) error { return takeOver(ctx, tx) })
 	if err != nil {
 		return nil, err
 	}

@@ -154,12 +154,14 @@ func tableExists(ctx context.Context, db *sql.DB, table string) (bool, error) {
 	return n > 0, err
 }
 
-// freeJobs makes available what a process that was killed had taken, so that
-// it need not wait for River's rescuer (an hour by default) and for its
-// leadership to run out (15 s). River has no call for a job in state running,
-// and the file's lock says that no other process works on one.
-func freeJobs(ctx context.Context, tx *sql.Tx) error {
+// takeOver makes available what a process that was killed had taken, so that
+// it need not wait for a lease (a minute), for River's rescuer (an hour by
+// default) and for its leadership to run out (15 s). River has no call for a
+// job in state running, and the file's lock says that no other process works
+// on any of them.
+func takeOver(ctx context.Context, tx *sql.Tx) error {
 	for _, statement := range []string{
+		`UPDATE verifications SET lease_until = 0 WHERE state IN ('pending', 'observing')`,
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
 	} {

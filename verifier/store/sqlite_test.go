@@ -168,3 +168,31 @@ func TestKilled(t *testing.T) {
 	seen.wait(t, id)
 	require.Less(t, time.Since(begun), 5*time.Second, "not after River's rescue")
 }
+
+// idle is a Deliverer with nothing to do.
+type idle struct{}
+
+func (idle) Deliver(context.Context, string) (time.Duration, error) { return 0, nil }
+
+// A process that was killed while it looked at a verification must not hold it
+// until its lease is over: the file has one owner, and that is us now.
+func TestTakeOverFreesLeases(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "postflight.db")
+	s := open(t, url)
+	v := opened(t, s, "1.0.0", start)
+	killed, err := s.Claim(t.Context(), later(1), time.Hour, 10)
+	require.NoError(t, err)
+	require.Len(t, killed, 1)
+	again, err := s.Claim(t.Context(), later(2), time.Hour, 10)
+	require.NoError(t, err)
+	require.Empty(t, again)
+
+	stop, err := s.StartDeliveries(t.Context(), idle{}, store.DeliveryOptions{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, stop(context.Background())) }()
+	again, err = s.Claim(t.Context(), later(2), time.Hour, 10)
+	require.NoError(t, err)
+	require.Len(t, again, 1)
+	require.Equal(t, v.ID, again[0].Verification.ID)
+	require.Equal(t, verifier.Conflict, verifier.KindOf(s.Prepare(t.Context(), killed[0])), "the earlier epoch is over")
+}

@@ -32,6 +32,7 @@ const (
 type App struct {
 	o          Options
 	metrics    *metrics
+	upstreams  *upstreams
 	limiters   limiters
 	current    atomic.Pointer[current]
 	store      *store.Store
@@ -53,9 +54,10 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	a := &App{o: o, metrics: newMetrics(), served: make(chan error, 1),
-		limiters: limiters{measure: newLimiter(), tell: newLimiter(), rollBack: newLimiter()}}
-	cur, err := load(o, a.limiters, a.metrics)
+	m := newMetrics()
+	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
+		limiters: newLimiters()}
+	cur, err := load(o, a.limiters, a.upstreams.requested)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +128,7 @@ func (a *App) Reload(context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
-	cur, err := load(a.o, a.limiters, a.metrics)
+	cur, err := load(a.o, a.limiters, a.upstreams.requested)
 	if err == nil && a.storageURL(cur) != a.storageURL(old) {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
@@ -206,7 +208,7 @@ func (a *App) intake() intake.Options {
 
 func (a *App) api() api.Options {
 	return api.Options{
-		Reader: a.store, Operator: a.store, Now: time.Now,
+		Reader: a.store, Operator: operator{a.store, a.o.Log}, Now: time.Now,
 		Settings: func() api.Settings { return api.Settings{Access: a.access(), ExternalURL: a.externalURL()} },
 	}
 }

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postflight/postflight/verifier/store"
+)
+
+// outboundObserver is told of each request to a source of evidence.
+type outboundObserver func(upstream string, d time.Duration, ok bool)
+
+// upstreams watches the sources of evidence: each request counts, and a source
+// that goes away or comes back is logged once.
+type upstreams struct {
+	metrics *metrics
+	log     *slog.Logger
+	mu      sync.Mutex
+	down    map[string]bool
+}
+
+func newUpstreams(m *metrics, log *slog.Logger) *upstreams {
+	return &upstreams{metrics: m, log: log, down: map[string]bool{}}
+}
+
+// requested records one request to a source.
+func (u *upstreams) requested(upstream string, d time.Duration, ok bool) {
+	u.metrics.requested(upstream, d, ok)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case !ok && !u.down[upstream]:
+		u.log.Warn("a source of evidence does not answer: verdicts that need it will be inconclusive", "upstream", upstream)
+	case ok && u.down[upstream]:
+		u.log.Info("a source of evidence answers again", "upstream", upstream)
+	}
+	u.down[upstream] = !ok
+}
+
+// operator logs what people do beside storing it.
+type operator struct {
+	store *store.Store
+	log   *slog.Logger
+}
+
+// ReleaseBrake lets automatic reverts go on; see store.Store.ReleaseBrake.
+func (o operator) ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error {
+	if err := o.store.ReleaseBrake(ctx, by, reason, now); err != nil {
+		return err
+	}
+	o.log.Info("brake released", "by", by, "reason", reason)
+	return nil
+}

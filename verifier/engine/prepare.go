@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/judge"
+)
+
+// patience is how long a look waits for the past of its signals. What takes
+// longer is read on in the background and taken by a later look, so that one
+// slow source makes no other signal wait.
+const patience = 2 * time.Second
+
+// keepPrepared is how long a past that nobody came for is kept: its
+// verification has ended meanwhile, or is another engine's.
+const keepPrepared = 5 * time.Minute
+
+// preparations are the pasts being read.
+type preparations struct {
+	mu      sync.Mutex
+	running sync.WaitGroup
+	under   map[preparationKey]*preparation
+}
+
+type preparationKey struct{ verification, signal string }
+
+type preparation struct {
+	done     chan struct{}
+	ended    time.Time // once done is closed
+	evidence verifier.SignalEvidence
+}
+
+// take returns the evidence of a signal, started by read where it is not under
+// way yet, as soon as it is there; ok is false when wait was over first.
+func (p *preparations) take(key preparationKey, read func() verifier.SignalEvidence, wait <-chan struct{}) (s verifier.SignalEvidence, ok bool) {
+	job := p.start(key, read)
+	select {
+	case <-job.done:
+	case <-wait:
+		return s, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.under, key)
+	return job.evidence, true
+}
+
+func (p *preparations) start(key preparationKey, read func() verifier.SignalEvidence) *preparation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if job, ok := p.under[key]; ok {
+		return job
+	}
+	for key, job := range p.under {
+		if !job.ended.IsZero() && time.Since(job.ended) > keepPrepared {
+			delete(p.under, key)
+		}
+	}
+	job := &preparation{done: make(chan struct{})}
+	if p.under == nil {
+		p.under = map[preparationKey]*preparation{}
+	}
+	p.under[key] = job
+	p.running.Go(func() {
+		evidence := read()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		job.evidence, job.ended = evidence, time.Now()
+		close(job.done)
+	})
+	return job
+}
+
+// prepare makes concrete and calibrates each signal that is not yet, and
+// reports whether there is anything to store. A source that can't be read now
+// is tried again at the next look.
+func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
+	missing := unprepared(c)
+	if len(missing) == 0 {
+		return false, nil
+	}
+	d, now := c.Verification.Deployment, clock()
+	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-c.Policy.History.D()))
+	if err != nil {
+		return false, err
+	}
+	wait := patience
+	if now.Add(patience).After(c.Verification.ClosesAt) { // this look will be the last
+		wait = prepareAtEnd + time.Second // to learn what stood in the way
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, i := range missing {
+		wg.Go(func() {
+			s, ok := e.preparing.take(preparationKey{c.Verification.ID, c.Signals[i].Signal},
+				func() verifier.SignalEvidence { return e.prepareSafely(*c, c.Policy.Signals[i], leftOut) }, waiting.Done())
+			if !ok {
+				s = verifier.SignalEvidence{Signal: c.Signals[i].Signal, Plan: verifier.Plan{Note: "its past is still being read"}}
+			}
+			c.Signals[i] = s
+		})
+	}
+	wg.Wait()
+	return true, nil
+}
+
+// unprepared brings c.Signals into the policy's order, and returns the places
+// of those without a calibration.
+func unprepared(c *verifier.Check) []int {
+	stored := make(map[string]verifier.SignalEvidence, len(c.Signals))
+	for _, s := range c.Signals {
+		stored[s.Signal] = s
+	}
+	signals := make([]verifier.SignalEvidence, len(c.Policy.Signals))
+	var missing []int
+	for i, s := range c.Policy.Signals {
+		signals[i] = stored[s.Name]
+		signals[i].Signal = s.Name
+		if len(signals[i].Calibration) == 0 {
+			missing = append(missing, i)
+		}
+	}
+	c.Signals = signals
+	return missing
+}
+
+// prepareSafely prepares one signal within its budget.
+func (e *Engine) prepareSafely(c verifier.Check, signal verifier.Signal, leftOut []verifier.Span) (s verifier.SignalEvidence) {
+	ctx, cancel := context.WithTimeout(e.background, prepareBudget(c, clock()))
+	defer cancel()
+	s.Signal = signal.Name
+	defer e.recovered("prepare a signal", c.Verification.ID, func(why string) {
+		s = verifier.SignalEvidence{Signal: signal.Name, Plan: verifier.Plan{Note: why}}
+	})
+	e.prepareSignal(ctx, c, signal, &s, leftOut)
+	return s
+}
+
+// prepareBudget is how long the past may take to read: most of a minute, and
+// not so long that it would be of no use any more.
+func prepareBudget(c verifier.Check, now time.Time) time.Duration {
+	return max(prepareAtEnd, min(prepareAtMost, c.Verification.ClosesAt.Sub(now)/2))
+}
+
+// prepareSignal fills s. Without a calibration s stays to be prepared; its
+// plan's note then says what stood in the way.
+func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal verifier.Signal, s *verifier.SignalEvidence, leftOut []verifier.Span) {
+	step, d := c.Policy.Step.D(), c.Verification.Deployment
+	until := d.StartedAt.Truncate(step)
+	since := until.Add(-c.Policy.History.D()).Truncate(step)
+	var history []verifier.Observation
+	m, known := e.o.Measurers()[signal.Source()]
+	plan, err := verifier.Plan{}, verifier.Errorf(verifier.Invalid, "nothing measures a %s signal", signal.Source())
+	if known {
+		plan, err = m.Prepare(ctx, signal, d.Target(), step, since, until)
+	}
+	switch {
+	case verifier.KindOf(err) == verifier.Invalid:
+		plan = verifier.Plan{Error: err.Error()}
+	case err != nil:
+		s.Plan = verifier.Plan{Note: err.Error()}
+		return
+	default:
+		if history, err = e.history(ctx, m, c, signal, plan, since, until); err != nil {
+			s.Plan = verifier.Plan{Note: err.Error()}
+			return
+		}
+	}
+	calibration, err := json.Marshal(judge.Calibrate(signal, c.Policy, history, leftOut, d.StartedAt))
+	if err != nil {
+		s.Plan = verifier.Plan{Note: fmt.Sprintf("write calibration: %v", err)}
+		return
+	}
+	s.Plan, s.Calibration, s.Before = plan, calibration, tail(history, until.Add(-2*c.Policy.Window.D()))
+}
+
+// history reads a signal's past: from its source, or, for probes, from what
+// earlier verifications saw.
+func (e *Engine) history(ctx context.Context, m Measurer, c verifier.Check, signal verifier.Signal, plan verifier.Plan, since, until time.Time) ([]verifier.Observation, error) {
+	if signal.Source() == verifier.FromProbe {
+		return e.o.Store.PastObservations(ctx, c.Verification.Deployment, signal, since)
+	}
+	return m.History(ctx, signal, c.Verification.Deployment.Target(), plan, c.Policy.Step.D(), since, until)
+}
+
+func tail(history []verifier.Observation, since time.Time) []verifier.Observation {
+	for len(history) > 0 && (len(history) > beforePoints || history[0].At.Before(since)) {
+		history = history[1:]
+	}
+	return history
+}

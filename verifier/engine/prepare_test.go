@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// after returns a channel that closes after d.
+func after(d time.Duration) <-chan struct{} {
+	c := make(chan struct{})
+	time.AfterFunc(d, func() { close(c) })
+	return c
+}
+
+func TestASlowPastIsTakenByALaterLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p preparations
+		var reads atomic.Int32
+		key := preparationKey{"vf_1", "errors"}
+		read := func() verifier.SignalEvidence {
+			reads.Add(1)
+			time.Sleep(30 * time.Second)
+			return verifier.SignalEvidence{Signal: "errors"}
+		}
+		_, ok := p.take(key, read, after(patience))
+		require.False(t, ok, "a look does not wait for it")
+		time.Sleep(40 * time.Second)
+		s, ok := p.take(key, read, after(patience))
+		require.True(t, ok)
+		require.Equal(t, "errors", s.Signal)
+		require.Equal(t, int32(1), reads.Load(), "read once")
+		require.Empty(t, p.under)
+		p.running.Wait()
+	})
+}
+
+func TestAPastThatNobodyComesForIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p preparations
+		at := func(id string) *preparation {
+			return p.start(preparationKey{id, "errors"}, func() verifier.SignalEvidence { return verifier.SignalEvidence{} })
+		}
+		<-at("vf_1").done
+		time.Sleep(keepPrepared + time.Second)
+		<-at("vf_2").done
+		require.Len(t, p.under, 1)
+		p.running.Wait()
+	})
+}
