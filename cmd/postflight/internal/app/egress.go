@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// Limits of outbound calls, for each of measuring, telling and rolling back:
-// apart, so that a slow source or notifier delays no rollback.
+// Limits of outbound calls, for each of probes, sources and messages.
 const (
 	outboundAtOnce  = 32
 	outboundPerHost = 4
@@ -92,6 +91,23 @@ func (e egress) transport(written bool, tlsConfig *tls.Config) *http.Transport {
 	}
 }
 
+// notSentError is a call that waited for a place until nobody wanted it any
+// more. Probes tell it from a target that is down by NotSent.
+type notSentError struct {
+	waited time.Duration
+	queue  string
+	cause  error
+}
+
+func (e *notSentError) Error() string {
+	return fmt.Sprintf("not sent: waited %s for one of %s", e.waited.Round(time.Millisecond), e.queue)
+}
+
+func (e *notSentError) Unwrap() error { return e.cause }
+
+// NotSent marks the error for those who can't import this package.
+func (e *notSentError) NotSent() bool { return true }
+
 // limiter bounds the calls under way, all told and to each host.
 type limiter struct {
 	all   chan struct{}
@@ -146,20 +162,23 @@ func (l *limited) CloseIdleConnections() {
 	}
 }
 
+// acquire waits for a place among the calls to a host, and among all, until ctx
+// ends. Its errors are of type *notSentError.
 func (l *limiter) acquire(ctx context.Context, host string) (release func(), err error) {
+	began := time.Now()
 	h := l.enter(host)
 	select {
 	case h.slots <- struct{}{}:
 	case <-ctx.Done():
 		l.leave(host, h)
-		return nil, fmt.Errorf("wait for one of %d calls to %s: %w", outboundPerHost, host, ctx.Err())
+		return nil, &notSentError{time.Since(began), fmt.Sprintf("%d calls to %s", outboundPerHost, host), ctx.Err()}
 	}
 	select {
 	case l.all <- struct{}{}:
 	case <-ctx.Done():
 		<-h.slots
 		l.leave(host, h)
-		return nil, fmt.Errorf("wait for one of %d outbound calls: %w", outboundAtOnce, ctx.Err())
+		return nil, &notSentError{time.Since(began), fmt.Sprintf("%d outbound calls", outboundAtOnce), ctx.Err()}
 	}
 	var once sync.Once
 	return func() {

@@ -102,6 +102,9 @@ func TestLimiterBoundsCallsToAHost(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.Do(req)
 	require.True(t, errors.Is(err, context.Canceled), "a caller that gave up waits no longer: %v", err)
+	var waited interface{ NotSent() bool }
+	require.ErrorAs(t, err, &waited, "probes tell it from a target that is down")
+	require.Regexp(t, `not sent: waited .+ for one of 4 calls to 127\.0\.0\.1:\d+$`, err.Error())
 
 	release, err := l.acquire(context.Background(), "another.example")
 	require.NoError(t, err, "callers that wait for a slow host hold no places of others")
