@@ -192,6 +192,9 @@ func (w *waiting) end(v verifier.Verification) error {
 		}
 	} else {
 		fmt.Fprintln(w.s.out, headline(v))
+		if line := actionLine(v.Action); line != "" {
+			fmt.Fprintln(w.s.out, line)
+		}
 		if v.URL != "" {
 			fmt.Fprintln(w.s.out, v.URL)
 		}
@@ -200,4 +203,21 @@ func (w *waiting) end(v verifier.Verification) error {
 		return nil
 	}
 	return exit{code: code}
+}
+
+// actionLine says what was done about the verdict, for a pipeline's log.
+func actionLine(a verifier.Action) string {
+	switch a.State {
+	case verifier.ActionNone, "":
+		return ""
+	case verifier.ActionWithheld:
+		return fmt.Sprintf("nothing was rolled back: withheld by the guard %s: %s", a.Guard, a.Reason)
+	case verifier.ActionRequested:
+		return fmt.Sprintf("a rollback to %s is being requested (%s)", a.TargetVersion, a.RevertID)
+	}
+	line := fmt.Sprintf("rollback to %s (%s): %s", a.TargetVersion, a.RevertID, a.State)
+	if a.Reason != "" {
+		line += ": " + a.Reason
+	}
+	return line
 }
