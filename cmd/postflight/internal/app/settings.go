@@ -33,13 +33,20 @@ type current struct {
 	idle      []interface{ CloseIdleConnections() }
 }
 
-// limiters bound outbound calls. They outlive reloads.
+// limiters bound outbound calls, each kind for itself: a slow Prometheus holds
+// no probe up, and neither of them a message. They outlive reloads. Rollbacks
+// have none: a call that waits between the guards' check and its sending could
+// undo a newer deploy, and the workers that send are few.
 type limiters struct {
-	measure, tell, rollBack *limiter
+	probe, measure, tell *limiter
+}
+
+func newLimiters() limiters {
+	return limiters{probe: newLimiter(), measure: newLimiter(), tell: newLimiter()}
 }
 
 // load reads the configuration and builds everything that it names.
-func load(o Options, l limiters, m *metrics) (*current, error) {
+func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 	c, err := configs.Load(o.ConfigFile, o.Env)
 	if err != nil {
 		return nil, err
@@ -63,7 +70,7 @@ func load(o Options, l limiters, m *metrics) (*current, error) {
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow}
-	if err := errors.Join(cur.measure(rule, l.measure, m), cur.send(rule, l)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe), cur.send(rule, l.tell)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -71,24 +78,24 @@ func load(o Options, l limiters, m *metrics) (*current, error) {
 
 // transports are the two ways out of one rule: to hosts that the operator
 // wrote, and to hosts from elsewhere.
-func (cur *current) transports(rule egress, l *limiter) (written, templated http.RoundTripper) {
+func (cur *current) transports(rule egress) (written, templated http.RoundTripper) {
 	w, t := rule.transport(true, nil), rule.transport(false, nil)
 	cur.idle = append(cur.idle, w, t)
-	return l.limit(w), l.limit(t)
+	return w, t
 }
 
 // measure builds what measures each kind of source.
-func (cur *current) measure(rule egress, l *limiter, m *metrics) error {
-	written, templated := cur.transports(rule, l)
+func (cur *current) measure(rule egress, l limiters, observe outboundObserver) error {
+	written, templated := cur.transports(rule)
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
-		transport, err := cur.prometheusTransport(rule, l, p)
+		transport, err := cur.prometheusTransport(rule, p)
 		if err != nil {
 			return err
 		}
-		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport})
+		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: l.measure.acquire})
 	}
-	prometheus, err := promql.New(servers, m.requested)
+	prometheus, err := promql.New(servers, promql.Observe(observe))
 	if err != nil {
 		return err
 	}
@@ -100,11 +107,11 @@ func (cur *current) measure(rule egress, l *limiter, m *metrics) error {
 		}
 		feeds = append(feeds, feed)
 	}
-	desk, err := tickets.New(feeds, tickets.Transports{Written: written, Templated: templated}, m.requested)
+	desk, err := tickets.New(feeds, tickets.Transports{Written: written, Templated: templated, Slot: l.measure.acquire}, tickets.Observe(observe))
 	if err != nil {
 		return err
 	}
-	probe, err := httpprobe.New(httpprobe.Transports{Written: written, Templated: templated}, cur.config.SelfCheck)
+	probe, err := httpprobe.New(httpprobe.Transports{Written: written, Templated: templated, Slot: l.probe.acquire}, cur.config.SelfCheck)
 	if err != nil {
 		return err
 	}
@@ -116,7 +123,7 @@ func (cur *current) measure(rule egress, l *limiter, m *metrics) error {
 }
 
 // prometheusTransport adds a server's authentication and TLS to the way out.
-func (cur *current) prometheusTransport(rule egress, l *limiter, p configs.Prometheus) (http.RoundTripper, error) {
+func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http.RoundTripper, error) {
 	c := p.HTTPClientConfig()
 	tlsConfig, err := config.NewTLSConfig(&c.TLSConfig)
 	if err != nil {
@@ -124,7 +131,7 @@ func (cur *current) prometheusTransport(rule egress, l *limiter, p configs.Prome
 	}
 	transport := rule.transport(true, tlsConfig)
 	cur.idle = append(cur.idle, transport)
-	rt := l.limit(transport)
+	var rt http.RoundTripper = transport
 	if c.Authorization != nil {
 		rt = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, config.NewInlineSecret(string(c.Authorization.Credentials)), rt)
 	}
@@ -135,9 +142,10 @@ func (cur *current) prometheusTransport(rule egress, l *limiter, p configs.Prome
 }
 
 // send builds receivers and rollbacks.
-func (cur *current) send(rule egress, l limiters) error {
-	tell, _ := cur.transports(rule, l.tell)
-	rollBack, _ := cur.transports(rule, l.rollBack)
+func (cur *current) send(rule egress, l *limiter) error {
+	rollBack, _ := cur.transports(rule)
+	message, _ := cur.transports(rule)
+	tell := l.limit(message)
 	cur.receivers, cur.rollbacks = map[string]alerting.Receiver{}, map[string]alerting.Receiver{}
 	for _, r := range cur.config.Receivers {
 		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), tell)
