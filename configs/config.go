@@ -33,9 +33,7 @@ type Config struct {
 	Egress Egress `yaml:"egress"`
 	// Safety limits automatic rollbacks, over all policies.
 	Safety Safety `yaml:"safety"`
-	// SelfCheck is a request that must succeed before a failing probe is
-	// believed: it tells a broken network of postflight's own from a broken
-	// service. nil when none is configured.
+	// SelfCheck is asked when a probe fails; nil when none is configured.
 	SelfCheck *verifier.ProbeStep `yaml:"-"`
 	// Policies say what a good deploy is; the first that matches wins.
 	Policies []verifier.Policy `yaml:"-"`
@@ -45,8 +43,13 @@ type Config struct {
 // what is turned into types of the domain.
 type file struct {
 	Config
-	// SelfCheck is a request that must succeed before a failing probe is
-	// believed, such as one to a host that is always up.
+	// SelfCheck is a request that is made when a probe has failed, and must
+	// succeed before that is believed: where it fails as well, nothing was
+	// measured. A good one takes the way that the probes take, through the same
+	// name server, network and gateway, to something that none of the verified
+	// services is part of and that is up when they are down, such as the
+	// gateway's own health page. One to a verified service hides its outages;
+	// one to localhost proves nothing.
 	SelfCheck *stepSpec `yaml:"self_check"`
 	// Policies say what a good deploy is; the first that matches wins. At
 	// least one.

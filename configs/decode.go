@@ -33,6 +33,15 @@ func (d *decoder) got(n *node, format string, args ...any) {
 	}
 }
 
+// gotAddress adds a problem at n that shows the address as it was written, but
+// for what may be secret in it.
+func (d *decoder) gotAddress(n *node, format string, args ...any) {
+	d.problem(n, format, args...)
+	if n.shape == scalar {
+		d.problems[len(d.problems)-1].Got = shown(shownAddress(n.raw))
+	}
+}
+
 // foreign adds a problem whose detail comes from another package and may
 // repeat the value; it is left out where the value may be a secret.
 func (d *decoder) foreign(n *node, what string, err error) {

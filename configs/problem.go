@@ -3,7 +3,6 @@ package configs
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -61,12 +60,12 @@ func (p Problems) sorted() Problems {
 // maxGot is how much of a value a problem shows, in bytes.
 const maxGot = 80
 
-var userinfo = regexp.MustCompile(`://[^/\s]*@`)
-
-// shown prepares a written value for a problem: credentials in addresses
-// hidden, long values shortened.
+// shown prepares a written value for a problem: credentials and queries of
+// addresses hidden, long values shortened.
 func shown(written string) string {
-	written = userinfo.ReplaceAllString(written, "://"+hidden+"@")
+	if strings.Contains(written, "://") {
+		written = shownAddress(written)
+	}
 	if len(written) <= maxGot {
 		return written
 	}
@@ -75,4 +74,22 @@ func shown(written string) string {
 		cut--
 	}
 	return written[:cut] + "..."
+}
+
+// shownAddress hides what may be secret of an address, with or without its
+// scheme: user and password, query and fragment. A password may hold slashes
+// and question marks that should have been escaped, so everything up to the
+// last @ may belong to it.
+func shownAddress(address string) string {
+	scheme, rest := "", address
+	if i := strings.Index(address, "://"); i >= 0 {
+		scheme, rest = address[:i+3], address[i+3:]
+	}
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		rest = hidden + rest[at:]
+	}
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		rest = rest[:i+1] + "..."
+	}
+	return scheme + rest
 }

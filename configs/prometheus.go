@@ -2,6 +2,7 @@ package configs
 
 import (
 	"crypto/x509"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/common/config"
@@ -70,7 +71,7 @@ func (d *decoder) caFile(t *TLS) {
 	t.CAFile = d.resolve(t.CAFile)
 	b, err := readRegular(t.CAFile, 1<<20)
 	if err != nil {
-		d.foreign(n, "can't read the certificates", err)
+		d.foreign(n, "can't read the certificates", fmt.Errorf("%s: %w", absolute(t.CAFile), err))
 		return
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {

@@ -61,8 +61,8 @@ type Webhook struct {
 	URL string `yaml:"url" required:"true"`
 	// Secret is the key of the signature: whsec_ with the base64 of 24 to 64
 	// bytes, or any other text of 16 bytes or more, which is the key as it
-	// stands. Without it nothing is signed.
-	Secret Secret `yaml:"secret_file"`
+	// stands.
+	Secret Secret `yaml:"secret_file" required:"true"`
 	// Timeout is for one attempt, 1s to 20s.
 	Timeout time.Duration `yaml:"timeout" default:"20s"`
 }

@@ -16,6 +16,19 @@ const maxSecret = 64 << 10 // bytes
 // asked for, the secret itself was written.
 var pasted = []string{signingPrefix, "ghp_", "github_pat_", "gho_", "ghs_", "glpat-", "xox", "eyJ", "sk-", "-----BEGIN"}
 
+// tokenLike is a piece of text that no path has: long, with capitals, small
+// letters and digits all mixed.
+func tokenLike(name string) bool {
+	for _, piece := range strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '.' }) {
+		if len(piece) >= 16 && strings.ContainsAny(piece, digits) && strings.ToLower(piece) != piece && strings.ToUpper(piece) != piece {
+			return true
+		}
+	}
+	return false
+}
+
+const digits = "0123456789"
+
 // secretFile reads the file that n names into secret. It adds its own problems
 // and marks the field, for the value must not be shown carelessly.
 func (d *decoder) secretFile(n *node, secret *Secret) error {
@@ -29,14 +42,34 @@ func (d *decoder) secretFile(n *node, secret *Secret) error {
 		d.problem(n, "names a file that holds the secret, not the secret itself: put it into a file and write that file's name")
 		return nil
 	}
-	value, err := readSecret(d.resolve(name))
-	if err != nil {
-		d.failed[secret] = true
-		d.foreign(n, "can't read the secret", err)
+	path := d.resolve(name)
+	value, err := readSecret(path)
+	switch {
+	case err == nil:
+		*secret = NewSecret(value)
 		return nil
+	case noFile(path) && (tokenLike(name) || !strings.ContainsAny(name, "/.")):
+		d.problem(n, "there is no such file, and the value looks like the secret itself: write it to a file and name the file")
+	default:
+		d.foreign(n, "can't read the secret", fmt.Errorf("%s: %w", absolute(path), err))
 	}
-	*secret = NewSecret(value)
+	d.failed[secret] = true
 	return nil
+}
+
+// noFile reports whether there can't be seen anything at a path, be it because
+// the name is too long for one.
+func noFile(path string) bool {
+	_, err := os.Lstat(path) // #nosec G304 G703 -- the operator names it
+	return err != nil
+}
+
+// absolute returns a path from the root on, where that can be told.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		return whole
+	}
+	return path
 }
 
 // resolve returns a path of the file relative to the file's own folder.

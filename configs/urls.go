@@ -12,7 +12,7 @@ func (d *decoder) staticURL(field *string) {
 	}
 	n := d.at(field)
 	if strings.Contains(n.text, "{{") {
-		d.got(n, "must be written out: templates are not possible here")
+		d.gotAddress(n, "must be written out: templates are not possible here")
 		return
 	}
 	d.url(n, n.text)
@@ -23,19 +23,19 @@ func (d *decoder) url(n *node, address string) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil && strings.Contains(address, "://"):
-		d.got(n, "is not an address that can be read")
+		d.gotAddress(n, "is not an address that can be read")
 	case err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" && u.Scheme != "http" && u.Scheme != "https":
-		d.got(n, "must be a whole address such as http://host:8080/path")
+		d.gotAddress(n, "must be a whole address such as http://host:8080/path")
 	case u.Scheme != "http" && u.Scheme != "https":
-		d.got(n, "must begin with http:// or https://")
+		d.gotAddress(n, "must begin with http:// or https://")
 	case u.Hostname() == "":
-		d.got(n, "has no host: write a whole address such as http://host:8080/path")
+		d.gotAddress(n, "has no host: write a whole address such as http://host:8080/path")
 	case u.User != nil:
-		d.got(n, "must not hold a name or password: credentials belong into a file that a *_file key names")
+		d.gotAddress(n, "must not hold a name or password: credentials belong into a file that a *_file key names")
 	case u.Fragment != "":
-		d.got(n, "must not have a part behind #: it is never sent")
+		d.gotAddress(n, "must not have a part behind #: it is never sent")
 	case strings.ContainsAny(u.Host, " \t\r\n"):
-		d.got(n, "has white space in its host")
+		d.gotAddress(n, "has white space in its host")
 	}
 }
 
@@ -46,7 +46,7 @@ func (d *decoder) templateURL(field *string, sample any) {
 	}
 	n := d.at(field)
 	if !strings.HasPrefix(n.text, "http://") && !strings.HasPrefix(n.text, "https://") {
-		d.got(n, "must begin with http:// or https://")
+		d.gotAddress(n, "must begin with http:// or https://")
 		return
 	}
 	if address, ok := d.render(n, sample); ok {
@@ -71,13 +71,13 @@ func (d *decoder) storageURL(s *Storage) {
 	n := d.at(&s.URL)
 	if path, ok := strings.CutPrefix(s.URL, "sqlite:"); ok {
 		if strings.TrimSpace(path) == "" || strings.ContainsAny(path, "?#\x00") {
-			d.got(n, "must name a file, such as sqlite:postflight.db")
+			d.gotAddress(n, "must name a file, such as sqlite:postflight.db")
 		}
 		return
 	}
 	u, err := url.Parse(s.URL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Host == "" {
-		d.got(n, "must be sqlite:FILE or postgres://USER@HOST/DATABASE")
+		d.gotAddress(n, "must be sqlite:FILE or postgres://USER@HOST/DATABASE")
 		return
 	}
 	if _, has := u.User.Password(); has || u.Query().Has("password") {
