@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type App struct {
 	store      *store.Store
 	dispatcher *alerting.Dispatcher
 	engine     *engine.Engine
+	listener   net.Listener
 	server     *server
 
 	reloading sync.Mutex // one reload at a time
@@ -66,8 +68,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
 		return nil, err
 	}
-	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+	listener, err := listen(ctx, o)
+	if err != nil {
 		return nil, err
+	}
+	a.listener = listener
+	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+		return nil, errors.Join(err, listener.Close())
 	}
 	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
@@ -75,9 +82,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
 		Measurers: func() map[verifier.SourceKind]engine.Measurer { return a.current.Load().measurers },
 	})
-	if a.server, err = newServer(o, a.handler()); err != nil {
-		return nil, errors.Join(err, a.store.Close())
-	}
+	a.server = newServer(o, listener, a.handler())
 	return a, nil
 }
 
@@ -98,7 +103,7 @@ func (a *App) Start(ctx context.Context) error {
 func (a *App) Served() <-chan error { return a.served }
 
 // Address is where the daemon listens, HOST:PORT.
-func (a *App) Address() string { return a.server.listener.Addr().String() }
+func (a *App) Address() string { return a.listener.Addr().String() }
 
 // Stop ends everything within ten seconds: requests, looks and deliveries
 // under way side by side, then the store. What could not be finished is taken

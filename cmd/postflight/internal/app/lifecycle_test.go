@@ -101,6 +101,17 @@ func TestASecondDaemonOnTheSameStoreIsRefused(t *testing.T) {
 	require.NoError(t, b.Stop(), "a daemon that was never started stops too")
 }
 
+func TestATakenAddressLeavesNothingBehind(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	o := configuration(t)
+	o.ListenAddress = taken.Addr().String()
+	_, err = New(context.Background(), o)
+	require.ErrorContains(t, err, "--web.listen-address")
+	require.NoFileExists(t, filepath.Join(filepath.Dir(o.ConfigFile), "postflight.db"))
+}
+
 func TestWhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	o := configuration(t)
 	a := started(t, o)

@@ -39,13 +39,17 @@ type server struct {
 	log         *slog.Logger
 }
 
-// newServer listens at once, so that its address is known before anything is
-// served.
-func newServer(o Options, handler http.Handler) (*server, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.ListenAddress)
+// listen takes the address before anything is served or stored, so that it is
+// known, and a taken one leaves nothing behind.
+func listen(ctx context.Context, o Options) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.ListenAddress)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q (--web.listen-address): %w", o.ListenAddress, err)
 	}
+	return listener, nil
+}
+
+func newServer(o Options, listener net.Listener, handler http.Handler) *server {
 	systemd := false
 	requests, endRequests := context.WithCancel(context.Background())
 	return &server{
@@ -58,7 +62,7 @@ func newServer(o Options, handler http.Handler) (*server, error) {
 		listener: listener, endRequests: endRequests,
 		flags: &web.FlagConfig{WebListenAddresses: &[]string{o.ListenAddress}, WebSystemdSocket: &systemd, WebConfigFile: &o.WebConfigFile},
 		log:   o.Log,
-	}, nil
+	}
 }
 
 // serve answers requests until stop.
@@ -82,6 +86,7 @@ func (s *server) stop(ctx context.Context) {
 	soon := time.AfterFunc(waitersEnd, s.endRequests)
 	defer soon.Stop()
 	defer s.endRequests()
+	defer s.listener.Close() //nolint:errcheck // closed already, unless it never served
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.log.Warn("requests under way were cut off", "err", errors.Join(err, s.http.Close()))
 	}
