@@ -16,9 +16,13 @@ const maxSecret = 64 << 10 // bytes
 // asked for, the secret itself was written.
 var pasted = []string{signingPrefix, "ghp_", "github_pat_", "gho_", "ghs_", "glpat-", "xox", "eyJ", "sk-", "-----BEGIN"}
 
-// tokenLike is a piece of text that no path has: long, with capitals, small
-// letters and digits all mixed.
+// tokenLike reports whether a file's name may be a secret that was written in
+// its place: nothing about it says path, and it is long enough, or it has a
+// piece that paths don't have, long, with capitals, small letters and digits.
 func tokenLike(name string) bool {
+	if !strings.ContainsAny(name, "/.") && len(name) >= minToken {
+		return true
+	}
 	for _, piece := range strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '.' }) {
 		if len(piece) >= 16 && strings.ContainsAny(piece, digits) && strings.ToLower(piece) != piece && strings.ToUpper(piece) != piece {
 			return true
@@ -48,8 +52,8 @@ func (d *decoder) secretFile(n *node, secret *Secret) error {
 	case err == nil:
 		*secret = NewSecret(value)
 		return nil
-	case noFile(path) && (tokenLike(name) || !strings.ContainsAny(name, "/.")):
-		d.problem(n, "there is no such file, and the value looks like the secret itself: write it to a file and name the file")
+	case noFile(path) && tokenLike(name):
+		d.problem(n, "no such file in %s, and the value looks like the secret itself: write it to a file and name the file", absolute(d.dir))
 	default:
 		d.foreign(n, "can't read the secret", fmt.Errorf("%s: %w", absolute(path), err))
 	}
