@@ -13,20 +13,27 @@ const (
 	SignalUnknown SignalState = "unknown" // could not be measured or judged
 )
 
-// Finding is one signal's three answers, as a verdict page prints them.
+// Finding is one signal's three answers, as a verdict page prints them. Levels
+// are what was observed: 0 of 25 failed is 0. Every number in it is finite.
 type Finding struct {
-	Name     string      `json:"name"`
-	Kind     SignalKind  `json:"kind"`
-	Role     Role        `json:"role"`
-	State    SignalState `json:"state"`
-	Before   *float64    `json:"before"`   // level just before the deploy; nil when not known
-	Expected *float64    `json:"expected"` // what the same clock time on earlier days adds to it
-	After    *float64    `json:"after"`    // level since the deploy (after warm-up)
-	Matters  Matters     `json:"matters"`
-	Chance   *Chance     `json:"chance"` // nil where the question doesn't apply (value signals)
-	Usual    Usual       `json:"usual"`
-	Steps    StepCounts  `json:"steps"`
-	Onset    *time.Time  `json:"onset"` // when the harm seems to have begun
+	Name  string      `json:"name"`
+	Kind  SignalKind  `json:"kind"`
+	Role  Role        `json:"role"`
+	State SignalState `json:"state"`
+	// About says what the levels are a share of, where the name alone does
+	// not: "share of requests slower than 273ms".
+	About string `json:"about,omitempty"`
+	// Rule is the rule that made the signal bad where the three questions did
+	// not: "failed 3 times in a row; 3 are enough".
+	Rule     string     `json:"rule,omitempty"`
+	Before   *float64   `json:"before"`   // level just before the deploy; nil when not known
+	Expected *float64   `json:"expected"` // what the same clock time on earlier days adds to it
+	After    *float64   `json:"after"`    // level since the deploy (after warm-up)
+	Matters  Matters    `json:"matters"`
+	Chance   *Chance    `json:"chance"` // nil where the question doesn't apply (value signals)
+	Usual    Usual      `json:"usual"`
+	Steps    StepCounts `json:"steps"`
+	Onset    *time.Time `json:"onset"` // when the harm seems to have begun
 	// Detectable is the smallest ratio to the expected level that this
 	// signal's traffic could have shown within the window; 0 when not known.
 	Detectable float64 `json:"detectable,omitempty"`

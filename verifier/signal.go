@@ -46,7 +46,8 @@ type Signal struct {
 	Epsilon float64 `json:"epsilon"`
 
 	// AtMost and AtLeast are absolute limits in the signal's own unit; they
-	// must be broken with confidence, not on one sample.
+	// must be broken with confidence, not on one sample, and were seen kept
+	// before the deploy: without any history a limit can't revert.
 	AtMost  *float64 `json:"at_most,omitempty"`
 	AtLeast *float64 `json:"at_least,omitempty"`
 

@@ -112,6 +112,8 @@ func (p *panel) whyInconclusive() string {
 		measured += w.due
 		due := w.stepsDue()
 		switch {
+		case w.blameless != "" && w.signal.Role == verifier.Decisive:
+			why = append(why, w.title()+" "+w.blameless)
 		case !w.signal.Required:
 		case w.probe.neverPassed():
 			why = append(why, fmt.Sprintf("%s %s", w.title(), p.findings[i].Message))
@@ -130,7 +132,7 @@ func (p *panel) whyInconclusive() string {
 func (w *Watch) stepsDue() int {
 	every := w.step
 	if w.probe != nil {
-		every = max(w.policy.Interval.D(), time.Second)
+		every = everyRun(w.policy)
 	}
 	return int(w.times.ClosesAt.Sub(w.times.FinishedAt) / max(every, w.span))
 }
@@ -146,46 +148,9 @@ func (p *panel) cleared() bool {
 		switch {
 		case w.gates() && !f.Cleared:
 			return false
-		case w.signal.Role == verifier.Decisive && w.suspicious(f):
+		case w.signal.Role == verifier.Decisive && (!w.fresh(p.now) || w.suspicious(f)):
 			return false
 		}
 	}
 	return len(p.watches) > 0
-}
-
-// summary is one sentence with the resolved values.
-func (p *panel) summary(d verifier.Decision) string {
-	window := shortly(p.ev.ClosesAt.Sub(p.ev.FinishedAt).Round(time.Second))
-	switch d {
-	case verifier.Revert:
-		var changes []string
-		for i, w := range p.watches {
-			if p.bad(i) {
-				changes = append(changes, w.change(p.findings[i]))
-			}
-		}
-		return strings.Join(changes, "; ")
-	case verifier.Inconclusive:
-		return "could not be judged: " + p.whyInconclusive()
-	case verifier.Keep:
-		return fmt.Sprintf("nothing proven worse than tolerated in %s: %s", window, p.levels())
-	}
-	return "no harm proven so far: " + p.levels()
-}
-
-// levels lists what every signal did, and what could not be proven.
-func (p *panel) levels() string {
-	var parts []string
-	for i, w := range p.watches {
-		f := p.findings[i]
-		part := fmt.Sprintf("%s %s -> %s", w.signal.Name, known(f.Kind, f.Before), known(f.Kind, f.After))
-		switch {
-		case f.State == verifier.SignalBad:
-			part += " (bad, but advisory)"
-		case f.State != verifier.SignalGood:
-			part += " (not proven good)"
-		}
-		parts = append(parts, part)
-	}
-	return strings.Join(parts, ", ")
 }

@@ -18,6 +18,14 @@
 //     placebos the tail is extrapolated as an exponential above the 90th
 //     percentile (Siffer et al., KDD 2017).
 //
+// Two rules decide beside the questions, and a finding names the one that did:
+// a probe that failed as often in a row as is enough, after it was seen to pass
+// (probeStreak), and an absolute limit that is broken with confidence and was
+// kept before the deploy. A limit with nothing known of before reverts nothing.
+//
+// Levels in a finding are what was seen; what is allowed for the little that
+// was seen stays in the evidence, and the finding's message says so.
+//
 // Time is counted in bins. A bin is one step, or as many steps as fill a
 // thirtieth of the window, at most a minute: constants such as "five bins"
 // mean the same share of the evidence for a window of thirty seconds and one

@@ -167,6 +167,9 @@ func (e *rateEvidence) laws(bins int) *driftLaws {
 // add takes the bin-th bin since the deploy started, with x events in an
 // exposure that season is already part of.
 func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
+	if !warm && e.signal.ProbeSource != nil {
+		return // restarting is no catastrophe
+	}
 	b := binEvidence(x, exposure, e.unit, e.kappa)
 	c := binEvidence(x, exposure, e.cat, e.kappa)
 	e.atOnce.addBin(x, exposure, e.cat, &c)

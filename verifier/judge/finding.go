@@ -17,7 +17,7 @@ const toClear = 20
 func (w *Watch) Finding() verifier.Finding {
 	f := verifier.Finding{
 		Name: w.signal.Name, Kind: w.signal.Kind, Role: w.signal.Role, State: verifier.SignalPending,
-		Steps: w.steps, Query: w.plan.Query, Detectable: w.c.Detectable,
+		About: w.about(), Steps: w.steps, Query: w.plan.Query, Detectable: w.c.Detectable,
 		Usual: verifier.Usual{Needed: 1, Placebos: w.c.Placebos, Independent: w.c.Independent, Unknown: !w.c.Usual},
 	}
 	if w.c.Known {
@@ -30,10 +30,39 @@ func (w *Watch) Finding() verifier.Finding {
 	}
 	w.findLimits(&f)
 	w.findProbe(&f)
-	if f.Message == "" {
-		f.Message = w.explain(f)
+	if f.Message == "" || w.rates != nil && f.State == verifier.SignalPending {
+		f.Message = joined(w.explain(f), f.Message)
 	}
+	finite(&f)
 	return f
+}
+
+// joined puts two remarks side by side.
+func joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+// finite keeps what can't be written as JSON, or read by people, out of a
+// finding: such a level is not known, such a score as large as scores get.
+func finite(f *verifier.Finding) {
+	for _, level := range []**float64{&f.Before, &f.Expected, &f.After, &f.Matters.Limit} {
+		if *level != nil && (math.IsNaN(**level) || math.IsInf(**level, 0)) {
+			*level = nil
+		}
+	}
+	scores := []*float64{&f.Usual.Score, &f.Usual.Needed, &f.Detectable}
+	if f.Chance != nil {
+		scores = append(scores, &f.Chance.EValue, &f.Chance.Needed)
+	}
+	for _, score := range scores {
+		if math.IsNaN(*score) {
+			*score = 0
+		}
+		*score = max(-math.MaxFloat64, min(*score, math.MaxFloat64))
+	}
 }
 
 func pointer(v float64) *float64 { return &v }
@@ -61,7 +90,7 @@ func (w *Watch) findRate(f *verifier.Finding) {
 	f.Chance.Yes = f.Chance.EValue >= f.Chance.Needed
 	f.Usual.Score = round(max(logE, 0) / max(w.c.Threshold, 1))
 	f.Usual.Yes = !f.Usual.Unknown && f.Usual.Score > 1
-	expected := w.c.Level * season
+	expected := w.c.Before * season
 	f.Expected = pointer(expected)
 	limit := w.tolerated(expected, 1)
 	f.Matters.Limit = pointer(limit)
@@ -120,22 +149,14 @@ func (w *Watch) findValue(f *verifier.Finding) {
 		}
 		return
 	}
-	f.Expected = pointer(e.expected)
-	slack := e.slack()
-	limit := e.expected + slack
-	if w.signal.Worse == verifier.WorseLower || w.signal.Worse != verifier.WorseHigher && e.peak.shift < 0 {
-		limit = e.expected - slack
-	}
-	f.Matters.Limit = pointer(limit)
+	w.valueLimit(f)
 	if w.c.Usual {
 		f.Usual.Score = round(e.peak.score / max(w.c.Threshold, tiny))
 		f.Usual.Yes = f.Usual.Score > 1
 	}
-	f.Matters.Yes = e.harm.score > 0 || e.matters(e.peak)
 	if f.Usual.Yes && e.harm.score > 0 {
 		f.Usual.Score = round(e.harm.score / max(w.c.Threshold, tiny))
-		f.After = pointer(e.expected + e.harm.shift)
-		f.State = verifier.SignalBad
+		f.Matters.Yes, f.State = true, verifier.SignalBad
 		f.Onset = w.moment(e.harm.from)
 		if e.harm.of == noiseShift {
 			f.Message = fmt.Sprintf("its noise changed %s-fold", digits(math.Exp(e.harm.noise)))
@@ -147,8 +168,34 @@ func (w *Watch) findValue(f *verifier.Finding) {
 	}
 }
 
+// valueLimit says what was expected over the time that After is about, and how
+// far from it harm begins: the whole time since warm-up, or the span that is
+// bad.
+func (w *Watch) valueLimit(f *verifier.Finding) {
+	e := w.values
+	expected := w.c.Level
+	if w.total.n > 0 {
+		expected += w.weighted / w.total.n
+	}
+	if e.harm.score > 0 {
+		expected = e.expected
+		f.After = pointer(expected + e.harm.shift)
+	}
+	slack := e.slack(expected)
+	limit := expected + slack
+	if w.signal.Worse == verifier.WorseLower || w.signal.Worse != verifier.WorseHigher && *f.After < expected {
+		limit = expected - slack
+		f.Matters.Yes = *f.After < limit
+	} else {
+		f.Matters.Yes = *f.After > limit
+	}
+	f.Expected, f.Matters.Limit = pointer(expected), pointer(limit)
+	f.Matters.Yes = f.Matters.Yes || e.matters(e.peak)
+}
+
 // findLimits lets a broken absolute guard speak.
 func (w *Watch) findLimits(f *verifier.Finding) {
+	w.blameless = ""
 	if w.signal.AtMost != nil {
 		w.findLimit(f, *w.signal.AtMost, "at most", w.most, w.runAbove, 1)
 	}
@@ -157,11 +204,14 @@ func (w *Watch) findLimits(f *verifier.Finding) {
 	}
 }
 
+// findLimit lets one guard speak. A limit may revert by itself only where it was
+// seen kept before the deploy: harm that was there already, or may have been,
+// is not the deploy's.
 func (w *Watch) findLimit(f *verifier.Finding, limit float64, words string, e *limitEvidence, run int, sign float64) {
 	if f.State == verifier.SignalBad || f.After == nil {
 		return
 	}
-	already := w.c.Known && sign*(w.c.Level-limit) > 0
+	already := w.c.Known && sign*(w.c.Before-limit) > 0
 	var broken bool
 	chance := f.Chance
 	if w.signal.Kind == verifier.Value {
@@ -171,36 +221,30 @@ func (w *Watch) findLimit(f *verifier.Finding, limit float64, words string, e *l
 		chance.Yes = chance.EValue >= chance.Needed
 		broken = chance.Yes && sign*(*f.After-limit) > 0
 	}
-	if !broken {
+	switch {
+	case !broken:
 		return
-	}
-	if already {
+	case already:
 		f.Message = fmt.Sprintf("the limit of %s %s was broken before the deploy already, at %s: not this deploy's harm", words, w.unit(limit), w.unit(w.c.Before))
+		return
+	case !w.c.Known:
+		f.Cleared = false
+		f.Matters = verifier.Matters{Limit: pointer(limit), Yes: true}
+		w.blameless = fmt.Sprintf("%s the limit of %s %s, and nothing is known of the time before the deploy: it may have been so already", w.breaks(*f.After, sign), words, w.unit(limit))
+		f.Message = w.blameless
 		return
 	}
 	f.State, f.Chance, f.Cleared = verifier.SignalBad, chance, false
 	f.Matters = verifier.Matters{Limit: pointer(limit), Yes: true}
-	f.Message = fmt.Sprintf("broke its absolute limit of %s %s", words, w.unit(limit))
+	f.Rule = fmt.Sprintf("%s the absolute limit of %s %s, which was kept before the deploy", w.breaks(*f.After, sign), words, w.unit(limit))
 }
 
-// findProbe applies the rule of failures in a row.
-func (w *Watch) findProbe(f *verifier.Finding) {
-	switch {
-	case w.probe == nil:
-		return
-	case w.probe.neverPassed():
-		f.State, f.Cleared = verifier.SignalUnknown, false
-		f.Message = fmt.Sprintf("has never been seen to pass, %d failures so far%s: a broken probe can't be told from a broken deploy", w.probe.row, because(w.probe.why))
-	case w.probe.bad():
-		f.State, f.Cleared = verifier.SignalBad, false
-		f.Matters.Yes = true
-		begun := w.probe.begun.UTC()
-		f.Onset = &begun
-		f.Message = fmt.Sprintf("failed %d times in a row (limit %d)%s", w.probe.row, w.probe.needed, because(w.probe.why))
-	case w.rates == nil:
-		f.State = verifier.SignalPending
-		f.Message = fmt.Sprintf("passes, with no history to compare with; %d failures in a row would be bad", w.probe.needed)
+// breaks says in words on which side of a limit a level lies.
+func (w *Watch) breaks(level, sign float64) string {
+	if sign < 0 {
+		return w.unit(level) + " is below"
 	}
+	return w.unit(level) + " is above"
 }
 
 func because(why string) string {
@@ -222,20 +266,37 @@ func (w *Watch) gates() bool {
 	if w.probe != nil {
 		return false
 	}
-	if w.rates == nil {
-		return true
-	}
+	return w.rates == nil || w.enoughTraffic()
+}
+
+// enoughTraffic reports whether the usual traffic of a window can rule out harm
+// of twice the expected level.
+func (w *Watch) enoughTraffic() bool {
 	n := w.c.Exposure * float64(w.policy.Window.D()-w.policy.Warmup.D()) / float64(w.bin)
 	good, bad := w.c.Level, 2*(w.c.Level+epsilonOf(w.signal))
 	return n*(bad-good-good*math.Log(bad/good)) >= math.Log(toClear)+1
 }
 
+// handful is how many measured steps since warm-up it takes to clear a signal.
+const handful = 5
+
+// fresh reports whether a signal was measured often enough since warm-up to be
+// cleared, and up to now.
+func (w *Watch) fresh(now time.Time) bool {
+	every := w.step
+	if w.probe != nil {
+		every = everyRun(w.policy)
+	}
+	late := 3 * max(every, w.span, w.policy.Interval.D())
+	return w.measured >= min(handful, max(1, w.stepsDue()/2)) && w.missing < 2 && now.Sub(w.newest) <= late
+}
+
 // suspicious reports whether a signal that can't clear speaks against it.
 func (w *Watch) suspicious(f verifier.Finding) bool {
 	switch {
-	case f.State == verifier.SignalBad || w.probe != nil && w.probe.row > 0:
+	case f.State == verifier.SignalBad || w.blameless != "":
 		return true
-	case w.signal.Required && w.due == 0:
+	case w.probe != nil && !w.probe.settled():
 		return true
 	}
 	return f.Matters.Yes && (f.Chance == nil && f.Usual.Yes || f.Chance != nil && f.Chance.EValue*10 >= f.Chance.Needed)

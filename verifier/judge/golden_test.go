@@ -41,13 +41,16 @@ type storySignal struct {
 	Delta   float64             `json:"delta"`
 	Epsilon float64             `json:"epsilon"`
 	AtMost  *float64            `json:"at_most"`
+	AtLeast *float64            `json:"at_least"`
+	Slow    float64             `json:"slow"`    // latency: the threshold in seconds
 	Probe   int                 `json:"probe"`   // consecutive failures that are bad
 	History verifier.Duration   `json:"history"` // how much of it there is
 	Span    verifier.Duration   `json:"span"`    // of a history observation; the step when 0
 	Traffic float64             `json:"traffic"` // opportunities a step
 	Level   float64             `json:"level"`
-	Noise   float64             `json:"noise"` // standard deviation of a value
-	Daily   float64             `json:"daily"` // swing of the level over a day, as a share
+	Noise   float64             `json:"noise"`   // standard deviation of a value
+	Daily   float64             `json:"daily"`   // swing of the level over a day, as a share
+	Weekend *float64            `json:"weekend"` // share of the daily swing left on Saturdays and Sundays
 	Changes []stretch           `json:"changes"`
 }
 
@@ -60,6 +63,7 @@ type stretch struct {
 	Outcome verifier.Outcome  `json:"outcome"` // instead of measured
 	Every   int               `json:"every"`   // only every so many steps
 	NaN     bool              `json:"nan"`
+	Silent  bool              `json:"silent"` // no observation at all
 	Message string            `json:"message"`
 }
 
@@ -100,6 +104,9 @@ func tell(t *testing.T, s story) string {
 		out = append(out, verifier.Span{From: deployed.Add(l.From.D()), To: deployed.Add(l.To.D())})
 	}
 	ev := evidenceWithout(t, p, history, window, out)
+	for i, sig := range s.Signals {
+		ev.Signals[i].Plan.Threshold = sig.Slow
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", s.About)
 	cleared := ""
@@ -123,7 +130,7 @@ func tell(t *testing.T, s story) string {
 }
 
 func (s storySignal) signal() verifier.Signal {
-	out := verifier.Signal{Name: s.Name, Kind: s.Kind, Role: verifier.Decisive, Delta: s.Delta, Epsilon: s.Epsilon, Worse: s.Worse, AtMost: s.AtMost}
+	out := verifier.Signal{Name: s.Name, Kind: s.Kind, Role: verifier.Decisive, Delta: s.Delta, Epsilon: s.Epsilon, Worse: s.Worse, AtMost: s.AtMost, AtLeast: s.AtLeast}
 	if s.Role != "" {
 		out.Role = s.Role
 	}
@@ -131,6 +138,8 @@ func (s storySignal) signal() verifier.Signal {
 	switch {
 	case s.Probe > 0:
 		out.ProbeSource = &verifier.ProbeSource{ConsecutiveFailures: s.Probe}
+	case s.Slow > 0:
+		out.LatencySource = &verifier.LatencySource{}
 	case s.Kind == verifier.Count:
 		out.TicketSource = &verifier.TicketSource{}
 	case s.Kind == verifier.Value:
@@ -149,9 +158,9 @@ func (s storySignal) observe(r *rand.Rand, st story, from, to time.Duration) []v
 	}
 	var out []verifier.Observation
 	for at := from + step; at <= to; at += step {
-		level := s.Level * (1 + s.Daily*math.Sin(2*math.Pi*(at.Hours()-step.Hours())/24))
+		level := s.Level * (1 + s.swing(at)*math.Sin(2*math.Pi*(at.Hours()-step.Hours())/24))
 		o := verifier.Observation{At: deployed.Add(at), Span: verifier.Duration(step), Outcome: verifier.Measured}
-		nan := false
+		nan, silent := false, false
 		for _, c := range s.Changes {
 			if at <= c.From.D() || at > c.To.D() || c.Every > 0 && int(at/step)%c.Every != 0 {
 				continue
@@ -166,14 +175,24 @@ func (s storySignal) observe(r *rand.Rand, st story, from, to time.Duration) []v
 			if c.Outcome != "" {
 				o.Outcome = c.Outcome
 			}
-			nan, o.Message = c.NaN, c.Message
+			nan, silent, o.Message = c.NaN, c.Silent, c.Message
 		}
 		if o.Outcome == verifier.Measured {
 			s.measure(r, &o, level, step, nan)
 		}
-		out = append(out, o)
+		if !silent {
+			out = append(out, o)
+		}
 	}
 	return out
+}
+
+// swing is how far the level breathes on the day of a moment.
+func (s storySignal) swing(at time.Duration) float64 {
+	if day := deployed.Add(at).Weekday(); s.Weekend != nil && (day == time.Saturday || day == time.Sunday) {
+		return s.Daily * *s.Weekend
+	}
+	return s.Daily
 }
 
 func (s storySignal) measure(r *rand.Rand, o *verifier.Observation, level float64, step time.Duration, nan bool) {

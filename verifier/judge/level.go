@@ -57,9 +57,9 @@ func (e *valueEvidence) add(value, expected float64, ok, warm bool) {
 	})
 }
 
-// slack is the tolerated distance from what is expected.
-func (e *valueEvidence) slack() float64 {
-	return e.signal.Delta*math.Abs(e.expected) + e.signal.Epsilon
+// slack is the tolerated distance from a level that is expected.
+func (e *valueEvidence) slack(expected float64) float64 {
+	return e.signal.Delta*math.Abs(expected) + e.signal.Epsilon
 }
 
 // matters reports whether a peak is harm of a size that matters: a shift
@@ -73,7 +73,7 @@ func (e *valueEvidence) matters(p peak) bool {
 		return math.Abs(p.noise) > math.Log(1.5)
 	}
 	rest := e.shifts.sustained(p.from, e.bins(), p.shift)
-	return math.Abs(p.shift) > e.slack() && rest > e.slack()
+	return worsening(p.shift, e.signal.Worse) > e.slack(e.expected) && rest > e.slack(e.expected)
 }
 
 // broken reports whether an absolute limit is broken with confidence: by the
@@ -102,5 +102,5 @@ func (e *valueEvidence) calm() bool {
 	if !e.c.Usual || e.bins()-e.warm < 5 {
 		return false
 	}
-	return e.peak.score < e.c.Threshold/2 || e.peak.of != noiseShift && math.Abs(e.peak.shift) < e.slack()/2
+	return e.peak.score < e.c.Threshold/2 || e.peak.of != noiseShift && math.Abs(e.peak.shift) < e.slack(e.expected)/2
 }

@@ -27,8 +27,9 @@ func stepOf(p verifier.Policy) time.Duration {
 // (value). A step that could not be measured adds nothing.
 type amount struct{ x, n float64 }
 
-// largest keeps squares and sums finite: no measurement is beyond it.
-const largest = 1e100
+// largest is beyond any measurement that means something, and below where sums
+// stop counting single events; what is larger counts as not measured.
+const largest = 1e15
 
 // amountOf reads an observation. ok is false where nothing was measured, which
 // includes numbers that can't be: NaN, beyond largest, negative, more bad than

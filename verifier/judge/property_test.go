@@ -102,7 +102,7 @@ func TestMoreTrafficNeverLowersCertainty(t *testing.T) {
 		now := deployed.Add(30 * time.Minute)
 		a, err := judge.Assess(evidence(t, p, one(history), one(window)), now)
 		require.NoError(rt, err)
-		b, err := judge.Assess(evidence(t, p, one(history), one(scaled(window))), now)
+		b, err := judge.Assess(evidence(t, p, one(scaled(history)), one(scaled(window))), now)
 		require.NoError(rt, err)
 		if a.Decision == verifier.Revert {
 			require.Equal(rt, verifier.Revert, b.Decision, b.Reasons)

@@ -29,16 +29,22 @@ type Watch struct {
 
 	steps    verifier.StepCounts
 	due      int // measured steps since the deploy finished
+	measured int // measured steps since the end of warm-up
+	missing  int // steps in a row, up to the newest, that were not measured
+	newest   time.Time
 	lastWhy  string
 	now      int    // bin that is being filled, -1 before the first
 	filling  amount // of that bin
 	filled   int    // steps in that bin
+	late     bool   // that bin is judged: it lies after warm-up
 	done     int    // bins handed on
 	total    amount // since warm-up
 	weighted float64
 	early    amount // before warm-up ended
-	runAbove int    // bins in a row beyond at_most
-	runBelow int    // bins in a row beyond at_least
+	// blameless says of a limit why it can't be held against the deploy.
+	blameless string
+	runAbove  int // bins in a row beyond at_most
+	runBelow  int // bins in a row beyond at_least
 
 	rates  *rateEvidence
 	values *valueEvidence
@@ -52,7 +58,7 @@ func NewWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibr
 	w := &Watch{
 		signal: s, policy: p, plan: plan, c: c, times: t, now: -1,
 		warm: t.FinishedAt.Add(p.Warmup.D()), bin: c.Bin.D(), step: stepOf(p),
-		probe: newProbeStreak(s, c),
+		probe: newProbeStreak(s, p, c),
 	}
 	if w.bin <= 0 {
 		w.bin = binOf(p)
@@ -84,31 +90,48 @@ func (w *Watch) Add(o verifier.Observation) {
 	a, ok := amountOf(w.signal.Kind, o, w.step)
 	w.count(o, ok)
 	w.span = max(w.span, o.Span.D())
-	index := int((o.At.Sub(w.times.StartedAt) - 1) / w.bin)
-	if index != w.now {
-		w.flush()
-		w.now = index
+	if w.probe != nil {
+		w.probe.add(o, ok, !o.At.Before(w.warm))
 	}
+	w.place(o)
 	if !ok {
 		return
 	}
-	if w.probe != nil {
-		w.probe.add(o, o.At.After(w.warm))
-	}
 	w.filling.x, w.filling.n = w.filling.x+a.x, w.filling.n+a.n
 	w.filled++
-	end := w.times.StartedAt.Add(time.Duration(index+1) * w.bin)
+	end := w.times.StartedAt.Add(time.Duration(w.now+1) * w.bin)
 	if w.bin <= w.step || !o.At.Before(end) {
 		w.flush()
 	}
 }
 
+// place opens the bin that an observation falls in. A bin is judged when all of
+// it lies after warm-up; a probe's run happens at one moment, so its bin is
+// cut in two where warm-up ends.
+func (w *Watch) place(o verifier.Observation) {
+	index := int((o.At.Sub(w.times.StartedAt) - 1) / w.bin)
+	late := !w.times.StartedAt.Add(time.Duration(index) * w.bin).Before(w.warm)
+	if w.probe != nil {
+		late = !o.At.Before(w.warm)
+	}
+	if index != w.now || late != w.late {
+		w.flush()
+	}
+	w.now, w.late = index, late
+}
+
 func (w *Watch) count(o verifier.Observation, ok bool) {
+	w.newest = o.At
+	w.missing++
 	switch {
 	case ok:
+		w.missing = 0
 		w.steps.Measured++
 		if o.At.After(w.times.FinishedAt) {
 			w.due++
+		}
+		if !o.At.Before(w.warm) {
+			w.measured++
 		}
 		return
 	case o.Outcome == verifier.NoData:
@@ -130,8 +153,7 @@ func (w *Watch) flush() {
 	}
 	a := w.filling
 	w.filling, w.filled = amount{}, 0
-	start := w.times.StartedAt.Add(time.Duration(w.now) * w.bin)
-	warm := !start.Before(w.warm)
+	warm := w.late
 	season := w.season(w.now)
 	if warm {
 		w.total.x, w.total.n = w.total.x+a.x, w.total.n+a.n

@@ -50,13 +50,24 @@ func known(kind verifier.SignalKind, v *float64) string {
 	return inUnit(kind, *v)
 }
 
-// title names a signal with what its number means.
+// title names a signal so that its number can be read: a latency signal by its
+// threshold.
 func (w *Watch) title() string {
-	if w.signal.LatencySource != nil && w.plan.Threshold > 0 {
-		return fmt.Sprintf("%s (slower than %s)", w.signal.Name, seconds(w.plan.Threshold))
+	if w.slow() {
+		return fmt.Sprintf("%s over %s", w.signal.Name, seconds(w.plan.Threshold))
 	}
 	return w.signal.Name
 }
+
+// about says what the levels are a share of, where the name can't.
+func (w *Watch) about() string {
+	if w.slow() {
+		return "share of requests slower than " + seconds(w.plan.Threshold)
+	}
+	return ""
+}
+
+func (w *Watch) slow() bool { return w.signal.LatencySource != nil && w.plan.Threshold > 0 }
 
 func seconds(s float64) string {
 	return time.Duration(math.Round(s*1e6) * 1e3).String()
@@ -78,6 +89,9 @@ func (w *Watch) reason(f verifier.Finding) string {
 	if f.Expected != nil && f.After != nil {
 		b.WriteString(", " + w.placebos(f))
 	}
+	if f.Rule != "" {
+		return w.change(f) + ". The three questions: " + strings.TrimPrefix(b.String(), w.title()+" ")
+	}
 	if f.Message != "" {
 		b.WriteString(": " + f.Message)
 	}
@@ -97,7 +111,7 @@ func (w *Watch) placebos(f verifier.Finding) string {
 	case f.Usual.Yes:
 		return "beyond nearly all " + of
 	}
-	return fmt.Sprintf("%s of what is unusual among %s", digits(f.Usual.Score), of)
+	return fmt.Sprintf("not beyond usual (score %s of 1 needed, %d placebos, %d independent)", digits(f.Usual.Score), f.Usual.Placebos, f.Usual.Independent)
 }
 
 // least1 is the smallest threshold that a score is taken against.
@@ -114,25 +128,50 @@ func (w *Watch) explain(f verifier.Finding) string {
 	measured := w.steps.Measured
 	missing := w.steps.NoData + w.steps.Error
 	switch {
+	case f.State == verifier.SignalBad:
+		return ""
 	case measured == 0 && missing > 0:
 		return "nothing could be measured" + because(w.lastWhy)
 	case !w.c.Known:
 		return "no history to compare with"
-	case f.State == verifier.SignalBad:
-		return ""
 	case w.c.ShiftedFor > 0:
-		return fmt.Sprintf("the level had shifted %s before the deploy already; harm is counted from there", w.c.ShiftedFor)
-	case f.State == verifier.SignalPending && f.Detectable > 0:
-		return fmt.Sprintf("not proven; this traffic shows harm from %sx", digits(f.Detectable))
-	case f.State == verifier.SignalPending && f.Chance != nil && measured > 0:
-		return "not proven; this traffic is too low to prove harm by numbers"
+		return fmt.Sprintf("the level had shifted %s before the deploy already; harm is counted from there", shortly(w.c.ShiftedFor.D()))
+	case f.State != verifier.SignalPending || measured == 0:
+		return ""
+	case f.Detectable > 0:
+		return joined(fmt.Sprintf("not proven; with this traffic only harm from %sx the usual could have been told from chance", digits(f.Detectable)), w.allowed(f))
+	case f.Chance != nil:
+		return joined("not proven; this traffic is too low to tell harm from chance by numbers", w.allowed(f))
 	}
 	return ""
 }
 
+// allowed names the level up to which evidence is held against nothing, where
+// too little history makes it larger than the limit.
+func (w *Watch) allowed(f verifier.Finding) string {
+	if w.rates == nil || f.Expected == nil || f.Matters.Limit == nil {
+		return ""
+	}
+	least := w.rates.unit
+	if w.c.Before > 0 {
+		least *= *f.Expected / w.c.Before // the season
+	}
+	why := "so little was counted before"
+	if f.Usual.Unknown && w.tolerated(*f.Expected, 2) > least {
+		least, why = w.tolerated(*f.Expected, 2), "so little is known of what is usual"
+	}
+	if least < 1.1**f.Matters.Limit {
+		return ""
+	}
+	return fmt.Sprintf("%s that nothing up to %s counts as harm", why, w.unit(least))
+}
+
 // change says in a clause what a bad signal did, for a lock screen.
 func (w *Watch) change(f verifier.Finding) string {
-	if w.probe.bad() || f.Before == nil || f.After == nil {
+	if f.Rule != "" {
+		return w.title() + " " + f.Rule + w.since(f) + because(f.Message)
+	}
+	if f.Before == nil || f.After == nil {
 		return w.title() + " " + f.Message + w.since(f)
 	}
 	verb := "rose"
@@ -146,15 +185,20 @@ func (w *Watch) change(f verifier.Finding) string {
 	return fmt.Sprintf("%s %s from %s to %s%s%s", w.title(), verb, w.unit(*f.Before), w.unit(*f.After), limit, w.since(f))
 }
 
+// since says when the harm began, counted from where a verdict page counts:
+// the deploy's finish.
 func (w *Watch) since(f verifier.Finding) string {
 	if f.Onset == nil {
 		return ""
 	}
-	d := f.Onset.Sub(w.times.StartedAt).Round(w.step)
-	if d <= 0 {
+	switch d := f.Onset.Sub(w.times.FinishedAt).Round(time.Second); {
+	case d > 0:
+		return fmt.Sprintf(", starting %s after the deploy", shortly(d))
+	case d == 0 || !f.Onset.After(w.times.StartedAt):
 		return ", starting with the deploy"
+	default:
+		return fmt.Sprintf(", starting %s before the deploy finished", shortly(-d))
 	}
-	return fmt.Sprintf(", starting %s after the deploy", shortly(d))
 }
 
 // shortly writes 2m0s as 2m and 1h0m0s as 1h.
