@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -34,13 +35,13 @@ func (l look) done() string {
 	}
 	switch a.State {
 	case verifier.ActionWithheld:
-		return fmt.Sprintf("Not rolled back. Withheld by the guard “%s”: %s%s.", name(string(a.Guard)), guardRules[a.Guard], l.inBrackets(a.Reason))
+		return fmt.Sprintf("Not rolled back. Withheld by the guard “%s”: %s.", name(string(a.Guard)), l.whyWithheld())
 	case verifier.ActionRequested:
 		return fmt.Sprintf("Rollback to %s requested from %s; no answer yet.", target, by)
 	case verifier.ActionAccepted:
 		return fmt.Sprintf("Rollback to %s accepted by %s; %s is not seen live yet.", target, by, target)
 	case verifier.ActionConfirmed:
-		return fmt.Sprintf("Rolled back: %s is live again%s.", target, l.afterVerdict())
+		return fmt.Sprintf("Rolled back: %s was announced as live again%s.", target, l.afterVerdict())
 	case verifier.ActionUnconfirmed:
 		return fmt.Sprintf("Rollback NOT confirmed: %s accepted it, but %s was not seen live within %s.", by, target, words(verifier.UnconfirmedAfter))
 	case verifier.ActionDeclined:
@@ -61,11 +62,18 @@ func (l look) done() string {
 	return "Nothing was reverted."
 }
 
-func (l look) inBrackets(reason string) string {
-	if reason == "" {
-		return ""
+// whyWithheld is the guard's rule with what it saw here. What the guard of the
+// mode saw is its rule.
+func (l look) whyWithheld() string {
+	a := l.v.Action
+	reason := strings.TrimRight(clean(a.Reason, sentenceLength), ".")
+	switch {
+	case reason == "":
+		return guardRules[a.Guard]
+	case a.Guard == verifier.GuardMode:
+		return reason
 	}
-	return " (" + clean(reason, sentenceLength) + ")"
+	return guardRules[a.Guard] + " (" + reason + ")"
 }
 
 func (l look) afterVerdict() string {
@@ -121,9 +129,10 @@ func (l look) decide(text, command string) []step {
 
 func (l look) openAction() []step {
 	a, d := l.v.Action, l.v.Deployment
-	byHand := step{
-		Text:    "To go back by hand, deploy the last good version with your pipeline, and have it announce that:",
-		Command: fmt.Sprintf("postflight notify --service %s --environment %s --version %s", shellWord(d.Service), shellWord(d.Environment), shellWord(cmp.Or(a.TargetVersion, "VERSION"))),
+	byHand := step{Text: "To go back by hand, deploy the last good version with your pipeline, and announce it like every deploy."}
+	if a.TargetVersion != "" {
+		byHand.Text = fmt.Sprintf("To go back by hand, deploy %s with your pipeline, and announce it:", name(a.TargetVersion))
+		byHand.Command = fmt.Sprintf("postflight notify --service %s --environment %s --version %s", shellWord(d.Service), shellWord(d.Environment), shellWord(a.TargetVersion))
 	}
 	switch a.State {
 	case verifier.ActionRequested:
@@ -162,7 +171,7 @@ func (l look) liftGuard(g verifier.Guard) []step {
 	case verifier.GuardMode, verifier.GuardWindow:
 		return revert
 	case verifier.GuardBrake:
-		return append(revert, l.decide("To let automatic reverts go on, once it is clear why there were so many:", `postflight brake release --reason "…"`)...)
+		return append(revert, step{Text: "To let automatic reverts go on, once it is clear why there were so many:", Command: `postflight brake release --reason "…"`})
 	case verifier.GuardCaps:
 		return append(revert, l.decide("To let automatic reverts of this service go on:", fmt.Sprintf("postflight unfreeze %s %s", shellWord(d.Service), shellWord(d.Environment)))...)
 	case verifier.GuardTarget:

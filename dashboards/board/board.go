@@ -60,7 +60,7 @@ type Options struct {
 	// Wrap puts authorisation around each page.
 	Wrap func(http.Handler) http.Handler
 	// Decisions says that this daemon takes people's decisions (override,
-	// feedback, unfreeze, brake release, mark): the pages name the commands
+	// feedback, unfreeze, mark): the pages name the commands
 	// only where they work.
 	Decisions bool
 	// Log gets the errors of the reader; slog.Default() when nil.

@@ -241,10 +241,62 @@ func TestSignalsThatDecideAreOpen(t *testing.T) {
 	}
 }
 
+func TestRuleComesBeforeTheQuestions(t *testing.T) {
+	f := fixture{v: badDeploy(), now: deployed.Add(10 * time.Minute)}
+	probe := errorsFinding(verifier.SignalBad)
+	probe.Name, probe.Rule, probe.Message = "smoke", "failed 3 times in a row; 3 are enough", "status 500"
+	probe.Matters.Yes, probe.Chance.Yes, probe.Usual.Yes = false, false, false
+	probe.About = "share of runs that failed"
+	f.v.Signals = []verifier.Finding{probe}
+	body := ask(t, f.reader(), f.now, f.path()).Body.String()
+	rule, question := strings.Index(body, "Decided by: failed 3 times in a row; 3 are enough</strong>; the three questions were not needed"), strings.Index(body, "Does it matter?")
+	require.Positive(t, rule)
+	require.Greater(t, question, rule)
+	require.Contains(t, body, "share of runs that failed")
+	_, answers, _ := strings.Cut(body, `<dl class="answers">`)
+	answers, _, _ = strings.Cut(answers, "</dl>")
+	require.NotContains(t, answers, "✔")
+	require.Equal(t, 3, strings.Count(answers, "No: "))
+	wholesome(t, body)
+}
+
+func TestWithheldModeSaysItOnce(t *testing.T) {
+	f := fixture{v: acted(verifier.ActionWithheld, verifier.GuardMode, "The policy names no rollback, so there is nothing to call."), now: deployed.Add(10 * time.Minute)}
+	body := ask(t, f.reader(), f.now, f.path()).Body.String()
+	require.Contains(t, body, "Withheld by the guard “mode”: The policy names no rollback, so there is nothing to call.</p>")
+	require.NotContains(t, body, "VERSION")
+	require.Contains(t, body, "deploy the last good version with your pipeline, and announce it like every deploy.")
+	f.v.Action.TargetVersion = "1.41.3"
+	require.Contains(t, ask(t, f.reader(), f.now, f.path()).Body.String(), "--version 1.41.3")
+}
+
+func TestBrakeReleaseIsAlwaysNamed(t *testing.T) {
+	f := fixture{v: acted(verifier.ActionWithheld, verifier.GuardBrake, "3 reverts within 15m"), now: deployed.Add(10 * time.Minute)}
+	body := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false }).Body.String()
+	require.Contains(t, body, "postflight brake release --reason")
+}
+
+func TestShortRolloutHasNoLegend(t *testing.T) {
+	for started, shown := range map[time.Duration]bool{0: false, -time.Millisecond: false, -147 * time.Second: true} {
+		f := fixtures()[5]
+		f.v = badDeploy()
+		f.v.Deployment.StartedAt = deployed.Add(started)
+		require.Equal(t, shown, strings.Contains(ask(t, f.reader(), f.now, f.path()).Body.String(), "deploy under way"), started)
+	}
+}
+
+func TestLongVersionsAreShortInTheList(t *testing.T) {
+	v := badDeploy()
+	v.Deployment.Version = "3f2a9c0d1e2f4b5a6978c0d1e2f3a4b5c6d7e8f9"
+	body := ask(t, &memory{list: []verifier.Verification{v}}, deployed, "/").Body.String()
+	require.Contains(t, body, `title="3f2a9c0d1e2f4b5a6978c0d1e2f3a4b5c6d7e8f9"`)
+	require.Contains(t, body, "<bdi>3f2a9c0d1e2f…</bdi>")
+}
+
 func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
 	for _, f := range fixtures() {
 		w := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false })
-		require.NotRegexp(t, `postflight (override|feedback|brake|unfreeze|mark)`, w.Body.String(), f.name)
+		require.NotRegexp(t, `postflight (override|feedback|unfreeze|mark)`, w.Body.String(), f.name)
 	}
 }
 

@@ -111,8 +111,8 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 	for _, g := range append(gaps(before, silence), gaps(after, silence)...) {
 		c.Gaps = append(c.Gaps, band{coordinate(at(g.from)), coordinate(at(g.to) - at(g.from))})
 	}
-	if d.StartedAt.Before(d.FinishedAt) {
-		c.Band = &band{coordinate(at(d.StartedAt)), coordinate(at(d.FinishedAt) - at(d.StartedAt))}
+	if width := at(d.FinishedAt) - at(d.StartedAt); width >= 1 { // less can't be seen
+		c.Band = &band{coordinate(at(d.StartedAt)), coordinate(width)}
 	}
 	if f.Expected != nil {
 		c.Expected = &rule{coordinate(y.at(*f.Expected))}

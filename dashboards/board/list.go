@@ -38,6 +38,7 @@ type boardView struct {
 // row is one verification.
 type row struct {
 	Link, Service, Environment, Version string
+	FullVersion                         string
 	Status, Action                      badge
 	Rollback                            bool
 	Effective                           string // a person's decision, where it differs from the verdict
@@ -104,11 +105,15 @@ func notOneOf[T ~string](field, got string, allowed []T) error {
 		verifier.FieldError{Field: field, Message: "unknown value", Value: got})
 }
 
+// shortVersion is as much of a version as tells it from others at a glance, such
+// as a commit's first characters.
+func shortVersion(s string) string { return clean(s, 12) }
+
 func (h *Handler) row(v verifier.Verification, now time.Time) row {
 	d := v.Deployment
 	out := row{
 		Link: h.prefix() + "/verifications/" + url.PathEscape(v.ID), Service: clean(d.Service, 40),
-		Environment: clean(d.Environment, 40), Version: clean(d.Version, 40), Status: stateBadge(v), Action: actionBadge(v.Action),
+		Environment: clean(d.Environment, 40), Version: shortVersion(d.Version), FullVersion: name(d.Version), Status: stateBadge(v), Action: actionBadge(v.Action),
 		Rollback: d.Rollback, Mode: string(v.Mode), Age: words(now.Sub(d.FinishedAt)), At: momentAt(d.FinishedAt),
 	}
 	if v.Override != nil && v.Verdict != nil && v.Effective != v.Verdict.Decision {

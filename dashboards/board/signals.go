@@ -13,6 +13,8 @@ type signalView struct {
 	Status                          badge
 	Before, Expected, After, Change string
 	Limit                           string
+	About                           string // what the levels are a share of
+	Rule                            string // what decided, where the questions didn't
 	Message                         string
 	Onset                           *moment
 	Answers                         []answer
@@ -57,8 +59,12 @@ func (l look) signals() []signalView {
 			Before: levelOr(f.Kind, f.Before, "not known"), Expected: levelOr(f.Kind, f.Expected, "not known"),
 			After: levelOr(f.Kind, f.After, "not known"), Change: change(f.Expected, f.After),
 			Limit: levelOr(f.Kind, f.Matters.Limit, "not known"), Message: clean(f.Message, 300),
+			About: clean(f.About, 200), Rule: clean(f.Rule, 300),
 			Answers: []answer{mattersAnswer(f), chanceAnswer(f), usualAnswer(f)},
 			Decided: l.decisive(f), Query: clean(f.Query, limit),
+		}
+		if f.State == verifier.SignalBad {
+			s.Answers = undecided(s.Answers)
 		}
 		if f.Onset != nil {
 			m := momentAt(*f.Onset).since(*f.Onset, l.v.Deployment.FinishedAt)
@@ -86,6 +92,16 @@ func (l look) evidenceOf(signal string) (verifier.SignalEvidence, bool) {
 		}
 	}
 	return verifier.SignalEvidence{}, false
+}
+
+// undecided takes the look of good news from each no of a signal that is bad.
+func undecided(answers []answer) []answer {
+	for i, a := range answers {
+		if a.Tone == "good" {
+			answers[i].Mark, answers[i].Tone = "–", "quiet"
+		}
+	}
+	return answers
 }
 
 func yesNo(yes bool, question, text string) answer {
