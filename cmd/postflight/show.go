@@ -60,7 +60,7 @@ func printVerification(s streams, v verifier.Verification) error {
 	if v.URL != "" {
 		fmt.Fprintf(w, "page\t%s\n", v.URL)
 	}
-	printSignals(w, v.Signals)
+	printSignals(w, v)
 	printDeliveries(w, v.Deliveries)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the record: %w", err)
@@ -68,15 +68,15 @@ func printVerification(s streams, v verifier.Verification) error {
 	return nil
 }
 
-func printSignals(w *tabwriter.Writer, findings []verifier.Finding) {
-	if len(findings) == 0 {
+func printSignals(w *tabwriter.Writer, v verifier.Verification) {
+	if len(v.Signals) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nSIGNAL\tSTATE\tROLE\tBEFORE\tEXPECTED\tAFTER\tLIMIT\tMEASURED\tNO DATA\tERRORS\tMESSAGE")
-	for _, f := range findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", f.Name, f.State, f.Role,
+	for _, f := range v.Signals {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", f.Name, signalWord(v, f), f.Role,
 			level(f.Kind, f.Before), level(f.Kind, f.Expected), level(f.Kind, f.After), level(f.Kind, f.Matters.Limit),
-			f.Steps.Measured, f.Steps.NoData, f.Steps.Error, f.Message)
+			f.Steps.Measured, f.Steps.NoData, f.Steps.Error, remarks(f))
 	}
 }
 

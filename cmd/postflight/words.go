@@ -51,7 +51,7 @@ func progress(v verifier.Verification, now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: %s", v.Deployment.Service, v.Deployment.Version, stateWord(v))
 	for _, f := range v.Signals {
-		fmt.Fprintf(&b, "  %s %s", f.Name, f.State)
+		fmt.Fprintf(&b, "  %s %s", f.Name, signalWord(v, f))
 		if f.Before != nil && f.After != nil {
 			fmt.Fprintf(&b, " %s -> %s", level(f.Kind, f.Before), level(f.Kind, f.After))
 		}
@@ -61,6 +61,27 @@ func progress(v verifier.Verification, now time.Time) string {
 		fmt.Fprintf(&b, "  (%s left)", short(left))
 	}
 	return b.String()
+}
+
+// signalWord is a signal's state; what is pending once the watch is over stays
+// not proven.
+func signalWord(v verifier.Verification, f verifier.Finding) string {
+	if f.State == verifier.SignalPending && v.State.Final() {
+		return "not proven"
+	}
+	return string(f.State)
+}
+
+// remarks is what there is to say of a signal beside its numbers: what they
+// are a share of, which rule decided, and the judge's message.
+func remarks(f verifier.Finding) string {
+	var out []string
+	for _, s := range []string{f.About, f.Rule, f.Message} {
+		if s != "" {
+			out = append(out, s)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // level prints a signal's level in its own unit: a share as a percentage.
