@@ -18,7 +18,6 @@ type probeStreak struct {
 	every  time.Duration // from one run to the next, as planned
 
 	seen   bool // to pass, before the deploy or since
-	proven bool // seen to pass before the present row of failures
 	failed int  // failures in a row since warm-up
 	passed int  // passes in a row since warm-up
 	begun  time.Time
@@ -66,7 +65,7 @@ func (p *probeStreak) add(o verifier.Observation, measured, warm bool) {
 		p.passed++
 	default:
 		if p.failed == 0 {
-			p.begun, p.proven = o.At, p.seen
+			p.begun = o.At
 		}
 		p.passed = 0
 		p.failed++
@@ -109,8 +108,9 @@ func (p *probeStreak) usual() time.Duration {
 }
 
 // bad reports whether the rule has struck: the newest runs, as many as are
-// needed, all failed.
-func (p *probeStreak) bad() bool { return p != nil && p.proven && p.failed >= p.needed }
+// needed, all failed. As a pass ends a row, what was seen to pass was so before
+// the row began.
+func (p *probeStreak) bad() bool { return p != nil && p.seen && p.failed >= p.needed }
 
 // neverPassed reports whether only failures were ever seen.
 func (p *probeStreak) neverPassed() bool { return p != nil && !p.seen && p.failures > 0 }
