@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/postflight/postflight/verifier"
@@ -103,4 +104,68 @@ func (e *valueEvidence) calm() bool {
 		return false
 	}
 	return e.peak.score < e.c.Threshold/2 || e.peak.of != noiseShift && math.Abs(e.peak.shift) < e.slack(e.expected)/2
+}
+
+// findValue answers for values, which have no question of chance.
+func (w *Watch) findValue(f *verifier.Finding) {
+	e := w.values
+	after := w.total
+	if after.n == 0 {
+		after = w.early
+	}
+	if after.n > 0 {
+		f.After = pointer(after.x / after.n)
+	}
+	switch {
+	case !w.c.Known:
+		f.State = verifier.SignalUnknown
+		return
+	case after.n == 0:
+		if w.steps.NoData+w.steps.Error > 0 {
+			f.State = verifier.SignalUnknown
+		}
+		return
+	}
+	w.valueLimit(f)
+	if w.c.Usual {
+		f.Usual.Score = round(e.peak.score / max(w.c.Threshold, tiny))
+		f.Usual.Yes = f.Usual.Score > 1
+	}
+	if f.Usual.Yes && e.harm.score > 0 {
+		f.Usual.Score = round(e.harm.score / max(w.c.Threshold, tiny))
+		f.Matters.Yes, f.State = true, verifier.SignalBad
+		f.Onset = w.moment(e.harm.from)
+		if e.harm.of == noiseShift {
+			f.Message = fmt.Sprintf("its noise changed %s-fold", digits(math.Exp(e.harm.noise)))
+		}
+		return
+	}
+	if f.Cleared = e.calm(); f.Cleared {
+		f.State = verifier.SignalGood
+	}
+}
+
+// valueLimit says what was expected over the time that After is about, and how
+// far from it harm begins: the whole time since warm-up, or the span that is
+// bad.
+func (w *Watch) valueLimit(f *verifier.Finding) {
+	e := w.values
+	expected := w.c.Level
+	if w.total.n > 0 {
+		expected += w.weighted / w.total.n
+	}
+	if e.harm.score > 0 {
+		expected = e.expected
+		f.After = pointer(expected + e.harm.shift)
+	}
+	slack := e.slack(expected)
+	limit := expected + slack
+	if w.signal.Worse == verifier.WorseLower || w.signal.Worse != verifier.WorseHigher && *f.After < expected {
+		limit = expected - slack
+		f.Matters.Yes = *f.After < limit
+	} else {
+		f.Matters.Yes = *f.After > limit
+	}
+	f.Expected, f.Matters.Limit = pointer(expected), pointer(limit)
+	f.Matters.Yes = f.Matters.Yes || e.matters(e.peak)
 }

@@ -1,6 +1,11 @@
 package judge
 
-import "math"
+import (
+	"fmt"
+	"math"
+
+	"github.com/postflight/postflight/verifier"
+)
 
 // limitEvidence is an e-process against "the rate keeps the limit", for an
 // absolute guard on a ratio or count. Bins have the same noise as elsewhere;
@@ -83,4 +88,58 @@ func limitDrop(lower bool, bins int) int {
 		return 0
 	}
 	return dropped(bins)
+}
+
+// findLimits lets a broken absolute guard speak.
+func (w *Watch) findLimits(f *verifier.Finding) {
+	w.blameless = ""
+	if w.signal.AtMost != nil {
+		w.findLimit(f, *w.signal.AtMost, "at most", w.most, w.runAbove, 1)
+	}
+	if w.signal.AtLeast != nil {
+		w.findLimit(f, *w.signal.AtLeast, "at least", w.least, w.runBelow, -1)
+	}
+}
+
+// findLimit lets one guard speak. A limit may revert by itself only where it was
+// seen kept before the deploy: harm that was there already, or may have been,
+// is not the deploy's.
+func (w *Watch) findLimit(f *verifier.Finding, limit float64, words string, e *limitEvidence, run int, sign float64) {
+	if f.State == verifier.SignalBad || f.After == nil {
+		return
+	}
+	already := w.c.Known && sign*(w.c.Before-limit) > 0
+	var broken bool
+	chance := f.Chance
+	if w.signal.Kind == verifier.Value {
+		broken = w.values.broken(limit, sign, run)
+	} else {
+		chance = &verifier.Chance{EValue: round(e.eValue()), Needed: round(1 / budget(w.policy))}
+		chance.Yes = chance.EValue >= chance.Needed
+		broken = chance.Yes && sign*(*f.After-limit) > 0
+	}
+	switch {
+	case !broken:
+		return
+	case already:
+		f.Message = fmt.Sprintf("the limit of %s %s was broken before the deploy already, at %s: not this deploy's harm", words, w.unit(limit), w.unit(w.c.Before))
+		return
+	case !w.c.Known:
+		f.Cleared = false
+		f.Matters = verifier.Matters{Limit: pointer(limit), Yes: true}
+		w.blameless = fmt.Sprintf("%s the limit of %s %s, and nothing is known of the time before the deploy: it may have been so already", w.breaks(*f.After, sign), words, w.unit(limit))
+		f.Message = w.blameless
+		return
+	}
+	f.State, f.Chance, f.Cleared = verifier.SignalBad, chance, false
+	f.Matters = verifier.Matters{Limit: pointer(limit), Yes: true}
+	f.Rule = fmt.Sprintf("%s the absolute limit of %s %s, which was kept before the deploy", w.breaks(*f.After, sign), words, w.unit(limit))
+}
+
+// breaks says in words on which side of a limit a level lies.
+func (w *Watch) breaks(level, sign float64) string {
+	if sign < 0 {
+		return w.unit(level) + " is below"
+	}
+	return w.unit(level) + " is above"
 }
