@@ -130,6 +130,8 @@ func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Fac
 			v.Action, deliveries = action, append(deliveries, request)
 		} else if v.Action, err = v.Action.Move(verifier.ActionWithheld, ruling.Guard, ruling.Reason, now); err != nil {
 			return v, nil, err
+		} else if f.Target != nil {
+			v.Action.TargetVersion = f.Target.Version // for whoever does it by hand
 		}
 	}
 	messages, err := verifier.Messages(verifier.EventDecided, v, c.Policy, now)

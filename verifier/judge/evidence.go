@@ -107,7 +107,6 @@ type rateEvidence struct {
 	runs    []run // the first is the main one, from the end of warm-up
 	every   int   // bins between onsets
 	atOnce  run   // catastrophic path, from the start of the deploy
-	keep    run   // whole time since warm-up, for clearing
 	after   int   // bins since the end of warm-up
 	minimum float64
 	minBins int

@@ -64,19 +64,18 @@ func NewWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibr
 		w.bin = binOf(p)
 	}
 	window := max(1, int(p.Window.D()/w.bin))
-	switch {
-	case s.Kind == verifier.Value:
+	if s.Kind == verifier.Value {
 		w.values = newValueEvidence(s, c, window)
-	default:
-		if c.Known {
-			w.rates = newRateEvidence(s, c, window)
-		}
-		if s.AtMost != nil {
-			w.most = newLimitEvidence(*s.AtMost, c.Kappa, false, window)
-		}
-		if s.AtLeast != nil {
-			w.least = newLimitEvidence(*s.AtLeast, c.Kappa, true, window)
-		}
+		return w
+	}
+	if c.Known {
+		w.rates = newRateEvidence(s, c, window)
+	}
+	if s.AtMost != nil {
+		w.most = newLimitEvidence(*s.AtMost, c.Kappa, false, window)
+	}
+	if s.AtLeast != nil {
+		w.least = newLimitEvidence(*s.AtLeast, c.Kappa, true, window)
 	}
 	return w
 }

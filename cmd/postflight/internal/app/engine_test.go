@@ -279,6 +279,7 @@ func TestShadowCallsNothing(t *testing.T) {
 		require.Equal(t, verifier.Revert, v.Verdict.Decision)
 		require.Equal(t, verifier.ActionWithheld, v.Action.State)
 		require.Equal(t, verifier.GuardMode, v.Action.Guard)
+		require.Equal(t, "1.1", v.Action.TargetVersion, "for whoever rolls back by hand")
 		require.Empty(t, b.hook.events(verifier.RollbackDelivery))
 	})
 }
