@@ -59,7 +59,11 @@ func watchAll(ev verifier.Evidence, now time.Time) ([]*Watch, error) {
 			}
 		}
 		w := NewWatch(s, ev.Policy, se.Plan, c, Times{ev.StartedAt, ev.FinishedAt, ev.ClosesAt})
-		for _, o := range inOrder(se.Observations) {
+		observations := inOrder(se.Observations)
+		if s.ProbeSource == nil { // a run of a probe is a moment, whatever its span
+			observations = withoutMadeUpFor(observations)
+		}
+		for _, o := range observations {
 			if !o.At.After(now) {
 				w.Add(o)
 			}
@@ -79,6 +83,24 @@ func inOrder(obs []verifier.Observation) []verifier.Observation {
 			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value))
 	})
 	return sorted
+}
+
+// withoutMadeUpFor drops steps that could not be measured when they were asked
+// for and lie within a stretch that was measured later as a whole, as a ticket
+// feed is. The observations are in order of time.
+func withoutMadeUpFor(obs []verifier.Observation) []verifier.Observation {
+	out := make([]verifier.Observation, 0, len(obs))
+	for _, o := range slices.Backward(obs) {
+		if o.Outcome != verifier.Measured && len(out) > 0 {
+			next := out[len(out)-1]
+			if next.Outcome == verifier.Measured && o.At.After(next.At.Add(-next.Span.D())) {
+				continue
+			}
+		}
+		out = append(out, o)
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // panel is all signals of a verification together.
