@@ -38,6 +38,11 @@ type Calibration struct {
 	// and counts, an amount added to it for values. Empty without a season.
 	Season      []float64         `json:"season,omitempty"`
 	SeasonBlock verifier.Duration `json:"season_block,omitempty"`
+	// ClockLow and ClockHigh are the least and the most that any earlier day
+	// added to a value's level at the same clock time, whether or not the
+	// season predicts better. Empty where no earlier day is known.
+	ClockLow  []float64 `json:"clock_low,omitempty"`
+	ClockHigh []float64 `json:"clock_high,omitempty"`
 
 	// Kappa is the relative variance of a bin beyond Poisson, at least 0.
 	Kappa float64 `json:"kappa"`

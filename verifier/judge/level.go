@@ -32,17 +32,17 @@ func newValueEvidence(s verifier.Signal, c Calibration, window int) *valueEviden
 
 func (e *valueEvidence) bins() int { return e.shifts.value.bins }
 
-// add takes the next bin; ok is false where it was not measured.
-func (e *valueEvidence) add(value, expected float64, ok, warm bool) {
-	e.shifts.push(value, expected, ok)
+// add takes the next bin.
+func (e *valueEvidence) add(b bin, warm bool) {
+	e.shifts.push(b)
 	if !warm {
 		e.warm = e.bins()
 		return
 	}
-	if !ok {
+	if !b.ok {
 		return
 	}
-	e.expected = expected
+	e.expected = b.expected
 	e.peak, e.harm = peak{}, peak{}
 	e.shifts.each(e.c.Spans, e.warm, e.bins(), e.window, e.signal.Worse, func(p peak) {
 		if p.score <= e.peak.score && p.score <= max(e.harm.score, e.c.Threshold) {

@@ -13,14 +13,18 @@ type Statistic string
 const (
 	meanShift  Statistic = "shift" // distance from what was expected
 	localShift Statistic = "local" // the same, in standard deviations of the time just before
-	jump       Statistic = "jump"  // distance from the same number of bins just before the span
 	noiseShift Statistic = "noise" // change of the mean log step from bin to bin
+
+	// jump is the distance from the same number of bins just before the span,
+	// or, where that is smaller, how far it exceeds the jump that the highest (for
+	// a fall, the lowest) of earlier days make at this clock time.
+	jump Statistic = "jump"
 )
 
 // weight says how much a statistic counts beside the plain shift.
 func (s Statistic) weight() float64 {
 	switch s {
-	case localShift, jump:
+	case localShift:
 		return 0.8
 	case noiseShift:
 		return 0.9
@@ -63,6 +67,13 @@ func (d *deviations) mean(from, to int) (mean float64, ok bool) {
 	return (d.sum[j] - d.sum[i]) / float64(n), true
 }
 
+// jump returns the mean over [from, to) less that over as many bins before.
+func (d *deviations) jump(from, to int) (float64, bool) {
+	before, ok := d.mean(2*from-to, from)
+	after, ok2 := d.mean(from, to)
+	return after - before, ok && ok2
+}
+
 func (d *deviations) push(v float64, ok bool) {
 	i, j := d.bins%len(d.sum), (d.bins+1)%len(d.sum)
 	d.sum[j], d.n[j] = d.sum[i], d.n[i]
@@ -75,23 +86,39 @@ func (d *deviations) push(v float64, ok bool) {
 // shifts follows a value signal against a basis.
 type shifts struct {
 	basis
-	value, step deviations
+	value, step deviations // from what was expected, from bin to bin
+	raw         deviations // from the level just before
+	low, high   deviations // from the least and most of earlier days
 	last        float64
 	known       bool
+	clock       bool // earlier days are known
 }
 
 func newShifts(remember int, b basis) shifts {
-	return shifts{basis: b, value: newDeviations(remember), step: newDeviations(remember)}
+	return shifts{basis: b, value: newDeviations(remember), step: newDeviations(remember),
+		raw: newDeviations(remember), low: newDeviations(remember), high: newDeviations(remember)}
 }
 
-func (s *shifts) push(value, expected float64, ok bool) {
-	s.value.push(value-expected, ok)
-	if !ok {
+// bin is one bin of a value signal; ok is false where it was not measured.
+type bin struct {
+	value, expected float64
+	ok              bool
+	low, high       float64 // least and most that earlier days added at this clock time
+	clock           bool    // low and high are known
+}
+
+func (s *shifts) push(b bin) {
+	s.value.push(b.value-b.expected, b.ok)
+	s.raw.push(b.value-s.level, b.ok)
+	s.low.push(b.value-s.level-b.low, b.ok && b.clock)
+	s.high.push(b.value-s.level-b.high, b.ok && b.clock)
+	if !b.ok {
 		s.step.push(0, false)
 		return
 	}
-	s.step.push(logStep(s.last, value)-s.rough, s.known)
-	s.last, s.known = value, true
+	s.clock = s.clock || b.clock
+	s.step.push(logStep(s.last, b.value)-s.rough, s.known)
+	s.last, s.known = b.value, true
 }
 
 func (s *shifts) mean(of Statistic, from, to int) (float64, bool) {
@@ -102,11 +129,23 @@ func (s *shifts) mean(of Statistic, from, to int) (float64, bool) {
 	case noiseShift:
 		return s.step.mean(from, to)
 	case jump:
-		before, ok := s.value.mean(2*from-to, from)
-		after, ok2 := s.value.mean(from, to)
-		return after - before, ok && ok2
+		v, ok := s.raw.jump(from, to)
+		if !s.clock {
+			return v, ok
+		}
+		w, ok2 := s.beyond(v).jump(from, to)
+		return agree(v, w), ok && ok2
 	}
 	return s.value.mean(from, to)
+}
+
+// beyond returns the deviations from the day that went furthest in a shift's
+// direction.
+func (s *shifts) beyond(shift float64) *deviations {
+	if shift < 0 {
+		return &s.low
+	}
+	return &s.high
 }
 
 // peak is the most unusual thing about a window at one moment.
@@ -121,7 +160,7 @@ type peak struct {
 // largest returns the peak at bin to of a window that is looked at from bin
 // from on. Harm that a deploy does is mostly there at once: a span that began
 // later counts a sixth less, and everything counts less as time goes by, down
-// to a fifth at the window's end. Placebos are treated alike, so this spends
+// to a sixth at the window's end. Placebos are treated alike, so this spends
 // the budget of false reverts early and not twice.
 func (s *shifts) largest(spans []Span, from, to, window int, worse verifier.Worse) peak {
 	var p peak
@@ -137,7 +176,7 @@ func (s *shifts) largest(spans []Span, from, to, window int, worse verifier.Wors
 }
 
 func (s *shifts) each(spans []Span, from, to, window int, worse verifier.Worse, visit func(peak)) {
-	late := 1 + 4*float64(to-from)/float64(max(1, window))
+	late := 1 + 5*float64(to-from)/float64(max(1, window))
 	for _, sp := range spans {
 		start := to - sp.Bins
 		if start < from || sp.Of == jump && start-sp.Bins < from {

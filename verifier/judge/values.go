@@ -23,9 +23,11 @@ func (f *fit) values(c *Calibration) {
 	c.Known, c.Level, c.Before, c.Events = true, now.level, now.level, float64(f.past.measured(at-reach, at))
 	c.Noise, c.Roughness = now.noise, now.rough
 	c.Lookback = verifier.Duration(reach) * c.Past
+	c.SeasonBlock = verifier.Duration(f.clockBlock()) * c.Past
+	var mid []float64
+	mid, c.ClockLow, c.ClockHigh = f.clock(at, 3*f.window)
 	if f.seasonal {
-		c.SeasonBlock = c.Past
-		c.Season = f.valueSeason(at, 3*f.window)
+		c.Season = mid
 	}
 	f.valuePlacebos(c, origins)
 	c.Detectable = detectableShift(*c, f.signal.Delta)
@@ -97,107 +99,23 @@ func (f *fit) valueError(origins []int) float64 {
 	return sum / n
 }
 
-// valueSeason returns, for each of the bins from at on, the median over
-// earlier days of how far that bin lay from the level before the same time.
-func (f *fit) valueSeason(at, bins int) []float64 {
-	out := make([]float64, bins)
-	smooth := max(1, f.window/12)
-	for i := 0; i < bins; i += smooth {
-		var shifts []float64
-		for _, d := range daysBack {
-			then := at - f.day(d)
-			if !f.past.covered(then-f.lookback, then) || !f.past.covered(then+i, then+i+smooth) {
-				continue
-			}
-			x0, n0 := f.past.over(then-f.lookback, then)
-			x1, n1 := f.past.over(then+i, then+i+smooth)
-			shifts = append(shifts, x1/n1-x0/n0)
-		}
-		m := median(shifts)
-		for j := i; j < min(i+smooth, bins); j++ {
-			out[j] = m
-		}
-	}
-	return out
-}
-
-// basis is what a window of a value signal is held against.
-type basis struct {
-	level float64 // mean over the lookback
-	noise float64 // standard deviation over the lookback, at least what is usual
-	rough float64 // mean log step over the lookback
-}
-
-func (f *fit) basis(at int) basis {
-	x, n, reach := f.before(at, f.lookback)
-	if n <= 0 {
-		return basis{noise: max(f.noiseFloor, tiny)}
-	}
-	b := basis{level: x / n}
-	squares := 0.0
-	for i := at - reach; i < at; i++ {
-		if f.past.n[i] > 0 {
-			d := f.past.x[i]/f.past.n[i] - b.level
-			squares += d * d
-		}
-	}
-	b.noise = max(math.Sqrt(squares/float64(f.past.measured(at-reach, at))), f.noiseFloor, tiny)
-	b.rough, _ = f.rough.mean(at-reach, at)
-	return b
-}
-
-const tiny = 1e-9
-
-// usualNoise is the noise below which a quiet hour counts as luck: the 30th
-// percentile over placebos, at least a fiftieth of the 95th.
-func (f *fit) usualNoise(origins []int) float64 {
-	var all []float64
-	for _, at := range origins {
-		all = append(all, f.basis(at).noise)
-	}
-	sort.Float64s(all)
-	return max(quantile(all, 0.3), 0.02*quantile(all, 0.95), tiny)
-}
-
-// roughness sums the logarithm of the step from each bin to the next, which
-// shows a change of noise where the mean stays.
-func roughness(p *past) deviations {
-	d := newDeviations(p.len())
-	last, known := 0.0, false
-	for i := range p.len() {
-		if p.n[i] <= 0 {
-			d.push(0, false)
-			continue
-		}
-		v := p.x[i] / p.n[i]
-		d.push(logStep(last, v), known)
-		last, known = v, true
-	}
-	return d
-}
-
-func logStep(from, to float64) float64 {
-	return math.Log(math.Abs(to-from) + 1e-3*math.Abs(to) + tiny)
-}
-
 // placebo lays a window window out as the statistics see it.
 func (f *fit) placebo(at int) shifts {
-	b := f.basis(at)
-	s := newShifts(f.window, b)
-	var season []float64
-	if f.seasonal {
-		season = f.valueSeason(at, f.window)
-	}
+	s := newShifts(f.window, f.basis(at))
+	mid, low, high := f.clock(at, f.window)
 	for i := range f.window {
 		if f.past.n[at+i] <= 0 {
-			s.push(0, 0, false)
+			s.push(bin{})
 			continue
 		}
-		expected := b.level
-		if season != nil {
-			expected += season[i]
+		b := bin{value: f.past.x[at+i] / f.past.n[at+i], expected: s.level, ok: true}
+		if block := i / f.clockBlock(); mid != nil {
+			b.low, b.high, b.clock = low[block], high[block], true
+			if f.seasonal {
+				b.expected += mid[block]
+			}
 		}
-		s.push(f.past.x[at+i]/f.past.n[at+i], expected, true)
+		s.push(b)
 	}
 	return s
 }
@@ -250,6 +168,9 @@ func (f *fit) spans(all []shifts, level float64) []Span {
 				if v, ok := all[i].mean(of, at, at+w); ok {
 					seen = append(seen, worsening(v, f.signal.Worse))
 				}
+			}
+			if len(seen) < enoughWindows {
+				continue
 			}
 			sort.Float64s(seen)
 			s.Scale = max(quantile(seen, 0.95), leastScale(of, level, f.noiseFloor))

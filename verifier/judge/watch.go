@@ -166,10 +166,12 @@ func (w *Watch) flush() {
 	}
 	if w.values != nil {
 		for w.values.bins() < w.now {
-			w.values.add(0, 0, false, !w.times.StartedAt.Add(time.Duration(w.values.bins())*w.bin).Before(w.warm))
+			w.values.add(bin{}, !w.times.StartedAt.Add(time.Duration(w.values.bins())*w.bin).Before(w.warm))
 		}
 		if w.values.bins() == w.now {
-			w.values.add(a.x/a.n, w.c.Level+season, true, warm)
+			w.values.add(bin{value: a.x / a.n, expected: w.c.Level + season, ok: true,
+				clock: len(w.c.ClockLow) > 0,
+				low:   w.at(w.c.ClockLow, w.now, 0), high: w.at(w.c.ClockHigh, w.now, 0)}, warm)
 		}
 	}
 	w.done++
@@ -211,11 +213,16 @@ func (w *Watch) season(bin int) float64 {
 	if w.signal.Kind == verifier.Value {
 		neutral = 0
 	}
-	if len(w.c.Season) == 0 || w.c.SeasonBlock <= 0 {
-		return neutral
+	return w.at(w.c.Season, bin, neutral)
+}
+
+// at returns the entry of a season at a bin, otherwise where there is none.
+func (w *Watch) at(season []float64, bin int, otherwise float64) float64 {
+	if len(season) == 0 || w.c.SeasonBlock <= 0 {
+		return otherwise
 	}
 	i := int(time.Duration(bin) * w.bin / w.c.SeasonBlock.D())
-	return w.c.Season[min(i, len(w.c.Season)-1)]
+	return season[min(i, len(season)-1)]
 }
 
 // needed is the e-value that a revert needs: the budget's reciprocal, ten

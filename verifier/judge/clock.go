@@ -1,0 +1,57 @@
+package judge
+
+import (
+	"math"
+	"slices"
+)
+
+// clockBlock is for how many bins the change that earlier days saw is held: a
+// twelfth of the window.
+func (f *fit) clockBlock() int { return max(1, f.window/12) }
+
+// clock returns, for each block of the bins from at on, the median, the lowest
+// and the highest over earlier days of how far it lay from the level before the
+// same clock time, averaged over half a block more to each side so that it says
+// how the day goes and not what a minute did. The same day of last week counts
+// twice, for the median of a Monday. All are nil where no earlier day is known.
+func (f *fit) clock(at, bins int) (mid, low, high []float64) {
+	block, known := f.clockBlock(), false
+	out := make([]float64, 0, bins/block+1)
+	for i := 0; i < bins; i += block {
+		var changes []float64
+		for _, d := range daysBack {
+			then := at - f.day(d)
+			from, to := then+i-block/2, then+i+block+block/2
+			if !f.past.covered(then-f.lookback, then) || !f.past.covered(from, to) {
+				continue
+			}
+			x0, n0 := f.past.over(then-f.lookback, then)
+			x1, n1 := f.past.over(from, to)
+			changes = append(changes, x1/n1-x0/n0)
+			if d == 7 {
+				changes = append(changes, x1/n1-x0/n0)
+			}
+		}
+		known = known || len(changes) > 0
+		out = append(out, median(changes))
+		if len(changes) == 0 {
+			changes = []float64{0}
+		}
+		low, high = append(low, slices.Min(changes)), append(high, slices.Max(changes))
+	}
+	if !known {
+		return nil, nil, nil
+	}
+	return out, low, high
+}
+
+// agree returns the smaller of two shifts, 0 where they differ in direction. A
+// ramp of every morning stands out against the minutes before and not against
+// the clock; the echo of yesterday's incident the other way round; harm
+// against both.
+func agree(before, clock float64) float64 {
+	if math.Signbit(before) != math.Signbit(clock) {
+		return 0
+	}
+	return math.Copysign(min(math.Abs(before), math.Abs(clock)), before)
+}
