@@ -17,6 +17,9 @@ type History struct {
 	// Before the newest finished one before it with another version.
 	Current *Deployment
 	Before  *Deployment
+	// OfSource is the last that became current among those of the
+	// notification's own source.
+	OfSource *Deployment
 	// Running is the verification that is not final yet, with its policy.
 	Running       *Verification
 	RunningPolicy Policy
@@ -37,6 +40,7 @@ type Acceptance struct {
 	Deliveries   []Delivery    // messages about all that
 	Ignored      string        // why no verification is opened
 	Existing     string        // id of the verification that this notification already had
+	Again        bool          // the deploy is known already: nothing is to be stored
 }
 
 // Accept decides what a notification means: which deployment it is, whether
@@ -50,6 +54,9 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		if done || err != nil {
 			return again, err
 		}
+	}
+	replaces := h.Seen != nil && h.Seen.Status != DeployFinished
+	if replaces {
 		d.ID = h.Seen.ID
 		if h.Seen.StartedAt.Before(d.StartedAt) {
 			d.StartedAt = h.Seen.StartedAt
@@ -58,14 +65,14 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		d.ID = NewID(DeploymentPrefix)
 	}
 	d.Rollback, d.RollbackWhy = classifyRollback(d, h)
-	follows := h.Current == nil || d.Follows(*h.Current)
+	follows := d.comesAfter(h)
 	if follows && d.Status == DeployFinished {
 		d.Place = 1
 		if h.Current != nil {
 			d.Place = h.Current.Place + 1
 		}
 	}
-	a := Acceptance{Deployment: d, Replaces: h.Seen != nil, Policy: policy}
+	a := Acceptance{Deployment: d, Replaces: replaces, Policy: policy}
 	if follows {
 		if err := a.confirm(h, now); err != nil {
 			return a, err
@@ -95,6 +102,17 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 	return a, nil
 }
 
+// comesAfter reports whether d is what runs now: it follows the current
+// deployment and the last one of its own source, whose clock is the one that
+// it can be compared with best. Whoever echoes the id of our open revert has
+// acted upon it, whatever their clock says.
+func (d Deployment) comesAfter(h History) bool {
+	if h.Reverting != nil && d.RevertID != "" && d.RevertID == h.Reverting.Action.RevertID {
+		return true
+	}
+	return (h.Current == nil || d.Follows(*h.Current)) && (h.OfSource == nil || d.Follows(*h.OfSource))
+}
+
 // acceptAgain handles a deploy that its source announced before. done is
 // false where the announcement moves it on, as from started to finished.
 func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
@@ -106,12 +124,17 @@ func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
 	}
 	// Events overtake one another: a finished deploy stays finished, and what
 	// its source told for an earlier time than it did before is old news. A
-	// failed one may be run again.
+	// failed one may be run again, and so may one that finished and has been
+	// followed by others since: a pipeline rolls back by running an old job.
 	old := !d.ToldAt.IsZero() && d.ToldAt.Before(seen.ToldAt)
-	if seen.Status == DeployFinished || seen.Status == d.Status || seen.Status == DeployFailed && old {
-		a := Acceptance{Deployment: seen, Existing: h.SeenVerification}
-		if a.Existing == "" {
+	rerun := d.Status == DeployFinished && h.Current != nil && h.Current.ID != seen.ID && d.ToldAt.After(seen.ToldAt)
+	if seen.Status == DeployFinished && !rerun || seen.Status != DeployFinished && (seen.Status == d.Status || old && d.Status != DeployFinished) {
+		a := Acceptance{Deployment: seen, Existing: h.SeenVerification, Again: true}
+		switch {
+		case a.Existing == "":
 			a.Ignored = fmt.Sprintf("the deploy is known already as %s", seen.Status)
+		case h.Current != nil && h.Current.ID != seen.ID && d.Status == DeployFinished:
+			a.Ignored = fmt.Sprintf("deployment_id %q was announced before and %s has been deployed since: to announce that it was run again, give a new deployment_id, or finished_at", d.DeploymentID, h.Current.Version)
 		}
 		return a, true, nil
 	}
@@ -125,8 +148,8 @@ func clamp(d Deployment, p Policy, now time.Time) Deployment {
 	if d.Status == DeployStarted {
 		d.ToldAt = d.StartedAt
 	}
-	if d.ToldAt.After(now.Add(ClockTolerance)) {
-		d.ToldAt = time.Time{} // such a clock would make every later deploy the older one
+	if d.ToldAt.After(now) {
+		d.ToldAt = now // a clock that is ahead would make later deploys the older ones
 	}
 	back := p.Window.D()
 	if back <= 0 {
@@ -175,6 +198,10 @@ func (a *Acceptance) confirm(h History, now time.Time) error {
 	v, d := *h.Reverting, a.Deployment
 	echoed := d.RevertID != "" && d.RevertID == v.Action.RevertID
 	ours := echoed || d.Version == v.Action.TargetVersion
+	// A target that was live again before it was asked for was not asked for by
+	// us; while the request is still being sent nothing less certain stops it.
+	before := !echoed && v.Action.RequestedAt != nil && d.FinishedAt.Before(*v.Action.RequestedAt) &&
+		(v.Action.State == ActionRequested || d.FinishedAt.Before(v.Action.RequestedAt.Add(-ClockTolerance)))
 	since := v.Action.RequestedAt != nil && !d.StartedAt.Before(v.Action.RequestedAt.Add(-ClockTolerance))
 	var to ActionState
 	var guard Guard
@@ -182,7 +209,7 @@ func (a *Acceptance) confirm(h History, now time.Time) error {
 	switch {
 	case (echoed || ours && since) && d.Status == DeployStarted && v.Action.State == ActionRequested:
 		to, reason = ActionAccepted, "its pipeline has started to deploy "+d.Version
-	case ours && d.Status == DeployFinished && d.Version == v.Action.TargetVersion:
+	case ours && d.Status == DeployFinished && d.Version == v.Action.TargetVersion && !before:
 		to, reason = ActionConfirmed, d.Version+" was announced as live again"
 	case !ours && d.Status == DeployFinished:
 		to, guard, reason = ActionFenced, GuardFence, "a newer deploy, "+d.Version+", came first"

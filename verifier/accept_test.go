@@ -239,6 +239,64 @@ func TestAcceptFailedThenItsOwnStart(t *testing.T) {
 	require.Equal(t, verifier.DeployFailed, a.Deployment.Status)
 }
 
+func TestAJobThatIsRunAgainIsANewDeploy(t *testing.T) {
+	first, second := deployed("1.0.0", noon), deployed("2.0.0", minutes(5))
+	first.ID, first.Source, first.ToldAt, first.DeploymentID = "dp_first", "ci", noon, "A"
+	second.ID, second.Source, second.ToldAt, second.Place = "dp_second", "ci", minutes(5), 2
+	h := verifier.History{Seen: &first, SeenVerification: "vf_first", Current: &second, OfSource: &second}
+
+	again := deployed("1.0.0", minutes(9))
+	again.DeploymentID = "A"
+	a := acceptAt(t, again, h, minutes(10))
+	require.False(t, a.Again)
+	require.NotEqual(t, first.ID, a.Deployment.ID)
+	require.Equal(t, int64(3), a.Deployment.Place)
+	require.NotNil(t, a.Verification)
+
+	again.FinishedAt, again.StartedAt = noon, noon // the same news once more
+	a = acceptAt(t, again, h, minutes(10))
+	require.True(t, a.Again)
+	require.Equal(t, "vf_first", a.Existing)
+	require.Contains(t, a.Ignored, "2.0.0 has been deployed since")
+}
+
+func TestStaleFailureEndsNoNewerTry(t *testing.T) {
+	running := deployed("1.0.0", minutes(5))
+	running.Status, running.ToldAt = verifier.DeployStarted, minutes(5)
+	failed := deployed("1.0.0", minutes(3))
+	failed.Status = verifier.DeployFailed
+	a := acceptAt(t, failed, verifier.History{Seen: &running}, minutes(6))
+	require.True(t, a.Again)
+	require.Equal(t, verifier.DeployStarted, a.Deployment.Status, "the second try is still under way")
+}
+
+func TestWhoEchoesOurRevertIsNotLate(t *testing.T) {
+	current := deployed("2.0.0", minutes(5))
+	current.Source, current.ToldAt, current.Place = "ci", minutes(5), 4
+	h := verifier.History{Current: &current, OfSource: &current, Reverting: reverting(t, verifier.ActionAccepted), RevertingPolicy: acceptPolicy()}
+	d := deployed("1.0.0", minutes(2)) // by a clock that is behind
+	d.RevertID = "rv_ours"
+	a := acceptAt(t, d, h, minutes(10))
+	require.Equal(t, int64(5), a.Deployment.Place)
+	require.Equal(t, verifier.ActionConfirmed, a.Confirmed.Action.State)
+}
+
+func TestATargetFromBeforeTheRequestStopsNoAttempt(t *testing.T) {
+	h := verifier.History{Reverting: reverting(t, verifier.ActionRequested), RevertingPolicy: acceptPolicy()}
+	require.Nil(t, acceptAt(t, deployed("1.0.0", minutes(7)), h, minutes(10)).Confirmed)
+	require.NotNil(t, acceptAt(t, deployed("1.0.0", minutes(9)), h, minutes(10)).Confirmed)
+}
+
+func TestADeployMustFollowItsOwnSourcesLast(t *testing.T) {
+	other := deployed("3.0.0", minutes(9))
+	other.Source, other.ToldAt, other.Place = "other", minutes(9), 3
+	own := deployed("2.0.0", minutes(8))
+	own.Source, own.ToldAt, own.Place = "ci", minutes(8), 2
+	h := verifier.History{Current: &other, OfSource: &own}
+	require.Zero(t, acceptAt(t, deployed("1.0.0", minutes(7)), h, minutes(10)).Deployment.Place, "older than its own source's last")
+	require.Equal(t, int64(4), acceptAt(t, deployed("4.0.0", minutes(9)), h, minutes(10)).Deployment.Place)
+}
+
 func TestLateNewsConfirmsNothing(t *testing.T) {
 	current := deployed("2.0.0", minutes(5))
 	current.Source, current.ToldAt = "ci", minutes(5)
@@ -283,7 +341,9 @@ const untold = 1 << 20
 func TestAClockInTheFutureIsNotBelieved(t *testing.T) {
 	a := acceptAt(t, deployed("1.0.0", minutes(60*24*365)), verifier.History{}, minutes(1))
 	require.True(t, a.Deployment.Clamped)
-	require.Zero(t, a.Deployment.ToldAt, "or every later deploy would be the older one")
+	require.Equal(t, minutes(1), a.Deployment.ToldAt, "or every later deploy would be the older one")
+	a = acceptAt(t, deployed("1.0.0", minutes(3)), verifier.History{}, minutes(1))
+	require.Equal(t, minutes(1), a.Deployment.ToldAt, "a clock that is only a little ahead hides the next deploys as well")
 }
 
 func TestAcceptSupersedes(t *testing.T) {

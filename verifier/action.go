@@ -136,6 +136,9 @@ type Facts struct {
 	// Running is a deploy of the same service and environment that started
 	// later than Deployment finished and isn't known to have ended.
 	Running *Deployment
+	// Unclear is a finished deploy of another version that was announced after
+	// Deployment and told for an earlier time: which of them runs is not known.
+	Unclear *Deployment
 	// Target is the newest deployment of another version that was kept,
 	// cleared or marked good, and has not been reverted since.
 	Target *Deployment

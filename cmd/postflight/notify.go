@@ -133,8 +133,12 @@ func (c *client) notify(ctx context.Context, n notification) (receipt, error) {
 	var r receipt
 	header := http.Header{"Idempotency-Key": {rand.Text()}}
 	var err error
+	begun := time.Now().UTC()
 	for try := range notifyTries {
 		if try > 0 {
+			if n.FinishedAt == "" && n.Status == "finished" {
+				n.FinishedAt = begun.Format(time.RFC3339Nano) // this try is late: it must not look newer than it is
+			}
 			if sleep(ctx, time.Second<<(try-1)) != nil {
 				return r, err
 			}

@@ -81,6 +81,10 @@ func serve(ctx context.Context, o app.Options) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	daemon, err := app.New(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		o.Log.Info("stopped before it had started", "err", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -41,8 +41,12 @@ func (p *preparations) take(key preparationKey, read func() verifier.SignalEvide
 	job := p.start(key, read)
 	select {
 	case <-job.done:
-	case <-wait:
-		return s, false
+	default: // what is there is taken, also by those who can't wait
+		select {
+		case <-job.done:
+		case <-wait:
+			return s, false
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +93,10 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	wait := patience
+	wait := time.Duration(0) // what a later look may take, it takes without waiting
+	if c.Verification.State == verifier.StatePending {
+		wait = patience
+	}
 	if now.Add(patience).After(c.Verification.ClosesAt) { // this look will be the last
 		wait = prepareAtEnd + time.Second // to learn what stood in the way
 	}

@@ -50,7 +50,10 @@ var heldBack = []held{
 		verifier.GuardFence, "No finished deploy of checkout in production is known, so nothing shows that 1.42.0 is what runs.", true},
 	{"running deploy", func(f *verifier.Facts) {
 		f.Running = &verifier.Deployment{ID: "dp_3", Version: "1.43.0", StartedAt: ago(30 * time.Second)}
-	}, verifier.GuardFence, "A newer deploy of checkout in production, 1.43.0, is running since 02:59:30 UTC.", true},
+	}, verifier.GuardFence, "Another deploy of checkout in production, 1.43.0, is under way since 02:59:30 UTC.", true},
+	{"unclear deploy", func(f *verifier.Facts) {
+		f.Unclear = &verifier.Deployment{ID: "dp_3", Version: "1.43.0", FinishedAt: ago(30 * time.Second)}
+	}, verifier.GuardFence, "A deploy of checkout in production, 1.43.0, was announced after this one and told for an earlier time (02:59:30 UTC): which of them runs is not clear.", true},
 	{"open revert", func(f *verifier.Facts) { f.OpenRevert = "rv_7" },
 		verifier.GuardFence, "Another revert of checkout in production, rv_7, is still open.", true},
 	{"expired", func(f *verifier.Facts) { f.ExpiresAt = ago(3*time.Hour + time.Minute) },

@@ -55,8 +55,10 @@ func fence(f verifier.Facts, _ Limits) string {
 		return fmt.Sprintf("%s was deployed again to %s at %s, after the deploy that was verified.", d.Version, where, clock(f.Current.FinishedAt, f.Now))
 	case f.Current.ID != d.ID:
 		return fmt.Sprintf("%s runs %s since %s, not the verified %s.", where, f.Current.Version, clock(f.Current.FinishedAt, f.Now), d.Version)
+	case f.Unclear != nil:
+		return fmt.Sprintf("A deploy of %s, %s, was announced after this one and told for an earlier time (%s): which of them runs is not clear.", where, f.Unclear.Version, clock(f.Unclear.FinishedAt, f.Now))
 	case f.Running != nil:
-		return fmt.Sprintf("A newer deploy of %s, %s, is running since %s.", where, f.Running.Version, clock(f.Running.StartedAt, f.Now))
+		return fmt.Sprintf("Another deploy of %s, %s, is under way since %s.", where, f.Running.Version, clock(f.Running.StartedAt, f.Now))
 	case f.OpenRevert != "":
 		return fmt.Sprintf("Another revert of %s, %s, is still open.", where, f.OpenRevert)
 	}

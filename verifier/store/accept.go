@@ -31,7 +31,7 @@ func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []
 		if a, err = verifier.Accept(n, history, policies, now); err != nil {
 			return err
 		}
-		again = history.Seen != nil && !a.Replaces
+		again = a.Again
 		if !again {
 			if err := s.saveAcceptance(ctx, tx, a, now); err != nil {
 				return err
@@ -82,7 +82,8 @@ func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h ve
 	d := n.Deployment
 	if d.DeploymentID != "" {
 		h.Seen, err = queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
-			WHERE source = $1 AND deployment_id = $2 AND service = $3 AND environment = $4`,
+			WHERE source = $1 AND deployment_id = $2 AND service = $3 AND environment = $4
+			ORDER BY received_at DESC LIMIT 1`,
 			n.Source, d.DeploymentID, d.Service, d.Environment)
 		if err != nil {
 			return h, err
@@ -101,6 +102,9 @@ func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h ve
 		if h.Before, err = deploymentBefore(ctx, tx, *h.Current); err != nil {
 			return h, err
 		}
+	}
+	if h.OfSource, err = lastOfSource(ctx, tx, n.Source, d); err != nil {
+		return h, err
 	}
 	h.Running, h.RunningPolicy, err = placeVerification(ctx, tx, d, `state IN ('pending', 'observing')`)
 	if err != nil {

@@ -23,6 +23,9 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if f.Running, err = runningDeploy(ctx, tx, d, now); err != nil {
 		return f, err
 	}
+	if f.Unclear, err = unclearDeploy(ctx, tx, d); err != nil {
+		return f, err
+	}
 	if f.Target, err = rollbackTarget(ctx, tx, d); err != nil {
 		return f, err
 	}
@@ -42,7 +45,8 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 // runningDeploy is the newest deploy beside d that was announced as started
 // and isn't known to have ended, whichever of them began first: a deploy that
 // is still under way will be what runs. Without a deployment_id its end is a
-// deployment of its own, of the same source and version. How long it has been
+// deployment of its own, of the same source and version; d's own start may
+// come a little after its end. How long it has been
 // running is counted by our clock.
 func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now time.Time) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT r.record FROM deployments r
@@ -53,7 +57,15 @@ func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now t
 				WHERE e.service = r.service AND e.environment = r.environment AND e.source = r.source AND e.version = r.version
 					AND e.status <> 'started' AND e.received_at > r.received_at))
 		ORDER BY r.received_at DESC LIMIT 1`,
-		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt))
+		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt.Add(verifier.ClockTolerance)))
+}
+
+// unclearDeploy is the newest finished one of another version that never
+// became current although it was announced after d.
+func unclearDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
+	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
+		WHERE service = $1 AND environment = $2 AND status = 'finished' AND place = 0 AND version <> $3 AND received_at > $4
+		ORDER BY received_at DESC LIMIT 1`, d.Service, d.Environment, d.Version, micros(d.ReceivedAt))
 }
 
 // rollbackTarget is the newest finished deployment before d, of another

@@ -122,6 +122,21 @@ func testBarrier(t *testing.T, db database) {
 	}
 }
 
+func testUnclear(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "2", later(10))
+	require.Nil(t, facts(t, s, v.ID, later(11)).Unclear)
+	late := finished("3", later(9))
+	a := accept(t, s, late, later(12))
+	require.Contains(t, a.Ignored, "newer deploy")
+	f := facts(t, s, v.ID, later(13))
+	require.Equal(t, "2", f.Current.Version)
+	require.NotNil(t, f.Unclear)
+	require.Equal(t, "3", f.Unclear.Version)
+	next := opened(t, s, "4", later(14))
+	require.Nil(t, facts(t, s, next.ID, later(15)).Unclear, "what came after it is clear again")
+}
+
 func testRunning(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	earlier := started("0", later(-5)) // and still under way when the verified one has finished

@@ -49,6 +49,7 @@ func conform(t *testing.T, db database) {
 		"facts: target":                      testTarget,
 		"facts: barrier":                     testBarrier,
 		"facts: running deploy":              testRunning,
+		"facts: unclear order":               testUnclear,
 		"facts: reverts and brake":           testReverts,
 		"update action":                      testUpdateAction,
 		"update delivery":                    testUpdateDelivery,

@@ -78,7 +78,7 @@ func ReadSeries(r io.Reader, name string) ([]judge.Point, error) {
 			if len(out) == 0 {
 				return nil, fmt.Errorf("%s: holds no points", name)
 			}
-			return out, nil
+			return folded(out), nil
 		}
 		if err != nil {
 			return nil, err
@@ -96,6 +96,31 @@ func ReadSeries(r io.Reader, name string) ([]judge.Point, error) {
 	}
 }
 
+// folded averages points of one moment, which a series with one line for each
+// host has: taken one by one they would look like a change at every step.
+func folded(points []judge.Point) []judge.Point {
+	slices.SortStableFunc(points, func(a, b judge.Point) int { return a.At.Compare(b.At) })
+	out := points[:0]
+	n := 0.0 // measured points in the last of out
+	for _, p := range points {
+		switch {
+		case len(out) == 0 || !out[len(out)-1].At.Equal(p.At):
+			out, n = append(out, p), 1
+			if math.IsNaN(p.Value) {
+				n = 0
+			}
+		case math.IsNaN(p.Value):
+		case n == 0:
+			out[len(out)-1], n = p, 1
+		default:
+			n++
+			last := &out[len(out)-1]
+			last.Value += (p.Value - last.Value) / n
+		}
+	}
+	return out
+}
+
 // OpenSeries reads a series file of fsys, unpacking it when its name ends in
 // .gz.
 func OpenSeries(fsys fs.FS, name string) ([]judge.Point, error) {
@@ -104,6 +129,9 @@ func OpenSeries(fsys fs.FS, name string) ([]judge.Point, error) {
 		return nil, fmt.Errorf("open series: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // nothing can be done about it after the read
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
 	if !strings.HasSuffix(name, ".gz") {
 		return ReadSeries(f, name)
 	}
@@ -111,8 +139,16 @@ func OpenSeries(fsys fs.FS, name string) ([]judge.Point, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: unpack: %w", name, err)
 	}
-	return ReadSeries(z, name)
+	unpacked := &io.LimitedReader{R: z, N: maxUnpacked}
+	points, err := ReadSeries(unpacked, name)
+	if unpacked.N <= 0 {
+		return nil, fmt.Errorf("%s: unpacks to more than %d MiB", name, maxUnpacked>>20)
+	}
+	return points, err
 }
+
+// maxUnpacked is far more than a year of one series at one second.
+const maxUnpacked = 1 << 30
 
 // OpenCase reads the series of a case: CASE.csv.gz of fsys, or CASE.csv.
 func OpenCase(fsys fs.FS, name string) ([]judge.Point, error) {

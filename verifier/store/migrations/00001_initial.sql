@@ -17,7 +17,7 @@ CREATE TABLE deployments (
     record TEXT NOT NULL
 );
 CREATE INDEX deployments_place ON deployments (service, environment, place);
-CREATE UNIQUE INDEX deployments_announced ON deployments (source, deployment_id, service, environment) WHERE deployment_id <> '';
+CREATE INDEX deployments_announced ON deployments (source, deployment_id, service, environment) WHERE deployment_id <> '';
 
 CREATE TABLE verifications (
     id TEXT PRIMARY KEY,
