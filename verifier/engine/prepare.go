@@ -102,11 +102,12 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	asked := *c // what is read in the background outlives this look, which changes c
 	var wg sync.WaitGroup
 	for _, i := range missing {
 		wg.Go(func() {
 			s, ok := e.preparing.take(preparationKey{c.Verification.ID, c.Signals[i].Signal},
-				func() verifier.SignalEvidence { return e.prepareSafely(*c, c.Policy.Signals[i], leftOut) }, waiting.Done())
+				func() verifier.SignalEvidence { return e.prepareSafely(asked, asked.Policy.Signals[i], leftOut) }, waiting.Done())
 			if !ok {
 				s = verifier.SignalEvidence{Signal: c.Signals[i].Signal, Plan: verifier.Plan{Note: "its past is still being read"}}
 			}
