@@ -12,7 +12,7 @@ const seasonBlocks = 4
 
 // rates calibrates a ratio or count signal (decision.md 2.1).
 func (f *fit) rates(c *Calibration) {
-	f.chooseRatePredictor()
+	f.choosePredictor(f.lookbacks(1, 3, 6, 12), func(trial fit, origins []int) float64 { return trial.rateError(origins) })
 	at := f.past.len()
 	x, n, reach := f.before(at, f.lookback)
 	if n <= 0 {
@@ -27,42 +27,6 @@ func (f *fit) rates(c *Calibration) {
 	f.seasonOf(c, at)
 	c.Detectable = detectable(f.signal, f.policy, *c)
 	f.ratePlacebos(c, origins)
-}
-
-// chooseRatePredictor takes the lookback, with or without the season, that
-// predicts placebo windows best: the smallest mean squared relative error,
-// each error weighed by how well it can be known.
-func (f *fit) chooseRatePredictor() {
-	best := math.Inf(1)
-	choices := f.lookbacks(1, 3, 6, 12)
-	f.lookback = choices[0]
-	origins := f.origins(choices[len(choices)-1])
-	if len(origins) < 4 {
-		return
-	}
-	for _, l := range choices {
-		for _, seasonal := range []bool{false, true} {
-			trial := *f
-			trial.lookback, trial.seasonal = l, seasonal
-			if seasonal && !trial.hasSeason(origins) {
-				continue
-			}
-			if e := trial.rateError(origins); e < best*0.98 {
-				best, f.lookback, f.seasonal = e, l, seasonal
-			}
-		}
-	}
-}
-
-// hasSeason reports whether most origins have at least one earlier day.
-func (f *fit) hasSeason(origins []int) bool {
-	n := 0
-	for _, at := range origins {
-		if f.past.covered(at-f.day(1)-f.lookback, at-f.day(1)+f.window) {
-			n++
-		}
-	}
-	return 2*n >= len(origins)
 }
 
 func (f *fit) rateError(origins []int) float64 {

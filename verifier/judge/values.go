@@ -11,7 +11,13 @@ import (
 // span among placebos, and what the largest of them reached over whole windows.
 func (f *fit) values(c *Calibration) {
 	f.rough = roughness(&f.past)
-	f.chooseValuePredictor()
+	f.choosePredictor(f.lookbacks(0.25, 0.5), func(trial fit, origins []int) float64 {
+		e := trial.valueError(origins)
+		if trial.seasonal {
+			e *= seasonMustGain
+		}
+		return e
+	})
 	at := f.past.len()
 	_, n, reach := f.before(at, f.lookback)
 	if n <= 0 {
@@ -49,32 +55,6 @@ func detectableShift(c Calibration, delta float64) float64 {
 		return 0
 	}
 	return 1 + math.Round(100*max(delta, least))/100
-}
-
-func (f *fit) chooseValuePredictor() {
-	best := math.Inf(1)
-	choices := f.lookbacks(0.25, 0.5)
-	f.lookback = choices[0]
-	origins := f.origins(choices[len(choices)-1])
-	if len(origins) < 4 {
-		return
-	}
-	for _, l := range choices {
-		for _, seasonal := range []bool{false, true} {
-			trial := *f
-			trial.lookback, trial.seasonal = l, seasonal
-			if seasonal && !trial.hasSeason(origins) {
-				continue
-			}
-			e := trial.valueError(origins)
-			if seasonal {
-				e *= seasonMustGain
-			}
-			if e < best*0.98 {
-				best, f.lookback, f.seasonal = e, l, seasonal
-			}
-		}
-	}
 }
 
 // seasonMustGain is how much better earlier days must make the prediction: they
