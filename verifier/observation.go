@@ -25,6 +25,17 @@ type Observation struct {
 	Value   float64   `json:"value,omitempty"`   // value
 	Message string    `json:"message,omitempty"` // why nothing was measured, or what a failed probe saw
 	Timing  *Timing   `json:"timing,omitempty"`  // probes
+	// Control is what the control group showed in the same step, where the
+	// signal has one; a measured step then always has it.
+	Control *Control `json:"control,omitempty"`
+}
+
+// Control is the same measurement for the control group: peers without a
+// deploy. Its fields are those of the observation's own kind.
+type Control struct {
+	Bad   float64 `json:"bad,omitempty"`
+	Total float64 `json:"total,omitempty"`
+	Value float64 `json:"value,omitempty"`
 }
 
 // Timing is where a probe's time went, summed over its steps, in seconds.

@@ -56,6 +56,7 @@ type Signal struct {
 	ValueSource   *ValueSource   `json:"value,omitempty"`
 	ProbeSource   *ProbeSource   `json:"probe,omitempty"`
 	TicketSource  *TicketSource  `json:"tickets,omitempty"`
+	TrafficSource *TrafficSource `json:"traffic,omitempty"`
 }
 
 // SourceKind names where a signal's observations come from; it chooses the
@@ -70,7 +71,24 @@ const (
 	FromValue   SourceKind = "value"
 	FromProbe   SourceKind = "probe"
 	FromTickets SourceKind = "tickets"
+	FromTraffic SourceKind = "traffic"
 )
+
+// HasControl reports whether the signal is judged against peers without a
+// deploy: then the difference counts, not the level.
+func (s Signal) HasControl() bool {
+	switch {
+	case s.RatioSource != nil:
+		return s.RatioSource.Control != nil
+	case s.LatencySource != nil:
+		return s.LatencySource.Control != ""
+	case s.ValueSource != nil:
+		return s.ValueSource.Control != ""
+	case s.TrafficSource != nil:
+		return s.TrafficSource.Control != ""
+	}
+	return false
+}
 
 // Source returns which source the signal has, "" when none is set.
 func (s Signal) Source() SourceKind {
@@ -85,6 +103,8 @@ func (s Signal) Source() SourceKind {
 		return FromProbe
 	case s.TicketSource != nil:
 		return FromTickets
+	case s.TrafficSource != nil:
+		return FromTraffic
 	}
 	return ""
 }
@@ -94,6 +114,15 @@ type RatioSource struct {
 	Server string `json:"server"` // name of the configured Prometheus
 	Bad    string `json:"bad"`    // selector template of the counter of bad events
 	Total  string `json:"total"`  // selector template of the counter of all events
+	// Control are the same counters of peers without a deploy; nil without a
+	// control group.
+	Control *RatioControl `json:"control,omitempty"`
+}
+
+// RatioControl is a ratio's control group.
+type RatioControl struct {
+	Bad   string `json:"bad"`   // selector template
+	Total string `json:"total"` // selector template
 }
 
 // LatencySource is the share of requests slower than a threshold, from a
@@ -104,6 +133,9 @@ type LatencySource struct {
 	// SlowerThan is "p50" to "p99.9" (that quantile of the baseline, taken at
 	// a real bucket boundary) or a time such as "300ms".
 	SlowerThan string `json:"slower_than"`
+	// Control is the same histogram of peers without a deploy; "" without a
+	// control group.
+	Control string `json:"control,omitempty"`
 }
 
 // ValueSource is one number over time, from a PromQL query that yields exactly
@@ -111,6 +143,17 @@ type LatencySource struct {
 type ValueSource struct {
 	Server string `json:"server"`
 	Query  string `json:"query"` // PromQL template
+	// Control is the same query for peers without a deploy; "" without a
+	// control group.
+	Control string `json:"control,omitempty"`
+}
+
+// TrafficSource is how much a service is asked to do, as events a minute from
+// one counter of a Prometheus; it is bad when it falls.
+type TrafficSource struct {
+	Server  string `json:"server"`
+	Total   string `json:"total"`             // selector template of the counter of all events
+	Control string `json:"control,omitempty"` // the same of peers without a deploy
 }
 
 // ProbeSource is a sequence of HTTP requests that must all succeed; one run is
@@ -177,6 +220,11 @@ type Plan struct {
 	Bad   string `json:"bad,omitempty"`
 	Total string `json:"total,omitempty"`
 	Value string `json:"value,omitempty"`
+	// ControlBad, ControlTotal and ControlValue are the same for the control
+	// group.
+	ControlBad   string `json:"control_bad,omitempty"`
+	ControlTotal string `json:"control_total,omitempty"`
+	ControlValue string `json:"control_value,omitempty"`
 	// Threshold is the latency, in seconds, above which a request is slow.
 	Threshold float64 `json:"threshold,omitempty"`
 	// Note says in words how the plan was made, such as which bucket stands
