@@ -20,8 +20,8 @@ const (
 	enough       = 20
 )
 
-// planLatency finds out whether the histogram is classic or native and chooses
-// the threshold from the baseline.
+// planLatency chooses the threshold from the baseline and holds the control
+// group to the same one.
 func (s *server) planLatency(ctx context.Context, l verifier.LatencySource, t verifier.Target, step time.Duration, since, until time.Time) (verifier.Plan, error) {
 	h, err := parseHistogram(l.Histogram, t)
 	if err != nil {
@@ -31,17 +31,28 @@ func (s *server) planLatency(ctx context.Context, l verifier.LatencySource, t ve
 	if err != nil {
 		return verifier.Plan{}, err
 	}
+	p, err := s.planHistogram(ctx, h, limit, step, since, until)
+	if own, _ := sidesOf(p); err != nil || l.Control == "" || own.empty() {
+		return p, err
+	}
+	control, err := parseHistogram(l.Control, t)
+	if err != nil {
+		return verifier.Plan{}, ofControl(err)
+	}
+	return s.planPeers(ctx, p, control, step, since, until)
+}
+
+// planHistogram finds out whether the histogram is classic or native and
+// chooses the threshold from the baseline.
+func (s *server) planHistogram(ctx context.Context, h histogram, limit threshold, step time.Duration, since, until time.Time) (verifier.Plan, error) {
 	base, err := s.baseline(ctx, h, since, until)
 	if err != nil {
 		return verifier.Plan{}, err
 	}
-	all := count(base.buckets)
 	switch {
-	// Where both are stored, the native one has every boundary; unless it is
-	// younger than the baseline.
-	case base.native > 0 && base.native >= 0.9*all:
+	case base.prefersNative():
 		return s.planNative(ctx, h, limit, step, base)
-	case all > 0:
+	case count(base.buckets) > 0:
 		return planClassic(h, limit, step, base), nil
 	case limit.quantile > 0:
 		return verifier.Plan{Note: fmt.Sprintf("no requests in the %s before the deploy: there is no %s to compare with", base.span, limit.text)}, nil
@@ -55,6 +66,12 @@ type baseline struct {
 	until   time.Time
 	buckets []bucket // of the classic form; none when there is none
 	native  float64  // events of the native form
+}
+
+// prefersNative reports whether to read the native form. Where both are
+// stored, it has every boundary; unless it is younger than the baseline.
+func (b baseline) prefersNative() bool {
+	return b.native > 0 && b.native >= 0.9*count(b.buckets)
 }
 
 // baseline reads (since, until], or only its last day or hour when the server
@@ -132,17 +149,17 @@ func planClassic(h histogram, limit threshold, step time.Duration, base baseline
 	if !ok {
 		return verifier.Plan{Note: fmt.Sprintf("no bucket boundary of %s is near %s: give the histogram finer buckets", h.name, limit.text)}
 	}
-	p := classicExprs(h, leMatcher(b.bound, b.texts), step)
+	p := classicSide(h, leMatcher(b.bound, b.texts), step).plan()
 	p.Threshold = b.bound * h.unit().Seconds()
 	p.Note = fmt.Sprintf("slow is above %s, the bucket boundary for %s; %s of %.0f requests in the %s before were slower",
 		seconds(p.Threshold), limit.text, share100(slower(b, all)), all, base.span)
 	return p
 }
 
-func classicExprs(h histogram, le string, step time.Duration) verifier.Plan {
+func classicSide(h histogram, le string, step time.Duration) side {
 	upTo := increase(h.buckets(le), step)
 	total := "sum(" + increase(h.buckets(`le="+Inf"`), step) + " and ignoring (le) " + upTo + ")"
-	return sharePlan(total+" - sum("+upTo+")", total)
+	return side{bad: total + " - sum(" + upTo + ")", total: total}
 }
 
 // planNative takes the threshold as it is: a native histogram tells the share
@@ -167,28 +184,31 @@ func (s *server) planNative(ctx context.Context, h histogram, limit threshold, s
 	if err != nil {
 		return verifier.Plan{}, err
 	}
-	p := nativeExprs(h, bound, step)
+	p := nativeSide(h, bound, step).plan()
 	p.Threshold = bound * h.unit().Seconds()
 	p.Note = fmt.Sprintf("slow is above %s, %s of a native histogram; %s of %.0f requests in the %s before were slower",
 		seconds(p.Threshold), limit.text, share100(above.value), base.native, base.span)
 	return p, nil
 }
 
-func nativeExprs(h histogram, bound float64, step time.Duration) verifier.Plan {
+func nativeSide(h histogram, bound float64, step time.Duration) side {
 	now := sumIncrease(h.native(), step)
 	total := "histogram_count(" + now + ")"
-	return sharePlan(fmt.Sprintf("histogram_fraction(%s, +Inf, %s) * %s", text(bound), now, total), total)
+	return side{bad: fmt.Sprintf("histogram_fraction(%s, +Inf, %s) * %s", text(bound), now, total), total: total}
 }
 
-// planUnseen is for a time and a histogram that nobody has seen yet: whichever
-// form appears is measured.
+// planUnseen is for a time and a histogram that nobody has seen yet.
 func planUnseen(h histogram, limit threshold, step time.Duration) verifier.Plan {
-	bound := limit.seconds / h.unit().Seconds()
-	native, classic := nativeExprs(h, bound, step), classicExprs(h, leMatcher(bound, nil), step)
-	p := sharePlan("("+native.Bad+") or ("+classic.Bad+")", native.Total+" or "+classic.Total)
+	p := unseenSide(h, limit.seconds/h.unit().Seconds(), step).plan()
 	p.Threshold = limit.seconds
 	p.Note = fmt.Sprintf("slow is above %s; no requests before the deploy: a classic histogram is measured only if it has a bucket boundary just there", seconds(limit.seconds))
 	return p
+}
+
+// unseenSide measures whichever form appears.
+func unseenSide(h histogram, bound float64, step time.Duration) side {
+	native, classic := nativeSide(h, bound, step), classicSide(h, leMatcher(bound, nil), step)
+	return side{bad: "(" + native.bad + ") or (" + classic.bad + ")", total: native.total + " or " + classic.total}
 }
 
 func tooFew(limit threshold, all float64, base baseline) string {

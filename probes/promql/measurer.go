@@ -1,6 +1,7 @@
 // Package promql measures signals with PromQL: shares of events from counters,
-// shares of slow requests from classic and native histograms, and values, by
-// range queries whose points lie at the ends of the steps.
+// shares of slow requests from classic and native histograms, values, and
+// traffic, by range queries whose points lie at the ends of the steps. Where a
+// signal has a control group, both are measured in the same steps.
 //
 // Whatever is not exactly one plain number a step is not a number: a source
 // that is down, warns, or answers with two series or something malformed gives
@@ -14,10 +15,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/postflight/postflight/probes/internal/outbound"
-	"github.com/postflight/postflight/probes/internal/render"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -38,7 +36,7 @@ type Server struct {
 	Slot outbound.Slot
 }
 
-// Measurer measures ratio, latency and value signals.
+// Measurer measures ratio, latency, value and traffic signals.
 type Measurer struct {
 	servers map[string]*server
 }
@@ -59,7 +57,8 @@ func New(servers []Server, observe Observe) (*Measurer, error) {
 
 // Prepare renders the signal's expressions with the step baked in, asks the
 // server whether it understands them, and for latency chooses the threshold
-// from the baseline (since, until]. What only a change of the configuration
+// from the baseline (since, until], which a control group is held to as well.
+// What only a change of the configuration
 // can mend is an error of kind Invalid, a server that can't be asked now one of
 // kind Unavailable. A quantile of a baseline without data gives a plan whose
 // measurements are all NoData, with the reason in Note.
@@ -68,22 +67,7 @@ func (m *Measurer) Prepare(ctx context.Context, s verifier.Signal, t verifier.Ta
 	if err != nil {
 		return verifier.Plan{}, err
 	}
-	var p verifier.Plan
-	switch s.Source() {
-	case verifier.FromRatio:
-		p, err = planRatio(*s.RatioSource, t, step)
-	case verifier.FromValue:
-		p.Value, err = render.PromQL(s.ValueSource.Query, t)
-		p.Query = p.Value
-	default: // server knows no other source
-		p, err = server.planLatency(ctx, *s.LatencySource, t, step, since, until)
-	}
-	if err != nil {
-		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
-	}
-	if s.Source() != verifier.FromLatency { // whose expressions are our own, over a selector that was just asked for
-		err = server.understands(ctx, until, p.Bad, p.Total, p.Value)
-	}
+	p, err := server.plan(ctx, s, t, step, since, until)
 	if err != nil {
 		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
 	}
@@ -121,23 +105,22 @@ func (m *Measurer) observe(ctx context.Context, s verifier.Signal, p verifier.Pl
 	if err != nil {
 		return nil, err
 	}
-	if p.Value != "" {
-		read, err := server.points(ctx, g, p.Value)
-		if err != nil {
-			return nil, err
-		}
-		return g.observations(func(i int) verifier.Observation { return valueOf(read[0][i]) }), nil
-	}
-	if p.Bad == "" || p.Total == "" {
+	own, control := sidesOf(p)
+	if own.empty() {
 		return g.all(verifier.NoData, p.Note), nil
 	}
-	read, err := server.points(ctx, g, p.Total, p.Bad)
+	of, err := server.observed(ctx, s.Source(), g, own)
 	if err != nil {
 		return nil, err
 	}
-	total, bad := read[0], read[1]
-	share := share{badMayVanish: s.Source() == verifier.FromRatio}
-	return g.observations(func(i int) verifier.Observation { return share.of(bad[i], total[i]) }), nil
+	if control.empty() {
+		return g.observations(of), nil
+	}
+	peers, err := server.observed(ctx, s.Source(), g, control)
+	if err != nil {
+		return nil, ofControl(err)
+	}
+	return g.observations(func(i int) verifier.Observation { return beside(of(i), peers(i)) }), nil
 }
 
 func (m *Measurer) server(s verifier.Signal) (*server, error) {
@@ -149,6 +132,8 @@ func (m *Measurer) server(s verifier.Signal) (*server, error) {
 		name = s.LatencySource.Server
 	case verifier.FromValue:
 		name = s.ValueSource.Server
+	case verifier.FromTraffic:
+		name = s.TrafficSource.Server
 	default:
 		return nil, verifier.Errorf(verifier.Invalid, "signal %q is not measured by a Prometheus", s.Name)
 	}
@@ -156,31 +141,4 @@ func (m *Measurer) server(s verifier.Signal) (*server, error) {
 		return found, nil
 	}
 	return nil, verifier.Errorf(verifier.Invalid, "signal %q asks prometheus %q, which is not configured", s.Name, name)
-}
-
-// planRatio bakes the step into the two counters. increase copes with resets
-// and gaps.
-func planRatio(r verifier.RatioSource, t verifier.Target, step time.Duration) (verifier.Plan, error) {
-	bad, err := render.PromQL(r.Bad, t)
-	if err != nil {
-		return verifier.Plan{}, err
-	}
-	total, err := render.PromQL(r.Total, t)
-	if err != nil {
-		return verifier.Plan{}, err
-	}
-	return sharePlan(sumIncrease(bad, step), sumIncrease(total, step)), nil
-}
-
-// sharePlan makes the plan of a share from the expressions of its two parts.
-func sharePlan(bad, total string) verifier.Plan {
-	return verifier.Plan{Bad: bad, Total: total, Query: "(" + bad + ") / (" + total + ")"}
-}
-
-func sumIncrease(selector string, span time.Duration) string {
-	return "sum(" + increase(selector, span) + ")"
-}
-
-func increase(selector string, span time.Duration) string {
-	return "increase(" + selector + "[" + model.Duration(span).String() + "])"
 }

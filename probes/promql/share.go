@@ -13,6 +13,20 @@ func valueOf(p point) verifier.Observation {
 	return verifier.Observation{Outcome: p.outcome, Value: p.value, Message: p.reason}
 }
 
+// trafficOf tells a counter that doesn't move, which is no traffic, from one
+// that isn't there.
+func trafficOf(p point) verifier.Observation {
+	switch {
+	case p.empty:
+		p.reason = noTotal
+	case p.outcome == verifier.Measured && p.value < 0:
+		p = point{outcome: verifier.Failed, reason: negativeTotal(p.value)}
+	}
+	return valueOf(p)
+}
+
+func negativeTotal(v float64) string { return fmt.Sprintf("total is %g: is it a counter?", v) }
+
 // share makes ratio observations of two points.
 type share struct {
 	// badMayVanish says that no sample of the bad events means none happened:
@@ -35,7 +49,7 @@ func (s share) of(bad, total point) verifier.Observation {
 	case total.outcome == verifier.NoData:
 		return not(verifier.NoData, "total: "+total.reason)
 	case total.value < 0:
-		return not(verifier.Failed, fmt.Sprintf("total is %g: is it a counter?", total.value))
+		return not(verifier.Failed, negativeTotal(total.value))
 	case total.value == 0:
 		return not(verifier.NoData, "no traffic")
 	case bad.empty && s.badMayVanish:
