@@ -125,16 +125,18 @@ func testEvidence(t *testing.T, db database) {
 	v := opened(t, s, "1.0.0", start)
 	c := claim(t, s, v.ID, later(1))
 	require.Empty(t, c.Signals)
-	past := verifier.Observation{At: later(-60).UTC().Truncate(time.Microsecond), Span: verifier.Duration(time.Minute), Outcome: verifier.Measured, Bad: 1, Total: 200}
+	past := verifier.Observation{At: later(-60).UTC().Truncate(time.Microsecond), Span: verifier.Duration(time.Minute), Outcome: verifier.Measured, Bad: 1, Total: 200,
+		Control: &verifier.Control{Bad: 2, Total: 400}}
 	c.Signals = []verifier.SignalEvidence{
 		{Signal: "login", Plan: verifier.Plan{Query: "GET /"}},
-		{Signal: "errors", Plan: verifier.Plan{Query: "up", Bad: "b", Total: "t", Threshold: 0.3, Note: "n"},
+		{Signal: "errors", Plan: verifier.Plan{Query: "up", Bad: "b", Total: "t", Threshold: 0.3, Note: "n", ControlBad: "cb", ControlTotal: "ct"},
 			Calibration: json.RawMessage(`{"usual":1}`), Before: []verifier.Observation{past}},
 	}
 	require.NoError(t, s.Prepare(t.Context(), c))
 
 	at := later(1).UTC().Truncate(time.Microsecond)
-	number := verifier.Observation{At: at, Span: verifier.Duration(15 * time.Second), Outcome: verifier.Measured, Bad: 0.25, Total: 17.5, Count: 3, Value: -1e-9}
+	number := verifier.Observation{At: at, Span: verifier.Duration(15 * time.Second), Outcome: verifier.Measured, Bad: 0.25, Total: 17.5, Count: 3, Value: -1e-9,
+		Control: &verifier.Control{Bad: 1.5, Total: 8000, Value: 1e-9}}
 	failed := verifier.Observation{At: at, Outcome: verifier.Failed, Message: "refused", Timing: &verifier.Timing{DNS: 0.1, Connect: 0.2, TLS: 0.3, FirstByte: 0.4, Total: 1}}
 	require.NoError(t, s.Record(t.Context(), c, map[string][]verifier.Observation{"errors": {number}, "login": {failed}}, later(2), nil))
 	c = claim(t, s, v.ID, later(2))
@@ -147,7 +149,7 @@ func testEvidence(t *testing.T, db database) {
 	require.Empty(t, c.Signals[1].Calibration)
 
 	better, next := number, number
-	better.Bad, next.At = 7, at.Add(15*time.Second)
+	better.Bad, better.Control, next.At = 7, &verifier.Control{Bad: 1, Total: 9}, at.Add(15*time.Second)
 	require.NoError(t, s.Record(t.Context(), c, map[string][]verifier.Observation{"errors": {next, better}}, later(3), nil))
 	c = claim(t, s, v.ID, later(3))
 	require.Equal(t, []verifier.Observation{better, next}, c.Signals[0].Observations)

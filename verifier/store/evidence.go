@@ -41,20 +41,21 @@ func storedObservations(list []verifier.Observation) []verifier.Observation {
 func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fresh map[string][]verifier.Observation) error {
 	for signal, list := range fresh {
 		for _, o := range list {
-			timing := ""
-			if o.Timing != nil {
-				var err error
-				if timing, err = encode("timing", o.Timing); err != nil {
-					return err
-				}
+			timing, err := encodeSome("timing", o.Timing)
+			if err != nil {
+				return err
 			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO observations
-				(verification, signal, at, span, outcome, bad, total, count, value, message, timing)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			control, err := encodeSome("control group", o.Control)
+			if err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `INSERT INTO observations
+				(verification, signal, at, span, outcome, bad, total, count, value, message, timing, control)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 				ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
 					bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
-					message = excluded.message, timing = excluded.timing`,
-				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, o.Message, timing)
+					message = excluded.message, timing = excluded.timing, control = excluded.control`,
+				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, o.Message, timing, control)
 			if err != nil {
 				return err
 			}
@@ -63,19 +64,19 @@ func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fres
 	return nil
 }
 
-const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing`
+const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing, o.control`
 
 func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
 	var at int64
-	var timing string
-	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing); err != nil {
+	var timing, control string
+	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control); err != nil {
 		return o, err
 	}
 	o.At = fromMicros(at)
-	if timing != "" {
-		o.Timing = new(verifier.Timing)
-		err = decode("timing", timing, o.Timing)
+	if o.Timing, err = decodeSome[verifier.Timing]("timing", timing); err != nil {
+		return o, err
 	}
+	o.Control, err = decodeSome[verifier.Control]("control group", control)
 	return o, err
 }
 

@@ -90,6 +90,22 @@ func decode(what, text string, into any) error {
 	return nil
 }
 
+// encodeSome and decodeSome keep what may be missing as "".
+func encodeSome[T any](what string, value *T) (string, error) {
+	if value == nil {
+		return "", nil
+	}
+	return encode(what, value)
+}
+
+func decodeSome[T any](what, text string) (*T, error) {
+	if text == "" {
+		return nil, nil
+	}
+	value := new(T)
+	return value, decode(what, text, value)
+}
+
 // queryAll collects what scan makes of each row.
 func queryAll[T any](ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)

@@ -73,6 +73,7 @@ CREATE TABLE observations (
     value DOUBLE PRECISION NOT NULL,
     message TEXT NOT NULL,
     timing TEXT NOT NULL,
+    control TEXT NOT NULL,
     PRIMARY KEY (verification, signal, at)
 ) WITHOUT ROWID;
 
