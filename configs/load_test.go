@@ -81,6 +81,23 @@ func TestSelfCheck(t *testing.T) {
 	}, c.SelfCheck)
 }
 
+func TestControlGroups(t *testing.T) {
+	c, err := parseTest(t, "testdata/good/full.yml")
+	require.NoError(t, err)
+	found := map[string]verifier.Signal{}
+	for _, s := range c.Policies[0].Signals {
+		if s.HasControl() {
+			found[s.Name] = s
+		}
+	}
+	require.Len(t, found, 4)
+	require.Equal(t, &verifier.RatioControl{Bad: `errors_total{service!="{{ .Service }}"}`, Total: "peers_total"}, found["errors"].RatioSource.Control)
+	require.Equal(t, "peer_seconds", found["latency"].LatencySource.Control)
+	require.Equal(t, "sum(rate(peer_orders_total[1m]))", found["orders"].ValueSource.Control)
+	require.Equal(t, &verifier.TrafficSource{Server: "main", Total: `requests_total{service="{{ .Service }}"}`, Control: "peers_total"}, found["traffic"].TrafficSource)
+	require.Equal(t, verifier.Decisive, found["traffic"].Role)
+}
+
 // TestYAML loads what YAML allows and few write.
 func TestYAML(t *testing.T) {
 	c, err := parseTest(t, "testdata/good/yaml.yml")

@@ -54,13 +54,13 @@ type matchSpec struct {
 }
 
 // signalSpec is one thing watched after a deploy. Exactly one of ratio,
-// latency, value, probe and tickets is written.
+// latency, value, traffic, probe and tickets is written.
 type signalSpec struct {
 	// Name is shown in every reason.
 	Name string `yaml:"name" required:"true"`
 	// Role decisive may revert by itself; advisory may corroborate or hold a
-	// keep, never revert alone. Tickets are advisory by default, all others
-	// decisive.
+	// keep, never revert alone. Tickets and traffic are advisory by default,
+	// all others decisive.
 	Role string `yaml:"role" oneof:"decisive advisory"`
 	// Required makes the verdict inconclusive when too little of the signal
 	// could be measured; by default the decisive ones are.
@@ -69,7 +69,7 @@ type signalSpec struct {
 	Tolerance toleranceSpec `yaml:"tolerance"`
 	// AtMost is an absolute limit: a share such as 5% for ratio, latency (of
 	// slow requests) and probe (of failed runs), tickets an hour for tickets,
-	// a number for value. It must be broken with confidence, not on one
+	// events a minute for traffic, a number for value. It must be broken with confidence, not on one
 	// sample.
 	AtMost string `yaml:"at_most"`
 	// AtLeast is the same from below.
@@ -81,6 +81,8 @@ type signalSpec struct {
 	Latency *latencySpec `yaml:"latency"`
 	// Value is one number over time, from a query.
 	Value *valueSpec `yaml:"value"`
+	// Traffic is how much the service is asked to do; it is bad when it falls.
+	Traffic *trafficSpec `yaml:"traffic"`
 	// Probe is a sequence of HTTP requests that must all succeed.
 	Probe *probeSpec `yaml:"probe"`
 	// Tickets is the number of tickets opened.
@@ -91,10 +93,11 @@ type signalSpec struct {
 // absolute. Both can't be 0.
 type toleranceSpec struct {
 	// Relative is a share of what is expected. By default 25% for ratio and
-	// probe, 15% for latency, 50% for tickets, 5% for value.
+	// probe, 15% for latency, 30% for traffic, 50% for tickets, 5% for value.
 	Relative share `yaml:"relative"`
 	// Absolute is in the signal's own unit. By default 0.01% for ratio, 0.2%
-	// for latency, 1% for probe, 0.5 an hour for tickets, 0 for value.
+	// for latency, 1% for probe, 0.5 an hour for tickets, 0 for value and
+	// traffic.
 	Absolute string `yaml:"absolute"`
 }
 
@@ -110,6 +113,18 @@ type ratioSpec struct {
 	Bad string `yaml:"bad" required:"true"`
 	// Total selects the counter of all events.
 	Total string `yaml:"total" required:"true"`
+	// Control selects the same counters of a control group: peers that take
+	// the same traffic and were not deployed to, such as another region. What
+	// hits both alike is then not blamed on the deploy.
+	Control *ratioControlSpec `yaml:"control"`
+}
+
+// ratioControlSpec is a control group's share, on the same Prometheus.
+type ratioControlSpec struct {
+	// Bad selects the control group's counter of bad events.
+	Bad string `yaml:"bad" required:"true"`
+	// Total selects the control group's counter of all events.
+	Total string `yaml:"total" required:"true"`
 }
 
 // latencySpec is the share of requests slower than a threshold.
@@ -122,6 +137,10 @@ type latencySpec struct {
 	// SlowerThan is p50 to p99.9, that quantile of the baseline, or a time
 	// such as 300ms, at most 10m.
 	SlowerThan string `yaml:"slower_than" default:"p95"`
+	// Control selects the same histogram of a control group: peers that take
+	// the same traffic and were not deployed to. It is held to the service's
+	// own threshold, so that a classic one needs the same bucket boundary.
+	Control string `yaml:"control"`
 }
 
 // valueSpec is one number over time.
@@ -134,6 +153,26 @@ type valueSpec struct {
 	Query string `yaml:"query" required:"true"`
 	// Worse is the direction that is bad.
 	Worse string `yaml:"worse" default:"both" oneof:"higher lower both"`
+	// Control is the same query for a control group: peers that were not
+	// deployed to. It yields exactly one series as well, in the same unit.
+	Control string `yaml:"control"`
+}
+
+// trafficSpec is how much a service is asked to do, in events a minute. It is
+// advisory by default, for people's behaviour makes traffic fall as well, and
+// so do instances that can't be scraped.
+type trafficSpec struct {
+	// Server is the name of the Prometheus; needed only where there are
+	// several.
+	Server string `yaml:"server"`
+	// Total selects the counter of all events, such as
+	// http_requests_total{service="{{ .Service }}"}: postflight adds rate()
+	// and sum() itself. A counter that stands still is no traffic; one that
+	// vanishes is not measured.
+	Total string `yaml:"total" required:"true"`
+	// Control selects the same counter of a control group: peers that were not
+	// deployed to, whose traffic falls when people go to bed.
+	Control string `yaml:"control"`
 }
 
 // probeSpec is a sequence of HTTP requests.

@@ -23,6 +23,7 @@ var signalDefaults = map[verifier.SourceKind]kindDefaults{
 	verifier.FromProbe:   {verifier.Ratio, verifier.Decisive, 0.25, 1e-2},
 	verifier.FromTickets: {verifier.Count, verifier.Advisory, 0.5, 0.5},
 	verifier.FromValue:   {verifier.Value, verifier.Decisive, 0.05, 0},
+	verifier.FromTraffic: {verifier.Value, verifier.Advisory, 0.3, 0},
 }
 
 // signal checks a signal and turns it into that of the domain.
@@ -39,6 +40,9 @@ func (d *decoder) signal(s *signalSpec, c context, interval time.Duration) verif
 	case s.Value != nil:
 		out.ValueSource = d.value(s.Value, c)
 		out.Worse = verifier.Worse(s.Value.Worse)
+	case s.Traffic != nil:
+		out.TrafficSource = d.traffic(s.Traffic, c)
+		out.Worse = verifier.WorseLower
 	case s.Probe != nil:
 		out.ProbeSource = d.probe(s.Probe, interval)
 	case s.Tickets != nil:
@@ -70,7 +74,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 		field any
 	}{
 		{verifier.FromRatio, &s.Ratio}, {verifier.FromLatency, &s.Latency}, {verifier.FromValue, &s.Value},
-		{verifier.FromProbe, &s.Probe}, {verifier.FromTickets, &s.Tickets},
+		{verifier.FromTraffic, &s.Traffic}, {verifier.FromProbe, &s.Probe}, {verifier.FromTickets, &s.Tickets},
 	} {
 		if d.written(source.field) {
 			written = append(written, string(source.name))
@@ -81,7 +85,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 	case d.failed[s] || d.strange[s] && len(written) == 0:
 		return false
 	case len(written) == 0:
-		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, probe or tickets")
+		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, traffic, probe or tickets")
 		return false
 	case len(written) > 1:
 		d.problem(second, "is the second thing to judge in one signal: keep one of %s, and make a signal of each other", choices(written))
@@ -171,23 +175,6 @@ func (d *decoder) server(field *string, c context) string {
 	return ""
 }
 
-func (d *decoder) ratio(r *ratioSpec, c context) *verifier.RatioSource {
-	d.selector(&r.Bad, false)
-	d.selector(&r.Total, false)
-	if d.usable(&r.Bad) && d.usable(&r.Total) && r.Bad == r.Total {
-		d.problem(d.at(&r.Bad), "is the same as total: every event would be bad")
-	}
-	return &verifier.RatioSource{Server: d.server(&r.Server, c), Bad: r.Bad, Total: r.Total}
-}
-
-func (d *decoder) latency(l *latencySpec, c context) *verifier.LatencySource {
-	d.selector(&l.Histogram, true)
-	if d.usable(&l.SlowerThan) && !threshold(l.SlowerThan) {
-		d.got(d.at(&l.SlowerThan), "must be p50 to p99.9, or a time such as 300ms, at most 10m")
-	}
-	return &verifier.LatencySource{Server: d.server(&l.Server, c), Histogram: l.Histogram, SlowerThan: l.SlowerThan}
-}
-
 var quantile = regexp.MustCompile(`^p([5-9][0-9])(\.[0-9])?$`)
 
 func threshold(text string) bool {
@@ -201,17 +188,6 @@ func threshold(text string) bool {
 	// Those who measure may read it either way.
 	plain, err := time.ParseDuration(text)
 	return err == nil && plain == prom && prom > 0 && prom <= 10*time.Minute
-}
-
-func (d *decoder) value(v *valueSpec, c context) *verifier.ValueSource {
-	if d.usable(&v.Query) {
-		if query, ok := d.promql(d.at(&v.Query)); ok {
-			if problem := unbalanced(query); problem != "" {
-				d.got(d.at(&v.Query), "%s", problem)
-			}
-		}
-	}
-	return &verifier.ValueSource{Server: d.server(&v.Server, c), Query: v.Query}
 }
 
 func (d *decoder) selector(field *string, histogram bool) {

@@ -116,7 +116,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver) e
 		return err
 	}
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
-		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus,
+		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
 	}
 	return nil
