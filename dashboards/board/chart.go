@@ -30,6 +30,7 @@ type chart struct {
 	Band           *band // from the deploy's start to its finish
 	Gaps           []band
 	Before, After  string // paths
+	Control        string // path of the control group
 	Expected       *rule
 	Limit          *rule
 	Marks          []mark
@@ -86,13 +87,15 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 	split := func(a, b time.Time) int {
 		return max(1, int(float64(columns)*b.Sub(a).Seconds()/max(whole.Seconds(), 1e-9)))
 	}
-	before := thin(e.Before, f.Kind, from, d.StartedAt, split(from, d.StartedAt))
-	after := thin(e.Observations, f.Kind, d.StartedAt, to, split(d.StartedAt, to))
+	columnsBefore, columnsAfter := split(from, d.StartedAt), split(d.StartedAt, to)
+	before := thin(e.Before, f.Kind, from, d.StartedAt, columnsBefore)
+	after := thin(e.Observations, f.Kind, d.StartedAt, to, columnsAfter)
+	control := controlGroup(e, f.Kind, from, d.StartedAt, to, columnsBefore, columnsAfter)
 	c.NoObservations = len(before)+len(after) == 0
 
 	x := scale{0, whole.Seconds(), plotLeft, plotRight}
 	at := func(t time.Time) float64 { return x.at(t.Sub(from).Seconds()) }
-	y, yTicks := valueAxis(f, before, after)
+	y, yTicks := valueAxis(f, before, after, control.before, control.after)
 	for _, v := range yTicks {
 		c.Y = append(c.Y, tick{coordinate(y.at(v)), level(f.Kind, v)})
 	}
@@ -108,6 +111,7 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 	}
 	silence := l.silence(whole, columns)
 	c.Before, c.After = path(before, silence, at, y), path(after, silence, at, y)
+	c.Control = path(control.before, silence, at, y) + path(control.after, silence, at, y)
 	for _, g := range append(gaps(before, silence), gaps(after, silence)...) {
 		c.Gaps = append(c.Gaps, band{coordinate(at(g.from)), coordinate(at(g.to) - at(g.from))})
 	}
@@ -120,7 +124,10 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 	if f.Matters.Limit != nil {
 		c.Limit = &rule{coordinate(y.at(*f.Matters.Limit))}
 	}
-	c.Marks, c.Legend = l.marks(at), c.legends(f)
+	c.Marks, c.Legend = l.marks(at), c.legends(f, control)
+	if control.levels != "" {
+		c.Desc += " Its control group: " + control.levels + "."
+	}
 	return c
 }
 
@@ -227,13 +234,16 @@ func (l look) marks(at func(time.Time) float64) []mark {
 	return out
 }
 
-func (c chart) legends(f verifier.Finding) []legend {
+func (c chart) legends(f verifier.Finding, control controlLine) []legend {
 	var out []legend
 	if c.Before != "" {
 		out = append(out, legend{"before", "before " + levelOr(f.Kind, f.Before, "not known")})
 	}
 	if c.After != "" {
 		out = append(out, legend{"after", "after " + levelOr(f.Kind, f.After, "not known")})
+	}
+	if c.Control != "" {
+		out = append(out, legend{"control", "control group " + control.levels})
 	}
 	if c.Expected != nil {
 		out = append(out, legend{"expected", "expected " + level(f.Kind, *f.Expected)})

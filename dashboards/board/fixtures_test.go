@@ -171,6 +171,16 @@ func badDeploy() verifier.Verification {
 	return decided(v, verifier.Revert, 9*time.Minute+5*time.Second, "Errors rose from 0.4% to 6.1% (limit 0.51%), 5m33s after this deploy.")
 }
 
+// compared is the bad deploy with queries for a control group.
+func compared() verifier.Verification {
+	v := badDeploy()
+	for i := range v.Signals {
+		v.Signals[i].Query += "\n# control group: " + v.Signals[i].Query
+	}
+	v.Signals = append(v.Signals, ticketsFinding())
+	return v
+}
+
 // acted gives the bad deploy an action in a state.
 func acted(state verifier.ActionState, guard verifier.Guard, reason string) verifier.Verification {
 	v := badDeploy()
@@ -201,6 +211,9 @@ type fixture struct {
 	v    verifier.Verification
 	now  time.Time
 	also []verifier.Verification
+	// control gives every signal that can have one a control group, which
+	// stays at the level of before.
+	control bool
 }
 
 var guards = map[verifier.Guard]string{
@@ -231,6 +244,7 @@ func fixtures() []fixture {
 		{name: "cleared", v: cleared, now: deployed.Add(14 * time.Minute)},
 		{name: "kept", v: kept, now: late},
 		{name: "reverted-none", v: badDeploy(), now: late},
+		{name: "control-group", v: compared(), now: late, control: true},
 		{name: "reverted-requested", v: acted(verifier.ActionRequested, "", ""), now: late},
 		{name: "reverted-accepted", v: acted(verifier.ActionAccepted, "", ""), now: late},
 		{name: "reverted-unconfirmed", v: acted(verifier.ActionUnconfirmed, "", "1.41.3 was not announced"), now: late},
@@ -308,8 +322,24 @@ func (f fixture) reader() *memory {
 		}
 		v.Signals = append(v.Signals, s)
 	}
-	m.evidence[f.v.ID] = evidenceOf(v, until)
+	e := evidenceOf(v, until)
+	if f.control {
+		for i, s := range v.Signals {
+			addControl(s, e.Signals[i].Before)
+			addControl(s, e.Signals[i].Observations)
+		}
+	}
+	m.evidence[f.v.ID] = e
 	return m
+}
+
+func addControl(f verifier.Finding, obs []verifier.Observation) {
+	for i, o := range obs {
+		if o.Outcome == verifier.Measured && f.Kind != verifier.Count {
+			peers := observe(f, o.At.Add(-time.Hour), o.Span.D(), *f.Before*1.2)
+			obs[i].Control = &verifier.Control{Bad: peers.Bad, Total: peers.Total, Value: peers.Value}
+		}
+	}
 }
 
 func (f fixture) path() string { return fmt.Sprintf("/verifications/%s", f.v.ID) }

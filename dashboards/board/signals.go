@@ -61,7 +61,7 @@ func (l look) signals() []signalView {
 			Limit: levelOr(f.Kind, f.Matters.Limit, "not known"), Message: clean(f.Message, 300),
 			About: clean(f.About, 200), Rule: clean(f.Rule, 300),
 			Answers: []answer{mattersAnswer(f), chanceAnswer(f), usualAnswer(f)},
-			Decided: l.decisive(f), Query: clean(f.Query, limit),
+			Decided: l.decisive(f), Query: cleanLines(f.Query, limit),
 		}
 		if f.State == verifier.SignalBad {
 			s.Answers = undecided(s.Answers)

@@ -38,6 +38,20 @@ func clean(s string, limit int) string {
 	return b.String()
 }
 
+// cleanLines is clean for text whose lines matter, such as a query.
+func cleanLines(s string, limit int) string {
+	var out []string
+	for line := range strings.SplitSeq(s, "\n") {
+		if limit <= 0 {
+			break
+		}
+		line = clean(line, limit)
+		limit -= utf8.RuneCountInString(line) + 1
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
+
 func name(s string) string   { return clean(s, nameLength) }
 func quoted(s string) string { return "“" + name(s) + "”" }
 
