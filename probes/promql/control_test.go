@@ -197,6 +197,8 @@ func TestLatencysControlGroupIsHeldToTheSameThreshold(t *testing.T) {
 		"native": {`peer_seconds`, native,
 			`histogram_fraction(0.3, +Inf, sum(increase(peer_seconds[30s]))) * histogram_count(sum(increase(peer_seconds[30s])))`,
 			`histogram_count(sum(increase(peer_seconds[30s])))`, "500 requests"},
+		"native where the classic has no such boundary": {`peer_seconds`, past{"sum by (le)": {"0.25": "700", "+Inf": "800"}, "histogram_count": {"": "500"}},
+			"", `histogram_count(sum(increase(peer_seconds[30s])))`, "500 requests"},
 		"not seen yet": {`peer_seconds`, past{}, "", `histogram_count(sum(increase(peer_seconds[30s]))) or sum(increase(peer_seconds_bucket{le="+Inf"}[30s]) and ignoring (le) increase(peer_seconds_bucket{le="0.3"}[30s]))`,
 			"0 requests"},
 	} {
