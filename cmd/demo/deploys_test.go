@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,36 @@ func badErrorsAreReverted(p player) {
 	require.True(p, v.Verdict.Early, "8 %% errors need no whole window")
 	require.Equal(p, verifier.Decisive, p.signal(v, "errors").Role)
 	p.rolledBackOnce(v, world.Errors, true)
+	p.measuredBesideOthers(v)
+}
+
+// measuredBesideOthers wants signals with a control group measured on both
+// sides, before the deploy and after, and shown on the page.
+func (p player) measuredBesideOthers(v verifier.Verification) {
+	p.Helper()
+	evidence, err := p.Evidence(p.limited(), v.ID)
+	require.NoError(p, err)
+	found := 0
+	for i, e := range evidence.Signals {
+		if !evidence.Policy.Signals[i].HasControl() {
+			continue
+		}
+		found++
+		for _, obs := range [][]verifier.Observation{e.Before, e.Observations} {
+			measured := 0
+			for _, o := range obs {
+				require.Equal(p, o.Outcome == verifier.Measured, o.Control != nil, "%s at %s", e.Signal, o.At)
+				if o.Control != nil {
+					measured++
+				}
+			}
+			require.Greater(p, measured, len(obs)/2, "%s", e.Signal)
+		}
+	}
+	require.Equal(p, 2, found, "traffic and errors, each beside the other shops")
+	page, err := p.Page(p.limited(), "/verifications/"+v.ID)
+	require.NoError(p, err)
+	require.Equal(p, found, strings.Count(page, "</svg> control group "))
 }
 
 func slownessIsReverted(p player) {

@@ -28,4 +28,6 @@ func TestConfigurationLoads(t *testing.T) {
 	require.Equal(t, time.Second, policy.Step.D())
 	require.Equal(t, "http://127.0.0.1:8081/healthz", policy.Signals[3].ProbeSource.Steps[0].URL)
 	require.Len(t, policy.Decisive(), 3)
+	require.Equal(t, `http_requests_total{service!="{{ .Service }}"}`, policy.Signals[5].TrafficSource.Control, "the other shops")
+	require.NotNil(t, policy.Signals[6].RatioSource.Control)
 }

@@ -74,6 +74,7 @@ func TestShopsLiveOnFromTheirPast(t *testing.T) {
 	const classic = `1 - sum(rate(http_request_duration_seconds_bucket{service=%[1]q,le="0.25"}[4s])) / sum(rate(http_request_duration_seconds_count{service=%[1]q}[4s]))`
 	require.InDelta(t, 0.07, slow("classic", classic, joined), 0.05)
 	require.InDelta(t, 0.07, slow("classic", classic, now), 0.05)
+	t.Run("beside the other shops", func(t *testing.T) { controlGroupsAreMeasured(t, w, now.Add(-time.Second)) })
 }
 
 func TestReleasesBehaveAsTheySay(t *testing.T) {
