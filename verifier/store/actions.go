@@ -63,8 +63,7 @@ func saveAction(ctx context.Context, tx *sql.Tx, v verifier.Verification, action
 // count no more for it.
 func (s *Store) ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error {
 	return s.write(ctx, "release the brake", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO brake_releases (at, released_by, reason) VALUES ($1, $2, $3)
-			ON CONFLICT (at) DO NOTHING`, micros(now), by, reason)
+		_, err := appendAudit(ctx, tx, verifier.AuditEntry{At: now, By: by, Action: verifier.AuditBrakeRelease, Reason: reason})
 		return err
 	})
 }

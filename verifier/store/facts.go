@@ -119,7 +119,7 @@ const pastRevertsFor = 24 * time.Hour
 // reverts of the last 24 hours and all since that release, oldest first.
 func brakeFacts(ctx context.Context, tx *sql.Tx, now time.Time) (released time.Time, reverts []verifier.PastRevert, err error) {
 	var at int64
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM brake_releases`).Scan(&at); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM audit WHERE action = $1`, verifier.AuditBrakeRelease).Scan(&at); err != nil {
 		return released, nil, err
 	}
 	released = fromMicros(at)

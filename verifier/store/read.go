@@ -64,40 +64,63 @@ func scanVerification(rows *sql.Rows) (v verifier.Verification, err error) {
 	return v, err
 }
 
+// selection collects the conditions of a query and its arguments.
+type selection struct {
+	conditions []string
+	args       []any
+}
+
+// mark takes a value as an argument and returns its place in the query.
+func (s *selection) mark(value any) string {
+	s.args = append(s.args, value)
+	return "$" + strconv.Itoa(len(s.args))
+}
+
+// equal asks for a column's value, where there is one to ask for.
+func (s *selection) equal(column, value string) {
+	if value != "" {
+		s.conditions = append(s.conditions, column+" = "+s.mark(value))
+	}
+}
+
+func (s *selection) where() string {
+	return strings.Join(append([]string{"1 = 1"}, s.conditions...), " AND ")
+}
+
+const notOurCursor = "is none of ours: use the one from the page before, or none"
+
+func wrongPage(field, message, value string) error {
+	return verifier.InvalidFields("the page can't be listed", verifier.FieldError{Field: field, Message: message, Value: value})
+}
+
+func checkLimit(limit int) error {
+	if limit < 1 || limit > maxPage {
+		return wrongPage("limit", "must be 1 to "+strconv.Itoa(maxPage), strconv.Itoa(limit))
+	}
+	return nil
+}
+
 // selectPage asks for one more than the page holds, to know whether another
 // follows.
 func selectPage(f verifier.Filter) (query string, args []any, err error) {
-	if f.Limit < 1 || f.Limit > maxPage {
-		return "", nil, verifier.InvalidFields("the page can't be listed", verifier.FieldError{
-			Field: "limit", Message: "must be 1 to " + strconv.Itoa(maxPage), Value: strconv.Itoa(f.Limit)})
+	if err := checkLimit(f.Limit); err != nil {
+		return "", nil, err
 	}
-	where := []string{"1 = 1"}
-	add := func(condition string, values ...any) {
-		marks := make([]any, len(values))
-		for i, value := range values {
-			args = append(args, value)
-			marks[i] = "$" + strconv.Itoa(len(args))
-		}
-		where = append(where, fmt.Sprintf(condition, marks...))
-	}
-	for _, equal := range []struct{ column, value string }{
-		{"service", f.Service}, {"environment", f.Environment}, {"version", f.Version},
-		{"state", string(f.State)}, {"decision", string(f.Verdict)},
-	} {
-		if equal.value != "" {
-			add(equal.column+" = %s", equal.value)
-		}
-	}
+	var s selection
+	s.equal("service", f.Service)
+	s.equal("environment", f.Environment)
+	s.equal("version", f.Version)
+	s.equal("state", string(f.State))
+	s.equal("decision", string(f.Verdict))
 	if f.Cursor != "" {
 		at, id, err := readCursor(f.Cursor)
 		if err != nil {
 			return "", nil, err
 		}
-		add("(opened_at < %s OR opened_at = %s AND id < %s)", at, at, id)
+		opened := s.mark(at)
+		s.conditions = append(s.conditions, "(opened_at < "+opened+" OR opened_at = "+opened+" AND id < "+s.mark(id)+")")
 	}
-	args = append(args, f.Limit+1)
-	return `SELECT record FROM verifications WHERE ` + strings.Join(where, " AND ") +
-		` ORDER BY opened_at DESC, id DESC LIMIT $` + strconv.Itoa(len(args)), args, nil
+	return `SELECT record FROM verifications WHERE ` + s.where() + ` ORDER BY opened_at DESC, id DESC LIMIT ` + s.mark(f.Limit+1), s.args, nil
 }
 
 // pageCursor names the last verification of a page.
@@ -111,8 +134,7 @@ func readCursor(cursor string) (at int64, id string, err error) {
 		_, err = fmt.Sscanf(string(text), "%d %s", &at, &id)
 	}
 	if err != nil {
-		return 0, "", verifier.InvalidFields("the page can't be listed", verifier.FieldError{
-			Field: "cursor", Message: "is none of ours: use the one from the page before, or none", Value: cursor})
+		return 0, "", wrongPage("cursor", notOurCursor, cursor)
 	}
 	return at, id, nil
 }

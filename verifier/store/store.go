@@ -84,7 +84,7 @@ func (s *Store) Close() error {
 // Ping reports whether the store answers.
 func (s *Store) Ping(ctx context.Context) error {
 	var n int
-	if err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM brake_releases`).Scan(&n); err != nil {
+	if err := s.reader.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit`).Scan(&n); err != nil {
 		return fail("ask the store", err)
 	}
 	return nil

@@ -58,6 +58,7 @@ func conform(t *testing.T, db database) {
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
+		"audit":                              testAudit,
 		"list":                               testList,
 		"list refuses":                       testListRefuses,
 		"counts":                             testCounts,
@@ -73,6 +74,9 @@ var start = time.Date(2026, 11, 23, 3, 41, 7, 123456789, time.FixedZone("CET", 3
 
 // later is some minutes after start.
 func later(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+
+// utc is what a time becomes by being stored.
+func utc(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
 
 func open(t *testing.T, url string) *store.Store {
 	t.Helper()

@@ -117,8 +117,20 @@ CREATE TABLE intake_keys (
 );
 CREATE INDEX intake_keys_received ON intake_keys (received_at);
 
-CREATE TABLE brake_releases (
-    at BIGINT PRIMARY KEY,
-    released_by TEXT NOT NULL,
-    reason TEXT NOT NULL
+-- Decisions of people, chained by verifier.AuditEntry. Freezes, marks and
+-- releases of the brake are read out of it: what holds is what is recorded.
+CREATE TABLE audit (
+    seq BIGINT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    decided_by TEXT NOT NULL,
+    action TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    until BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL
 );
+CREATE INDEX audit_place ON audit (action, service, environment);
