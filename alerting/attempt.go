@@ -6,10 +6,6 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// resultStarted is the result of an attempt whose end isn't known: it runs, or
-// the process died while it ran.
-const resultStarted = "started"
-
 // start stores the next attempt before it is made, so that a crash leaves a
 // trace of it.
 func start(o verifier.Outgoing, now time.Time) step {
@@ -19,7 +15,7 @@ func start(o verifier.Outgoing, now time.Time) step {
 	if n := len(o.Delivery.Attempts); n > 0 && !at.After(o.Delivery.Attempts[n-1].At) {
 		at = o.Delivery.Attempts[n-1].At.Add(time.Millisecond)
 	}
-	attempt := verifier.Attempt{At: at, Result: resultStarted}
+	attempt := verifier.Attempt{At: at, Result: verifier.AttemptStarted}
 	return step{
 		change: verifier.DeliveryChange{Attempt: &attempt},
 		try:    &try{delivery: o.Delivery, attempt: attempt, number: len(o.Delivery.Attempts) + 1},

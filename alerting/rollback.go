@@ -23,7 +23,7 @@ func beginRollback(o verifier.Outgoing, l safety.Limits, now time.Time) (step, e
 	o.Facts.Now, o.Facts.ExpiresAt = now, request.ExpiresAt
 	ruling := safety.CheckAttempt(o.Facts, o.Delivery.Key, l)
 	if !ruling.Allowed {
-		return step{}.end(o, ruling.Ends(), ruling.Guard, ruling.Reason, now)
+		return step{}.end(o, ruling.Ends(len(o.Delivery.Attempts) > 0), ruling.Guard, ruling.Reason, now)
 	}
 	if n := len(o.Delivery.Attempts); n >= maxCalls {
 		return step{}.end(o, verifier.ActionFailed, "", fmt.Sprintf("%s gave no usable answer in %d attempts; how the last one ended isn't known", o.Delivery.Receiver, n), now)

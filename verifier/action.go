@@ -55,7 +55,10 @@ type Action struct {
 	TargetVersion string      `json:"target_version"`
 	RevertID      string      `json:"revert_id"`
 	RequestedAt   *time.Time  `json:"requested_at,omitempty"`
-	ChangedAt     *time.Time  `json:"changed_at,omitempty"`
+	// AutomaticAt is when the last request that no person asked for was made;
+	// caps and brake count those.
+	AutomaticAt *time.Time `json:"automatic_at,omitempty"`
+	ChangedAt   *time.Time `json:"changed_at,omitempty"`
 }
 
 // Open reports whether the action may still bring the target back.
@@ -67,13 +70,16 @@ func (a Action) Open() bool {
 // writer, and is refused.
 var actionMoves = map[ActionState][]ActionState{
 	ActionNone:        {ActionWithheld, ActionRequested},
-	ActionWithheld:    {ActionRequested}, // a person may ask for it later
+	ActionWithheld:    {ActionRequested, ActionWithheld}, // a person may ask for it later, and another guard hold it
 	ActionRequested:   {ActionAccepted, ActionConfirmed, ActionDeclined, ActionFenced, ActionExpired, ActionFailed, ActionWithheld},
 	ActionAccepted:    {ActionConfirmed, ActionUnconfirmed, ActionFenced, ActionFailed},
 	ActionUnconfirmed: {ActionConfirmed, ActionFenced, ActionFailed},
+	// A person may ask again for what failed, was declined or was fenced.
+	ActionDeclined: {ActionRequested},
+	ActionFenced:   {ActionRequested},
 	// A receiver may have acted although its answer was lost; a target that
 	// goes live afterwards is still the truth.
-	ActionFailed:  {ActionConfirmed},
+	ActionFailed:  {ActionConfirmed, ActionRequested},
 	ActionExpired: {ActionConfirmed},
 }
 
@@ -149,6 +155,6 @@ type Facts struct {
 	PastReverts []PastRevert // automatic reverts of the last 24 hours, and all since the brake was released
 	// BrakeReleasedAt is when a person last released the brake; zero when never.
 	BrakeReleasedAt time.Time
-	Override        *Override
+	Override        *Override // what Verification.PersonSays returns
 	ExpiresAt       time.Time // zero before the request is made
 }

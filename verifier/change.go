@@ -14,6 +14,19 @@ type DecideFunc func(Facts) (Verification, []Delivery, error)
 // changes nothing.
 type ActionChange func(Verification, Policy, Facts) (Verification, []Delivery, error)
 
+// OverrideFunc turns a verification, with its deliveries and their attempts,
+// into what a person's decision makes of it. It must be pure: the store may
+// call it again. Its error leaves everything stored as it was.
+type OverrideFunc func(Verification, Policy, Facts) (Overruling, error)
+
+// Overruling is what a person's decision changes. All of it commits together.
+type Overruling struct {
+	Verification Verification
+	Outcome      string     // what the decision could still change, in one sentence
+	Discarded    *Delivery  // the rollback request that is not to be sent (again)
+	Deliveries   []Delivery // to be sent because of it
+}
+
 // DeliveryChangeFunc turns a delivery into what an attempt, or the decision
 // not to make one, changes. It must be pure: the store may call it again.
 type DeliveryChangeFunc func(Outgoing) (DeliveryChange, error)

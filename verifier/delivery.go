@@ -52,6 +52,10 @@ type Attempt struct {
 	Error    string    `json:"error,omitempty"`
 }
 
+// AttemptStarted is the result of an attempt whose end isn't known: it runs, or
+// the process died while it ran.
+const AttemptStarted = "started"
+
 // EventType names a change that people and systems are told of.
 type EventType string
 
@@ -60,6 +64,7 @@ const (
 	EventCleared       EventType = "verification.cleared"
 	EventDecided       EventType = "verification.decided"
 	EventSuperseded    EventType = "verification.superseded"
+	EventCancelled     EventType = "verification.cancelled"
 	EventActionChanged EventType = "action.changed"
 	EventRevert        EventType = "revert.requested"
 )

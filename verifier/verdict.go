@@ -28,10 +28,13 @@ type Verdict struct {
 // Override is a person's decision; it stands beside the verdict and counts
 // for whoever waits.
 type Override struct {
-	Decision Decision  `json:"decision"`
+	Decision Decision  `json:"decision"` // keep, revert or cancel
 	By       string    `json:"by"`
 	At       time.Time `json:"at"`
 	Reason   string    `json:"reason"`
+	// Outcome is what it could still change, in one sentence: after a request
+	// that was sent already it says so.
+	Outcome string `json:"outcome,omitempty"`
 }
 
 // Assessment is what the judge says of a verification at one moment.

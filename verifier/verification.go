@@ -61,9 +61,6 @@ func (v Verification) Decide(verdict Verdict, action Action) (Verification, erro
 		return v, Errorf(Conflict, "verification %s is %s: it takes no verdict", v.ID, v.State)
 	}
 	v.State, v.Verdict, v.Action, v.Effective = StateDecided, &verdict, action, verdict.Decision
-	if v.Override != nil {
-		v.Effective = v.Override.Decision
-	}
 	return v, nil
 }
 

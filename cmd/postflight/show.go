@@ -54,6 +54,12 @@ func printVerification(s streams, v verifier.Verification) error {
 			fmt.Fprintf(w, "reason\t%s\n", reason)
 		}
 	}
+	if o := v.Override; o != nil {
+		fmt.Fprintf(w, "override\t%s by %s at %s: %s\n", o.Decision, o.By, clockTime(&o.At), o.Reason)
+		if o.Outcome != "" {
+			fmt.Fprintf(w, "\t%s\n", o.Outcome)
+		}
+	}
 	if v.Action.State != verifier.ActionNone {
 		fmt.Fprintf(w, "action\t%s %s\n", actionWord(v.Action), v.Action.Reason)
 	}

@@ -51,6 +51,9 @@ func (l look) done() string {
 	case verifier.ActionExpired:
 		return fmt.Sprintf("Not rolled back: the request to go back to %s grew too old to be sent%s.", target, because)
 	case verifier.ActionFailed:
+		if a.Guard != "" {
+			return fmt.Sprintf("Rollback to %s stopped by the guard “%s” after it was sent to %s%s.", target, a.Guard, by, because)
+		}
 		return fmt.Sprintf("Rollback FAILED: %s could not be told to go back to %s%s.", by, target, because)
 	}
 	switch {
@@ -96,8 +99,7 @@ func (l look) open() []step {
 	v := l.v
 	var out []step
 	if o := v.Override; o != nil {
-		out = append(out, step{Text: fmt.Sprintf("%s overrode with %s at %s: %s. What counts now is %s.",
-			name(o.By), o.Decision, clock(o.At), clean(o.Reason, sentenceLength), v.Effective)})
+		out = append(out, step{Text: l.overridden(*o)})
 	}
 	switch {
 	case v.State == verifier.StateSuperseded:
@@ -112,11 +114,25 @@ func (l look) open() []step {
 	if v.Verdict != nil && v.Verdict.Decision == verifier.Inconclusive {
 		out = append(out, step{Text: "Nothing was reverted, and nothing is proven either way: look at what was not known below, and at the service itself."})
 	}
-	out = append(out, l.decide("Was the verdict right? Saying so makes later ones better:", "postflight feedback "+shellWord(v.ID)+` right|wrong --reason "…"`)...)
+	if l.feedback {
+		out = append(out, step{Text: "Was the verdict right? Saying so makes later ones better:", Command: "postflight feedback " + shellWord(v.ID) + ` right|wrong --reason "…"`})
+	}
 	if len(out) == 0 {
 		out = append(out, step{Text: "Nothing is open."})
 	}
 	return out
+}
+
+// overridden says who decided otherwise, and what that could still change.
+func (l look) overridden(o verifier.Override) string {
+	text := fmt.Sprintf("%s overrode with %s at %s: %s.", name(o.By), o.Decision, clock(o.At), strings.TrimRight(clean(o.Reason, sentenceLength), "."))
+	if l.v.Effective != "" {
+		text += fmt.Sprintf(" What counts now is %s.", l.v.Effective)
+	}
+	if o.Outcome != "" {
+		text += " " + clean(o.Outcome, sentenceLength)
+	}
+	return text
 }
 
 // decide offers a command where the daemon takes people's decisions.

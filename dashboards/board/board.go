@@ -60,9 +60,9 @@ type Options struct {
 	// Wrap puts authorisation around each page.
 	Wrap func(http.Handler) http.Handler
 	// Decisions says that this daemon takes people's decisions (override,
-	// feedback, unfreeze, mark): the pages name the commands
-	// only where they work.
-	Decisions bool
+	// unfreeze, mark), and Feedback that it asks whether a verdict was right:
+	// the pages name the commands only where they work.
+	Decisions, Feedback bool
 	// Log gets the errors of the reader; slog.Default() when nil.
 	Log *slog.Logger
 }
@@ -184,7 +184,7 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 		h.writeRecord(w, v)
 		return
 	}
-	c := look{v: v, now: h.opts.Now(), prefix: h.prefix(), decisions: h.opts.Decisions}
+	c := look{v: v, now: h.opts.Now(), prefix: h.prefix(), decisions: h.opts.Decisions, feedback: h.opts.Feedback}
 	if c.evidence, err = h.reader.Evidence(r.Context(), id); err != nil {
 		h.opts.Log.Error("read evidence", "verification", id, "error", err)
 		c.noEvidence = true

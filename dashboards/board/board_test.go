@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // ask serves one page and returns its answer.
 func ask(t *testing.T, m *memory, now time.Time, address string, change ...func(*board.Options, *http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
-	opts := board.Options{Now: func() time.Time { return now }, Decisions: true}
+	opts := board.Options{Now: func() time.Time { return now }, Decisions: true, Feedback: true}
 	r := httptest.NewRequest(http.MethodGet, address, nil)
 	for _, f := range change {
 		f(&opts, r)
@@ -272,7 +272,7 @@ func TestWithheldModeSaysItOnce(t *testing.T) {
 
 func TestBrakeReleaseIsAlwaysNamed(t *testing.T) {
 	f := fixture{v: acted(verifier.ActionWithheld, verifier.GuardBrake, "3 reverts within 15m"), now: deployed.Add(10 * time.Minute)}
-	body := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false }).Body.String()
+	body := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions, o.Feedback = false, false }).Body.String()
 	require.Contains(t, body, "postflight brake release --reason")
 }
 
@@ -295,7 +295,7 @@ func TestLongVersionsAreShortInTheList(t *testing.T) {
 
 func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
 	for _, f := range fixtures() {
-		w := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions = false })
+		w := ask(t, f.reader(), f.now, f.path(), func(o *board.Options, _ *http.Request) { o.Decisions, o.Feedback = false, false })
 		require.NotRegexp(t, `postflight (override|feedback|unfreeze|mark)`, w.Body.String(), f.name)
 	}
 }

@@ -19,6 +19,7 @@ type look struct {
 	now        time.Time
 	prefix     string
 	decisions  bool
+	feedback   bool
 	next       *verifier.Verification // of the deployment that came after, where known
 	room       room
 }

@@ -31,6 +31,15 @@ type Operator interface {
 	ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error
 }
 
+// Overruler takes a person's decision about a verification.
+type Overruler interface {
+	// Override records o, with all that follows from it, and returns the
+	// verification as it then stands with what the decision could still
+	// change, in one sentence. A verification that takes no such decision any
+	// more is a verifier.Conflict error with the remedy.
+	Override(ctx context.Context, id string, o verifier.Override) (v verifier.Verification, outcome string, err error)
+}
+
 // Settings is the part of the configuration that a reload may change.
 type Settings struct {
 	// Access names the people and tools that may read and change something.
@@ -43,8 +52,9 @@ type Settings struct {
 
 // Options is what the API is made of. All fields are required.
 type Options struct {
-	Reader   Reader
-	Operator Operator
+	Reader    Reader
+	Operator  Operator
+	Overruler Overruler
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
 	// Now is the wall clock that decisions are recorded with.
@@ -88,6 +98,7 @@ func Register(hapi huma.API, o Options) {
 	access := func() []Access { return o.Settings().Access }
 	security := []map[string][]string{{"bearer": {}}, {"basic": {}}, {}}
 	mayRead := huma.Middlewares{requireOperation(hapi, access, Read)}
+	mayDecide := huma.Middlewares{requireOperation(hapi, access, Decide)}
 	mayOperate := huma.Middlewares{requireOperation(hapi, access, Operate)}
 
 	huma.Register(hapi, huma.Operation{
@@ -105,6 +116,11 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Read the observations, baselines and calibrations of a verification", Tags: []string{"verifications"},
 		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
 	}, a.evidence)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "override", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/override",
+		Summary: "Decide keep, revert or cancel as a person, before the verdict or over it", Tags: []string{"decisions"},
+		Middlewares: mayDecide, Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: 10 * time.Second,
+	}, a.override)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
 		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},

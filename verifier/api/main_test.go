@@ -85,6 +85,23 @@ func (s *shelf) ReleaseBrake(_ context.Context, by, reason string, at time.Time)
 	return nil
 }
 
+// Override records what it was asked, and answers as if it came before the
+// verdict.
+func (s *shelf) Override(_ context.Context, id string, o verifier.Override) (verifier.Verification, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return verifier.Verification{}, "", s.err
+	}
+	v, ok := s.records[id]
+	if !ok {
+		return v, "", verifier.Errorf(verifier.NotFound, "verification %s is not known", id)
+	}
+	v, err := v.Overrule(o)
+	s.records[id] = v
+	return v, "nothing was called", err
+}
+
 func (s *shelf) put(v verifier.Verification) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +142,7 @@ func start(t *testing.T, change ...func(*http.Server)) *daemon {
 	d.settings.ExternalURL = "https://postflight.example"
 	mux := http.NewServeMux()
 	hapi := New(mux, "1.2.3")
-	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
+	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
 	page := func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.WriteString(w, "page for "+whoIs(r.Context()))
 		require.NoError(t, err)

@@ -1,18 +1,25 @@
 package safety
 
-import "github.com/postflight/postflight/verifier"
+import (
+	"fmt"
+
+	"github.com/postflight/postflight/verifier"
+)
 
 // Ruling is what the guards say of one revert at one moment.
 type Ruling struct {
 	Allowed bool
 	Guard   verifier.Guard // which guard held it back; "" when allowed
 	Reason  string         // one sentence with resolved values; "" when allowed
+	// Lifted is what stood in the way and a person's revert passed, such as
+	// "mode shadow"; nil when nothing did.
+	Lifted []string
 }
 
-// Ends returns the state that a requested action moves to under this ruling:
-// fenced and expired can't be taken up again, withheld can, by a person. An
-// allowed ruling ends nothing and returns requested.
-func (r Ruling) Ends() verifier.ActionState {
+// Ends returns the state that a requested action moves to under this ruling.
+// What was sent before can't be withheld any more: such a request has failed.
+// An allowed ruling ends nothing and returns requested.
+func (r Ruling) Ends(sent bool) verifier.ActionState {
 	switch {
 	case r.Allowed:
 		return verifier.ActionRequested
@@ -20,17 +27,21 @@ func (r Ruling) Ends() verifier.ActionState {
 		return verifier.ActionFenced
 	case r.Guard == verifier.GuardExpiry:
 		return verifier.ActionExpired
+	case sent:
+		return verifier.ActionFailed
 	default:
 		return verifier.ActionWithheld
 	}
 }
 
 // guard is one row of the table: its name, whether it is asked before every
-// attempt as well as before the request, and the reason why it holds the
-// revert back, "" when it doesn't.
+// attempt as well as before the request, whether a revert that a person asks
+// for passes it, and the reason why it holds the revert back, "" when it
+// doesn't.
 type guard struct {
 	name         verifier.Guard
 	everyAttempt bool
+	personPasses bool
 	holds        func(f verifier.Facts, l Limits) string
 }
 
@@ -50,15 +61,16 @@ type guard struct {
 // nothing to repeat where a defect elsewhere would otherwise cause a call: mode
 // alone makes shadow safe, loop alone makes a rollback safe.
 var guards = []guard{
-	{verifier.GuardPerson, true, person},
-	{verifier.GuardMode, true, mode},
-	{verifier.GuardLoop, true, loop},
-	{verifier.GuardFence, true, fence},
-	{verifier.GuardExpiry, true, expiry},
-	{verifier.GuardIrreversible, false, irreversible},
-	{verifier.GuardTarget, false, target},
-	{verifier.GuardBrake, true, brake},
-	{verifier.GuardCaps, false, caps},
+	{verifier.GuardPerson, true, false, person},
+	{verifier.GuardMode, true, true, mode},
+	{verifier.GuardMode, true, false, noRollback},
+	{verifier.GuardLoop, true, false, loop},
+	{verifier.GuardFence, true, false, fence},
+	{verifier.GuardExpiry, true, false, expiry},
+	{verifier.GuardIrreversible, false, false, irreversible},
+	{verifier.GuardTarget, false, false, target},
+	{verifier.GuardBrake, true, true, brake},
+	{verifier.GuardCaps, false, true, caps},
 }
 
 // Check asks every guard, before a revert is requested.
@@ -77,15 +89,28 @@ func CheckAttempt(f verifier.Facts, revertID string, l Limits) Ruling {
 
 func rule(f verifier.Facts, l Limits, asked func(guard) bool) Ruling {
 	l = l.orDefaults()
+	var lifted []string
 	for _, g := range guards {
 		if !asked(g) {
 			continue
 		}
-		if reason := g.holds(f, l); reason != "" {
+		reason := g.holds(f, l)
+		switch {
+		case reason == "":
+		case g.personPasses && f.Override != nil && f.Override.Decision == verifier.Revert:
+			lifted = append(lifted, liftedName(g.name, f))
+		default:
 			return Ruling{Guard: g.name, Reason: reason}
 		}
 	}
-	return Ruling{Allowed: true}
+	return Ruling{Allowed: true, Lifted: lifted}
+}
+
+func liftedName(g verifier.Guard, f verifier.Facts) string {
+	if g == verifier.GuardMode {
+		return fmt.Sprintf("mode %s", f.Mode)
+	}
+	return string(g)
 }
 
 func others(past []verifier.PastRevert, revertID string) []verifier.PastRevert {

@@ -179,7 +179,7 @@ func TestAttemptDoesNotCountItself(t *testing.T) {
 }
 
 func TestRulingEnds(t *testing.T) {
-	require.Equal(t, verifier.ActionRequested, Ruling{Allowed: true}.Ends())
+	require.Equal(t, verifier.ActionRequested, Ruling{Allowed: true}.Ends(false))
 	for _, c := range heldBack {
 		want := verifier.ActionWithheld
 		switch c.guard {
@@ -189,8 +189,8 @@ func TestRulingEnds(t *testing.T) {
 			want = verifier.ActionExpired
 		}
 		ruling := Ruling{Guard: c.guard}
-		require.Equal(t, want, ruling.Ends(), c.name)
-		_, err := verifier.Action{State: verifier.ActionRequested}.Move(ruling.Ends(), c.guard, c.reason, now)
+		require.Equal(t, want, ruling.Ends(false), c.name)
+		_, err := verifier.Action{State: verifier.ActionRequested}.Move(ruling.Ends(false), c.guard, c.reason, now)
 		require.NoError(t, err, c.name)
 	}
 }

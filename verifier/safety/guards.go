@@ -7,8 +7,8 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// person: a decision of a person that was recorded before the call wins. One
-// to revert lifts nothing here; it only doesn't stand in the way.
+// person: a decision of a person that was recorded before the call wins. What
+// one to revert passes is in the table.
 func person(f verifier.Facts, _ Limits) string {
 	o := f.Override
 	if o == nil || o.Decision == verifier.Revert {
@@ -18,15 +18,20 @@ func person(f verifier.Facts, _ Limits) string {
 		o.By, o.Decision, f.Deployment.Version, clock(o.At, f.Now), o.Reason)
 }
 
-// mode: anything but enforce calls nothing, and so does a policy that names
-// nothing to call.
+// mode: anything but enforce calls nothing.
 func mode(f verifier.Facts, _ Limits) string {
 	switch {
 	case f.Mode == verifier.Shadow:
 		return "The policy is in shadow mode: it judges and tells, and calls nothing."
 	case f.Mode != verifier.Enforce:
 		return fmt.Sprintf("The policy's mode is %q, and only %q calls a rollback.", f.Mode, verifier.Enforce)
-	case f.Rollback == "":
+	}
+	return ""
+}
+
+// noRollback is the part of mode that nobody can lift.
+func noRollback(f verifier.Facts, _ Limits) string {
+	if f.Rollback == "" {
 		return "The policy names no rollback, so there is nothing to call."
 	}
 	return ""

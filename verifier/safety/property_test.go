@@ -80,8 +80,10 @@ func TestNeverAllowed(t *testing.T) {
 			}
 			passed[name]++
 			switch {
-			case f.Mode != verifier.Enforce:
+			case f.Mode != verifier.Enforce && (f.Override == nil || f.Override.Decision != verifier.Revert):
 				t.Fatalf("%s: allowed in mode %q", name, f.Mode)
+			case f.Rollback == "":
+				t.Fatalf("%s: allowed with nothing to call", name)
 			case f.Deployment.Rollback:
 				t.Fatalf("%s: allowed for a rollback", name)
 			case f.Current.ID != f.Deployment.ID || f.Current.ID == "":

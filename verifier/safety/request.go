@@ -11,16 +11,17 @@ import (
 const RevertExpires = 30 * time.Minute
 
 // Request builds the requested action of a verification and the delivery that
-// carries it to the policy's rollback. v must hold its verdict, and f must have
-// passed Check at now, the moment of the verdict; url is the verification's
+// carries it to the policy's rollback. v must hold the decision to revert, and f
+// must have passed Check at now, the moment of that decision; url is the verification's
 // page. The delivery's body, and with it the revert's id, target and expiry, is
 // fixed here: every attempt sends these bytes.
 //
-// A verification without a revert verdict or facts without a target give an
+// A verification that isn't to be reverted or facts without a target give an
 // Internal error, an action that can't be requested any more a Conflict.
 func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url string, now time.Time) (verifier.Action, verifier.Delivery, error) {
-	if v.Verdict == nil || v.Verdict.Decision != verifier.Revert {
-		return v.Action, verifier.Delivery{}, verifier.Errorf(verifier.Internal, "request revert of %s: it has no revert verdict", v.ID)
+	reason, wanted := why(v)
+	if !wanted {
+		return v.Action, verifier.Delivery{}, verifier.Errorf(verifier.Internal, "request revert of %s: neither verdict nor a person says revert", v.ID)
 	}
 	if f.Target == nil || p.Rollback == "" {
 		return v.Action, verifier.Delivery{}, verifier.Errorf(verifier.Internal, "request revert of %s: no target or no rollback, and Check would have said so", v.ID)
@@ -31,6 +32,9 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 	}
 	action.Rollback, action.TargetVersion = p.Rollback, f.Target.Version
 	action.RevertID, action.RequestedAt = verifier.NewID(verifier.RevertPrefix), &now
+	if v.PersonSays() == nil {
+		action.AutomaticAt = &now
+	}
 
 	expires := p.RevertExpires.D()
 	if expires <= 0 {
@@ -40,7 +44,7 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 		Type: string(verifier.EventRevert), RevertID: action.RevertID, VerificationID: v.ID,
 		Service: v.Deployment.Service, Environment: v.Deployment.Environment,
 		ExpectedCurrentVersion: v.Deployment.Version, TargetVersion: action.TargetVersion,
-		Reason: v.Verdict.Summary, ExpiresAt: now.Add(expires).UTC(), URL: url,
+		Reason: reason, ExpiresAt: now.Add(expires).UTC(), URL: url,
 	}.Body()
 	if err != nil {
 		return v.Action, verifier.Delivery{}, err
@@ -50,4 +54,15 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 		Receiver: p.Rollback, Event: verifier.EventRevert, State: verifier.DeliveryPending,
 		CreatedAt: now, Key: action.RevertID, Body: body,
 	}, nil
+}
+
+// why is the reason of a revert in one sentence, and whether one is wanted.
+func why(v verifier.Verification) (reason string, wanted bool) {
+	if o := v.PersonSays(); o != nil {
+		return o.Sentence(), o.Decision == verifier.Revert
+	}
+	if v.Verdict == nil {
+		return "", false
+	}
+	return v.Verdict.Summary, v.Verdict.Decision == verifier.Revert
 }

@@ -27,7 +27,7 @@ func TestRequest(t *testing.T) {
 	require.Regexp(t, `^rv_[a-z0-9]{26}$`, action.RevertID)
 	require.Equal(t, verifier.Action{
 		State: verifier.ActionRequested, Rollback: "pipeline-rollback", TargetVersion: "1.41.3",
-		RevertID: action.RevertID, RequestedAt: &now, ChangedAt: &now,
+		RevertID: action.RevertID, RequestedAt: &now, AutomaticAt: &now, ChangedAt: &now,
 	}, action)
 
 	require.Regexp(t, `^dl_[a-z0-9]{26}$`, delivery.ID)

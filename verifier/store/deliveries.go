@@ -112,7 +112,7 @@ func loadOutgoing(ctx context.Context, tx *sql.Tx, id string, now time.Time) (ou
 func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier.Outgoing, c verifier.DeliveryChange) error {
 	id := out.Delivery.ID
 	if c.State != "" {
-		if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, c.State, c.Reason); err != nil {
+		if err := saveDeliveryState(ctx, tx, id, c.State, c.Reason); err != nil {
 			return err
 		}
 	}
@@ -131,4 +131,9 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 		}
 	}
 	return s.insertDeliveries(ctx, tx, c.Messages)
+}
+
+func saveDeliveryState(ctx context.Context, tx *sql.Tx, id string, state verifier.DeliveryState, reason string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, state, reason)
+	return err
 }

@@ -12,7 +12,7 @@ import (
 // loadFacts reads what the guards look at, as it is in this transaction.
 func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verifier.Policy, now time.Time) (verifier.Facts, error) {
 	d := v.Deployment
-	f := verifier.Facts{Now: utc(now), Mode: v.Mode, Rollback: p.Rollback, Deployment: d, Override: v.Override}
+	f := verifier.Facts{Now: utc(now), Mode: v.Mode, Rollback: p.Rollback, Deployment: d, Override: v.PersonSays()}
 	current, err := currentDeployment(ctx, tx, d.Service, d.Environment)
 	if err != nil {
 		return f, err
@@ -124,8 +124,8 @@ func brakeFacts(ctx context.Context, tx *sql.Tx, now time.Time) (released time.T
 	}
 	released = fromMicros(at)
 	since := min(at, micros(now.Add(-pastRevertsFor)))
-	reverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, requested_at FROM verifications
-		WHERE requested_at > 0 AND requested_at > $1 ORDER BY requested_at`, since)
+	reverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
+		WHERE automatic_at > 0 AND automatic_at > $1 ORDER BY automatic_at`, since)
 	return released, reverts, err
 }
 

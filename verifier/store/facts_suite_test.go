@@ -248,7 +248,7 @@ func testUpdateAction(t *testing.T, db database) {
 	next := opened(t, s, "2", later(20)) // fences it
 	require.Empty(t, facts(t, s, next.ID, later(21)).OpenRevert)
 	err = s.UpdateAction(t.Context(), v.ID, later(21), func(v verifier.Verification, _ verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
-		_, err := v.Action.Move(verifier.ActionRequested, "", "", later(21))
+		_, err := v.Action.Move(verifier.ActionAccepted, "", "", later(21))
 		return v, nil, err
 	})
 	requireKind(t, verifier.Conflict, err)

@@ -64,7 +64,7 @@ func storedVerification(v verifier.Verification) verifier.Verification {
 		override.At = utc(override.At)
 		v.Override = &override
 	}
-	v.Action.RequestedAt, v.Action.ChangedAt = utcOf(v.Action.RequestedAt), utcOf(v.Action.ChangedAt)
+	v.Action.RequestedAt, v.Action.AutomaticAt, v.Action.ChangedAt = utcOf(v.Action.RequestedAt), utcOf(v.Action.AutomaticAt), utcOf(v.Action.ChangedAt)
 	findings := make([]verifier.Finding, len(v.Signals))
 	for i, f := range v.Signals {
 		f.Onset = utcOf(f.Onset)

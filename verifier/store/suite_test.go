@@ -163,7 +163,7 @@ func decide(t *testing.T, s *store.Store, v verifier.Verification, d verifier.De
 
 func requested(t *testing.T, v verifier.Verification, target string, now time.Time) (verifier.Action, []verifier.Delivery) {
 	action := verifier.Action{State: verifier.ActionRequested, Rollback: "argo", TargetVersion: target,
-		RevertID: verifier.NewID(verifier.RevertPrefix), RequestedAt: &now, ChangedAt: &now}
+		RevertID: verifier.NewID(verifier.RevertPrefix), RequestedAt: &now, AutomaticAt: &now, ChangedAt: &now}
 	body, err := verifier.RevertRequest{RevertID: action.RevertID, ExpiresAt: now.Add(30 * time.Minute).UTC()}.Body()
 	require.NoError(t, err)
 	return action, []verifier.Delivery{{

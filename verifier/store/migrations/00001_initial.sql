@@ -37,6 +37,7 @@ CREATE TABLE verifications (
     action_changed_at BIGINT NOT NULL,
     revert_id TEXT NOT NULL,
     requested_at BIGINT NOT NULL,
+    automatic_at BIGINT NOT NULL, -- the last request that no person asked for
     record TEXT NOT NULL,
     policy TEXT NOT NULL,
     next_check_at BIGINT NOT NULL,
@@ -48,7 +49,7 @@ CREATE INDEX verifications_opened ON verifications (opened_at, id);
 CREATE INDEX verifications_place ON verifications (service, environment, place);
 CREATE INDEX verifications_open ON verifications (service, environment) WHERE action_state IN ('requested', 'accepted', 'unconfirmed');
 CREATE INDEX verifications_accepted ON verifications (action_changed_at) WHERE action_state = 'accepted';
-CREATE INDEX verifications_requested ON verifications (requested_at) WHERE requested_at > 0;
+CREATE INDEX verifications_automatic ON verifications (automatic_at) WHERE automatic_at > 0;
 CREATE INDEX verifications_state ON verifications (state);
 
 CREATE TABLE signals (

@@ -214,6 +214,7 @@ func (a *App) intake() intake.Options {
 func (a *App) api() api.Options {
 	return api.Options{
 		Reader: a.store, Operator: operator{a.store, a.o.Log}, Now: time.Now,
-		Settings: func() api.Settings { return api.Settings{Access: a.access(), ExternalURL: a.externalURL()} },
+		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
+		Settings:  func() api.Settings { return api.Settings{Access: a.access(), ExternalURL: a.externalURL()} },
 	}
 }

@@ -141,7 +141,7 @@ func (a *App) handler() http.Handler {
 	api.Register(hapi, a.api())
 	board.New(a.store, board.Options{
 		ExternalURL: a.externalURL, Now: time.Now,
-		Wrap: api.Require(a.access, api.Read), Log: a.o.Log,
+		Wrap: api.Require(a.access, api.Read), Log: a.o.Log, Decisions: true,
 	}).Register(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{Registry: a.metrics.registry}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
