@@ -31,3 +31,17 @@ func TestConfigurationLoads(t *testing.T) {
 	require.Equal(t, `http_requests_total{service!="{{ .Service }}"}`, policy.Signals[5].TrafficSource.Control, "the other shops")
 	require.NotNil(t, policy.Signals[6].RatioSource.Control)
 }
+
+func TestAShopAloneHasNoControlGroup(t *testing.T) {
+	name, err := writeConfig(t.TempDir(), 30*time.Second, settings{
+		Prometheus: "http://127.0.0.1:9090", Desk: "http://127.0.0.1:9200", Pipeline: "http://127.0.0.1:9300",
+		Services: []serviceSettings{{"checkout", "http://127.0.0.1:8080"}},
+	})
+	require.NoError(t, err)
+	config, err := configs.Load(name, func(string) (string, bool) { return "", false })
+	require.NoError(t, err)
+	require.NotEmpty(t, config.Policies[0].Signals)
+	for _, s := range config.Policies[0].Signals {
+		require.False(t, s.HasControl(), s.Name)
+	}
+}
