@@ -48,7 +48,7 @@ type Acceptance struct {
 // A deploy announced before with another version is a Conflict.
 func Accept(n Notification, h History, policies []Policy, now time.Time) (Acceptance, error) {
 	policy, matched := PolicyFor(policies, n.Deployment.Service, n.Deployment.Environment)
-	d := clamp(n.Deployment, policy, now)
+	d := irreversible(clamp(n.Deployment, policy, now), policy)
 	if h.Seen != nil {
 		again, done, err := acceptAgain(d, h)
 		if done || err != nil {
@@ -165,6 +165,15 @@ func clamp(d Deployment, p Policy, now time.Time) Deployment {
 		d.StartedAt = d.FinishedAt
 	case d.StartedAt.After(d.FinishedAt), d.StartedAt.Before(d.FinishedAt.Add(-24 * time.Hour)):
 		d.StartedAt, d.Clamped = d.FinishedAt, true
+	}
+	return d
+}
+
+// irreversible applies the policy's rule on changed paths.
+func irreversible(d Deployment, p Policy) Deployment {
+	changed, pattern := touches(p.IrreversiblePaths, d.ChangedPaths)
+	if changed != "" && !d.Irreversible {
+		d.Irreversible, d.IrreversibleWhy = true, fmt.Sprintf("it changes %s, which matches %s", changed, pattern)
 	}
 	return d
 }

@@ -156,5 +156,8 @@ type Facts struct {
 	// BrakeReleasedAt is when a person last released the brake; zero when never.
 	BrakeReleasedAt time.Time
 	Override        *Override // what Verification.PersonSays returns
-	ExpiresAt       time.Time // zero before the request is made
+	// ReleaseWindows and Freezes are those of the verification's policy.
+	ReleaseWindows []Period
+	Freezes        []Period
+	ExpiresAt      time.Time // zero before the request is made
 }

@@ -61,6 +61,26 @@ type Policy struct {
 	// RevertExpires is how long after its verdict a rollback request may
 	// still be sent; safety.revert_expires_after of the configuration.
 	RevertExpires Duration `json:"revert_expires_after"`
+	// ReleaseWindows are when rollbacks act by themselves, always where there
+	// is none; in Freezes they never do. Outside they wait for a person.
+	ReleaseWindows []Period `json:"release_windows,omitempty"`
+	Freezes        []Period `json:"freezes,omitempty"`
+	// IrreversiblePaths make a deploy irreversible whose changed paths match
+	// one of them; ** stands for any number of folders.
+	IrreversiblePaths []string `json:"irreversible_paths,omitempty"`
+	// LiveVersion tells which version runs, to confirm rollbacks by; nil where
+	// only the pipeline's announcement does.
+	LiveVersion *VersionSource `json:"live_version,omitempty"`
+}
+
+// VersionSource tells which version of a service runs: a label of a metric, or
+// what a page of the service says.
+type VersionSource struct {
+	Server string `json:"server,omitempty"` // name of the configured Prometheus
+	Query  string `json:"query,omitempty"`  // PromQL template
+	Label  string `json:"label,omitempty"`  // of the query's series, that holds the version
+	URL    string `json:"url,omitempty"`    // template of the page's address; instead of a query
+	JSON   string `json:"json,omitempty"`   // RFC 9535 path to the version; "" takes the whole body
 }
 
 // Inconclusiveness says what an inconclusive verdict means to people.

@@ -69,6 +69,7 @@ var guards = []guard{
 	{verifier.GuardExpiry, true, false, expiry},
 	{verifier.GuardIrreversible, false, false, irreversible},
 	{verifier.GuardTarget, false, false, target},
+	{verifier.GuardWindow, true, true, window},
 	{verifier.GuardBrake, true, true, brake},
 	{verifier.GuardCaps, false, true, caps},
 }

@@ -40,6 +40,17 @@ var heldBack = []held{
 	}, verifier.GuardLoop, "1.42.0 is itself a rollback (it carries a revert id, rv_9), and a rollback is watched but never reverted.", true},
 	{"is a rollback, unexplained", func(f *verifier.Facts) { f.Deployment.Rollback = true },
 		verifier.GuardLoop, "1.42.0 is itself a rollback (its source says so), and a rollback is watched but never reverted.", true},
+	{"is postflight", func(f *verifier.Facts) { f.Deployment.Service = "postflight" },
+		verifier.GuardLoop, "postflight is postflight itself, and it never rolls itself back (safety.own_service).", true},
+	{"calendar freeze", func(f *verifier.Facts) {
+		f.Freezes = []verifier.Period{{Name: "summer", FirstDay: "2026-07-01", LastDay: "2026-07-31"}, {Name: "year-end", FirstDay: "2026-11-01"}}
+	}, verifier.GuardWindow, `The calendar's freeze "year-end" is in force: rollbacks wait for a person.`, true},
+	{"outside the release windows", func(f *verifier.Facts) {
+		f.ReleaseWindows = []verifier.Period{{Name: "morning", From: 8 * 60, To: 12 * 60}, {Name: "afternoon", From: 13 * 60, To: 17 * 60}}
+	}, verifier.GuardWindow, "It is outside the release windows (morning, afternoon): rollbacks wait for a person.", true},
+	{"irreversible by a rule", func(f *verifier.Facts) {
+		f.Deployment.Irreversible, f.Deployment.IrreversibleWhy = true, "it changes db/1.sql, which matches db/**"
+	}, verifier.GuardIrreversible, "1.42.0 is irreversible (it changes db/1.sql, which matches db/**): bringing an older version back needs a person.", false},
 	{"newer deploy", func(f *verifier.Facts) {
 		f.Current.ID, f.Current.Version, f.Current.FinishedAt = "dp_3", "1.43.0", ago(2*time.Minute)
 	}, verifier.GuardFence, "checkout in production runs 1.43.0 since 02:58:00 UTC, not the verified 1.42.0.", true},
@@ -137,6 +148,9 @@ func TestCheckLetsPass(t *testing.T) {
 		"another service": func(f *verifier.Facts) { f.PastReverts = []verifier.PastRevert{reverted("rv_a", "cart", 0)} },
 		"one yesterday": func(f *verifier.Facts) {
 			f.PastReverts = []verifier.PastRevert{reverted("rv_a", "checkout", 2*time.Hour), reverted("rv_b", "checkout", 24*time.Hour)}
+		},
+		"within a release window": func(f *verifier.Facts) {
+			f.ReleaseWindows = []verifier.Period{{Name: "day", From: 8 * 60, To: 12 * 60}, {Name: "night", From: 22 * 60, To: 6 * 60}}
 		},
 		"brake was released":   func(f *verifier.Facts) { f.PastReverts, f.BrakeReleasedAt = burst(3), ago(0) },
 		"two within the brake": func(f *verifier.Facts) { f.PastReverts = burst(2) },

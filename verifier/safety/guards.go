@@ -38,7 +38,11 @@ func noRollback(f verifier.Facts, _ Limits) string {
 }
 
 // loop: a rollback is itself a deployment; it is watched and never reverted.
-func loop(f verifier.Facts, _ Limits) string {
+// Nor does postflight undo itself: whoever judged would be what is judged.
+func loop(f verifier.Facts, l Limits) string {
+	if f.Deployment.Service == l.OwnService {
+		return fmt.Sprintf("%s is postflight itself, and it never rolls itself back (safety.own_service).", l.OwnService)
+	}
 	if !f.Deployment.Rollback {
 		return ""
 	}
@@ -84,12 +88,19 @@ func irreversible(f verifier.Facts, _ Limits) string {
 	d := f.Deployment
 	switch {
 	case d.Irreversible || f.Barrier != nil && f.Barrier.ID == d.ID:
-		return fmt.Sprintf("%s was announced as irreversible: bringing an older version back needs a person.", d.Version)
+		return fmt.Sprintf("%s %s: bringing an older version back needs a person.", d.Version, whyIrreversible(d))
 	case f.Barrier != nil:
-		return fmt.Sprintf("%s, deployed at %s and still in effect under %s, was announced as irreversible: going back over it needs a person.",
-			f.Barrier.Version, clock(f.Barrier.FinishedAt, f.Now), d.Version)
+		return fmt.Sprintf("%s, deployed at %s and still in effect under %s, %s: going back over it needs a person.",
+			f.Barrier.Version, clock(f.Barrier.FinishedAt, f.Now), d.Version, whyIrreversible(*f.Barrier))
 	}
 	return ""
+}
+
+func whyIrreversible(d verifier.Deployment) string {
+	if d.IrreversibleWhy != "" {
+		return "is irreversible (" + d.IrreversibleWhy + ")"
+	}
+	return "was announced as irreversible"
 }
 
 // target: the version to go back to comes from our own history or not at all.

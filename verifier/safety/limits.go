@@ -10,12 +10,13 @@ type Limits struct {
 	PerDay       int           // the same in 24 hours; default 2
 	BrakeReverts int           // automatic reverts of all services within BrakeWithin that engage the brake; default 3
 	BrakeWithin  time.Duration // default 15 minutes
+	OwnService   string        // the name under which postflight itself is deployed; default "postflight"
 }
 
 // DefaultLimits returns the limits that hold where nothing else is configured:
-// 1 an hour, 2 a day, and the brake at 3 within 15 minutes.
+// 1 an hour, 2 a day, the brake at 3 within 15 minutes, and never postflight.
 func DefaultLimits() Limits {
-	return Limits{PerHour: 1, PerDay: 2, BrakeReverts: 3, BrakeWithin: 15 * time.Minute}
+	return Limits{PerHour: 1, PerDay: 2, BrakeReverts: 3, BrakeWithin: 15 * time.Minute, OwnService: "postflight"}
 }
 
 // orDefaults returns l with every missing field at its default.
@@ -32,6 +33,9 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.BrakeWithin <= 0 {
 		l.BrakeWithin = d.BrakeWithin
+	}
+	if l.OwnService == "" {
+		l.OwnService = d.OwnService
 	}
 	return l
 }

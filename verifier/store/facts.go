@@ -12,7 +12,8 @@ import (
 // loadFacts reads what the guards look at, as it is in this transaction.
 func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verifier.Policy, now time.Time) (verifier.Facts, error) {
 	d := v.Deployment
-	f := verifier.Facts{Now: utc(now), Mode: v.Mode, Rollback: p.Rollback, Deployment: d, Override: v.PersonSays()}
+	f := verifier.Facts{Now: utc(now), Mode: v.Mode, Rollback: p.Rollback, Deployment: d, Override: v.PersonSays(),
+		ReleaseWindows: p.ReleaseWindows, Freezes: p.Freezes}
 	current, err := currentDeployment(ctx, tx, d.Service, d.Environment)
 	if err != nil {
 		return f, err
