@@ -51,6 +51,8 @@ type file struct {
 	// gateway's own health page. One to a verified service hides its outages;
 	// one to localhost proves nothing.
 	SelfCheck *stepSpec `yaml:"self_check"`
+	// Calendar names periods: when releases are made, when nothing is touched.
+	Calendar []periodSpec `yaml:"calendar"`
 	// Policies say what a good deploy is; the first that matches wins. At
 	// least one.
 	Policies []policySpec `yaml:"policies" required:"true"`
@@ -146,6 +148,9 @@ type Safety struct {
 	// RevertExpiresAfter is how long after its verdict a rollback request may
 	// still be sent, 1m to 24h.
 	RevertExpiresAfter time.Duration `yaml:"revert_expires_after" default:"30m"`
+	// OwnService is the name under which postflight itself is deployed. It
+	// judges its own deploys and never rolls itself back.
+	OwnService string `yaml:"own_service" default:"postflight"`
 }
 
 // Brake stops all automatic rollbacks when there are too many.

@@ -21,6 +21,9 @@ func (d *decoder) policies(f *file) {
 		feeds:     values(named(f.Feeds, func(f *Feed) *string { return &f.Name })),
 		receivers: values(named(f.Receivers, func(r *Receiver) *string { return &r.Name })),
 		rollbacks: values(named(f.Rollbacks, func(r *Rollback) *string { return &r.Name })),
+
+		periods:     d.calendar(f.Calendar),
+		periodNames: values(named(f.Calendar, func(p *periodSpec) *string { return &p.Name })),
 	}
 	for i := range f.Policies {
 		p := &f.Policies[i]
@@ -38,6 +41,7 @@ func (d *decoder) policies(f *file) {
 			History: verifier.Duration(p.History), Receivers: p.Receivers, Rollback: p.Rollback,
 			RevertExpires: verifier.Duration(f.Safety.RevertExpiresAfter),
 		}
+		d.acting(p, &out, c)
 		d.unique("signal of this policy", named(p.Signals, func(s *signalSpec) *string { return &s.Name }))
 		if d.usable(&p.Signals) && len(p.Signals) == 0 {
 			d.problem(d.at(&p.Signals), "has no signal: there would be nothing to judge")
@@ -64,6 +68,9 @@ func (d *decoder) policies(f *file) {
 // context is what policies may refer to.
 type context struct {
 	servers, feeds, receivers, rollbacks []string
+
+	periods     map[string]verifier.Period
+	periodNames []string
 }
 
 // match checks the patterns, and that an earlier policy leaves something over.

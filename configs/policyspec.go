@@ -42,6 +42,18 @@ type policySpec struct {
 	Receivers []string `yaml:"receivers"`
 	// Rollback is called in mode enforce, by name.
 	Rollback string `yaml:"rollback"`
+	// ReleaseWindows are periods of the calendar within which rollbacks act by
+	// themselves; outside they wait for a person. Always by default.
+	ReleaseWindows []string `yaml:"release_windows"`
+	// Freezes are periods of the calendar within which rollbacks wait for a
+	// person.
+	Freezes []string `yaml:"freezes"`
+	// IrreversiblePaths are patterns such as db/migrations/**: a deploy whose
+	// changed_paths match one is irreversible. ** stands for any number of
+	// folders, and * for anything but a slash.
+	IrreversiblePaths []string `yaml:"irreversible_paths"`
+	// LiveVersion tells which version runs, to confirm rollbacks by.
+	LiveVersion *liveVersionSpec `yaml:"live_version"`
 }
 
 // matchSpec selects deploys by shell patterns: * and ? match anything but a

@@ -42,15 +42,6 @@ var heldBack = []held{
 		verifier.GuardLoop, "1.42.0 is itself a rollback (its source says so), and a rollback is watched but never reverted.", true},
 	{"is postflight", func(f *verifier.Facts) { f.Deployment.Service = "postflight" },
 		verifier.GuardLoop, "postflight is postflight itself, and it never rolls itself back (safety.own_service).", true},
-	{"calendar freeze", func(f *verifier.Facts) {
-		f.Freezes = []verifier.Period{{Name: "summer", FirstDay: "2026-07-01", LastDay: "2026-07-31"}, {Name: "year-end", FirstDay: "2026-11-01"}}
-	}, verifier.GuardWindow, `The calendar's freeze "year-end" is in force: rollbacks wait for a person.`, true},
-	{"outside the release windows", func(f *verifier.Facts) {
-		f.ReleaseWindows = []verifier.Period{{Name: "morning", From: 8 * 60, To: 12 * 60}, {Name: "afternoon", From: 13 * 60, To: 17 * 60}}
-	}, verifier.GuardWindow, "It is outside the release windows (morning, afternoon): rollbacks wait for a person.", true},
-	{"irreversible by a rule", func(f *verifier.Facts) {
-		f.Deployment.Irreversible, f.Deployment.IrreversibleWhy = true, "it changes db/1.sql, which matches db/**"
-	}, verifier.GuardIrreversible, "1.42.0 is irreversible (it changes db/1.sql, which matches db/**): bringing an older version back needs a person.", false},
 	{"newer deploy", func(f *verifier.Facts) {
 		f.Current.ID, f.Current.Version, f.Current.FinishedAt = "dp_3", "1.43.0", ago(2*time.Minute)
 	}, verifier.GuardFence, "checkout in production runs 1.43.0 since 02:58:00 UTC, not the verified 1.42.0.", true},
@@ -73,6 +64,9 @@ var heldBack = []held{
 		verifier.GuardIrreversible, "1.42.0 was announced as irreversible: bringing an older version back needs a person.", false},
 	{"irreversible, barrier not read", func(f *verifier.Facts) { f.Deployment.Irreversible = true },
 		verifier.GuardIrreversible, "1.42.0 was announced as irreversible: bringing an older version back needs a person.", false},
+	{"irreversible by a rule", func(f *verifier.Facts) {
+		f.Deployment.Irreversible, f.Deployment.IrreversibleWhy = true, "it changes db/1.sql, which matches db/**"
+	}, verifier.GuardIrreversible, "1.42.0 is irreversible (it changes db/1.sql, which matches db/**): bringing an older version back needs a person.", false},
 	{"irreversible between", func(f *verifier.Facts) {
 		f.Barrier = &verifier.Deployment{ID: "dp_1b", Version: "1.41.9", FinishedAt: ago(5 * time.Hour)}
 	}, verifier.GuardIrreversible, "1.41.9, deployed at 2026-11-22 22:00:00 UTC and still in effect under 1.42.0, was announced as irreversible: going back over it needs a person.", false},
@@ -82,6 +76,12 @@ var heldBack = []held{
 		verifier.GuardTarget, "No other version of checkout in production was kept, cleared or marked good yet, so there is none to go back to.", false},
 	{"target is itself", func(f *verifier.Facts) { f.Target = &f.Deployment },
 		verifier.GuardTarget, "The version to go back to is 1.42.0 again, the one that was verified.", false},
+	{"calendar freeze", func(f *verifier.Facts) {
+		f.Freezes = []verifier.Period{{Name: "summer", FirstDay: "2026-07-01", LastDay: "2026-07-31"}, {Name: "year-end", FirstDay: "2026-11-01"}}
+	}, verifier.GuardWindow, `The calendar's freeze "year-end" is in force: rollbacks wait for a person.`, true},
+	{"outside the release windows", func(f *verifier.Facts) {
+		f.ReleaseWindows = []verifier.Period{{Name: "morning", From: 8 * 60, To: 12 * 60}, {Name: "afternoon", From: 13 * 60, To: 17 * 60}}
+	}, verifier.GuardWindow, "It is outside the release windows (morning, afternoon): rollbacks wait for a person.", true},
 	{"brake", func(f *verifier.Facts) {
 		f.PastReverts = []verifier.PastRevert{reverted("rv_a", "cart", 50*time.Hour), reverted("rv_b", "search", 50*time.Hour+time.Minute), reverted("rv_c", "mail", 50*time.Hour-9*time.Minute)}
 	}, verifier.GuardBrake, "The brake is engaged: 3 automatic reverts within 15m (search in production at 2026-11-21 00:59:00 UTC, cart in production at 2026-11-21 01:00:00 UTC, mail in production at 2026-11-21 01:09:00 UTC) stopped all automatic actions until a person releases it.", true},
@@ -116,7 +116,7 @@ func TestCheckHoldsBack(t *testing.T) {
 func TestFirstReasonWins(t *testing.T) {
 	order := []verifier.Guard{
 		verifier.GuardPerson, verifier.GuardMode, verifier.GuardLoop, verifier.GuardFence, verifier.GuardExpiry,
-		verifier.GuardIrreversible, verifier.GuardTarget, verifier.GuardBrake, verifier.GuardCaps,
+		verifier.GuardIrreversible, verifier.GuardTarget, verifier.GuardWindow, verifier.GuardBrake, verifier.GuardCaps,
 	}
 	rank := map[verifier.Guard]int{}
 	for i, g := range order {

@@ -59,6 +59,7 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 		limits: safety.Limits{
 			PerHour: c.Safety.Caps.PerHour, PerDay: c.Safety.Caps.PerDay,
 			BrakeReverts: c.Safety.Brake.Reverts, BrakeWithin: c.Safety.Brake.Within,
+			OwnService: c.Safety.OwnService,
 		},
 	}
 	for _, s := range c.Sources {
