@@ -25,6 +25,7 @@ type Overruling struct {
 	Outcome      string     // what the decision could still change, in one sentence
 	Discarded    *Delivery  // the rollback request that is not to be sent (again)
 	Deliveries   []Delivery // to be sent because of it
+	Audit        AuditEntry // to be chained
 }
 
 // DeliveryChangeFunc turns a delivery into what an attempt, or the decision

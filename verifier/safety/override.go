@@ -24,7 +24,10 @@ func Override(v verifier.Verification, p verifier.Policy, f verifier.Facts, o ve
 	if err != nil {
 		return verifier.Overruling{}, err
 	}
-	c := verifier.Overruling{Verification: v}
+	c := verifier.Overruling{Verification: v, Audit: verifier.AuditEntry{
+		At: o.At, By: o.By, Action: verifier.AuditOverride, Service: v.Deployment.Service, Environment: v.Deployment.Environment,
+		Subject: v.ID, Decision: string(o.Decision), Reason: o.Reason,
+	}}
 	switch {
 	case o.Decision == verifier.Cancel:
 		c.Outcome = fmt.Sprintf("%s is not watched any more and gets no verdict.", v.Deployment.Version)

@@ -168,6 +168,8 @@ func requireOverruled(t *testing.T, s subject, d verifier.Decision, want overrul
 		require.Equal(t, want.outcome, c.Outcome)
 	}
 	require.NotEmpty(t, c.Outcome)
+	require.Equal(t, verifier.AuditEntry{At: now, By: "dana", Action: verifier.AuditOverride, Service: "checkout", Environment: "production",
+		Subject: "vf_1", Decision: string(d), Reason: "known spike"}, c.Audit)
 	got := overruled{state: v.State, effective: v.Effective, action: v.Action.State, guard: v.Action.Guard, discards: c.Discarded != nil, outcome: want.outcome}
 	o.Outcome = c.Outcome
 	switch {

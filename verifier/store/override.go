@@ -9,7 +9,7 @@ import (
 )
 
 // Override stores whatever decide makes of a verification, in one transaction
-// with its messages and its rollback request. Whoever looks at the
+// with its messages, its rollback request and its entry in the audit trail. Whoever looks at the
 // verification meanwhile can't write any more. An error of decide leaves
 // everything as it was, and is returned.
 func (s *Store) Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error {
@@ -39,6 +39,9 @@ func (s *Store) Override(ctx context.Context, id string, now time.Time, decide v
 			if err := saveDeliveryState(ctx, tx, d.ID, d.State, d.Reason); err != nil {
 				return err
 			}
+		}
+		if _, err := appendAudit(ctx, tx, c.Audit); err != nil {
+			return err
 		}
 		return s.insertDeliveries(ctx, tx, c.Deliveries)
 	})

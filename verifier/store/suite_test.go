@@ -59,6 +59,8 @@ func conform(t *testing.T, db database) {
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
 		"audit":                              testAudit,
+		"override":                           testOverride,
+		"override ends a look under way":     testOverrideEndsLook,
 		"list":                               testList,
 		"list refuses":                       testListRefuses,
 		"counts":                             testCounts,
