@@ -27,9 +27,14 @@ test: test-tools ## every test with the race detector, then the daemon end to en
 	go vet ./...
 	cd cmd/demo && go vet ./...
 	go test -race -timeout 10m ./...
+	go test -timeout 10m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
 	go build -race -trimpath -o bin/postflight-race ./cmd/postflight
 	cd cmd/demo && POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -v ./...
 
+simulate: ## the scenarios of docs/safety.md with all of their seeds, in virtual time, and their results into that page
+	go test ./cmd/postflight/internal/simulator -full -update -v -timeout 60m | grep -v -e '=== ' -e '^ *--- PASS'
+
+.PHONY: simulate
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type App struct {
 	loops     sync.WaitGroup
 	deliver   func(context.Context) error // stops the deliveries
 	served    chan error
+	answers   http.Handler
 }
 
 // New reads the configuration, opens the store and listens. Nothing is
@@ -68,21 +70,28 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
 		return nil, err
 	}
-	listener, err := listen(ctx, o)
-	if err != nil {
-		return nil, err
+	if o.ListenAddress != "" {
+		if a.listener, err = listen(ctx, o); err != nil {
+			return nil, err
+		}
 	}
-	a.listener = listener
 	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
-		return nil, errors.Join(err, listener.Close())
+		if a.listener != nil {
+			err = errors.Join(err, a.listener.Close())
+		}
+		return nil, err
 	}
 	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
 		Measurers: func() map[verifier.SourceKind]engine.Measurer { return a.current.Load().measurers },
+		Poll:      o.Poll,
 	})
-	a.server = newServer(o, listener, a.handler())
+	a.answers = a.handler()
+	if a.listener != nil {
+		a.server = newServer(o, a.listener, a.answers)
+	}
 	return a, nil
 }
 
@@ -90,19 +99,26 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
-	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce}); err != nil {
+	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce, Poll: a.o.Poll}); err != nil {
 		return err
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
 	a.loops.Go(func() { a.prune(ctx) })
-	go func() { a.served <- a.server.serve() }()
+	if a.server != nil {
+		go func() { a.served <- a.server.serve() }()
+	}
 	return nil
 }
 
 // Served yields the error with which the HTTP server ended by itself.
 func (a *App) Served() <-chan error { return a.served }
 
-// Address is where the daemon listens, HOST:PORT.
+// Handler answers everything that the daemon answers, for those who call it
+// without a socket.
+func (a *App) Handler() http.Handler { return a.answers }
+
+// Address is where the daemon listens, HOST:PORT; there must be a listen
+// address.
 func (a *App) Address() string { return a.listener.Addr().String() }
 
 // Stop ends everything within ten seconds: requests, looks and deliveries
@@ -115,7 +131,9 @@ func (a *App) Stop() error {
 		a.stop()
 	}
 	var ending sync.WaitGroup
-	ending.Go(func() { a.server.stop(ctx) })
+	if a.server != nil {
+		ending.Go(func() { a.server.stop(ctx) })
+	}
 	var err error
 	if a.deliver != nil {
 		ending.Go(func() { err = a.deliver(ctx) })

@@ -46,7 +46,8 @@ func (e *deniedError) EgressDenied() bool { return true }
 // the configuration are the operator's word; a host that comes out of a
 // template or a redirect must be within allow.
 type egress struct {
-	allow []netip.Prefix
+	allow   []netip.Prefix
+	instead http.RoundTripper // of the network; nil is the network
 }
 
 // check is asked after name resolution, for each address that is tried.
@@ -72,7 +73,10 @@ func contains(list []netip.Prefix, addr netip.Addr) bool {
 
 // transport makes a RoundTripper that connects only where the rule allows. It
 // uses no proxy, for behind a proxy nobody could check the address.
-func (e egress) transport(written bool, tlsConfig *tls.Config) *http.Transport {
+func (e egress) transport(written bool, tlsConfig *tls.Config) http.RoundTripper {
+	if e.instead != nil {
+		return e.instead
+	}
 	dialer := &net.Dialer{
 		Timeout: 5 * time.Second, KeepAlive: 30 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {

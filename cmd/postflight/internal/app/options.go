@@ -3,16 +3,19 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Options is what a daemon is started with, from flags and environment.
 type Options struct {
 	ConfigFile      string
-	ListenAddress   string // HOST:PORT; port 0 takes a free one
+	ListenAddress   string // HOST:PORT; port 0 takes a free one; "" in a simulated world, where Handler is called instead
 	WebConfigFile   string // TLS, as exporter-toolkit reads it; "" is plain HTTP
 	ExternalURL     string // under which people reach the daemon; "" is the listen address
 	StorageURL      string // "" is what the configuration says
@@ -21,6 +24,14 @@ type Options struct {
 	Version         string
 	Env             func(string) (string, bool) // os.LookupEnv
 	Log             *slog.Logger
+
+	// Transport, where set, carries every outbound call in the place of the
+	// network: a simulated world has no sockets. The egress rule is asked when
+	// a connection is made, so it isn't asked here.
+	Transport http.RoundTripper
+	// Poll is how long a look or a delivery may wait after it is due; 0 is
+	// 200 ms. Simulated days go by faster with more.
+	Poll time.Duration
 }
 
 // check finds what is wrong with the options themselves.
@@ -30,6 +41,9 @@ func (o Options) check() error {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return fmt.Errorf("--web.external-url: not an address such as https://postflight.example (got %q)", o.ExternalURL)
 		}
+	}
+	if o.ListenAddress == "" && (o.Transport == nil || o.ExternalURL == "") {
+		return errors.New("--web.listen-address: must be HOST:PORT, such as 127.0.0.1:9095; it may be left out only in a simulated world that has an external URL")
 	}
 	return checkWebConfig(o.WebConfigFile)
 }

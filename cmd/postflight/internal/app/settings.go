@@ -30,7 +30,7 @@ type current struct {
 	measurers map[verifier.SourceKind]engine.Measurer
 	receivers map[string]alerting.Receiver
 	rollbacks map[string]alerting.Receiver
-	idle      []interface{ CloseIdleConnections() }
+	idle      []http.RoundTripper
 }
 
 // limiters bound outbound calls, each kind for itself: a slow Prometheus holds
@@ -70,7 +70,7 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 	for _, a := range c.Access {
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
-	rule := egress{allow: c.Egress.Allow}
+	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
 	if err := errors.Join(cur.measure(rule, l, observe), cur.send(rule, l.tell)); err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http
 	}
 	transport := rule.transport(true, tlsConfig)
 	cur.idle = append(cur.idle, transport)
-	var rt http.RoundTripper = transport
+	rt := transport
 	if c.Authorization != nil {
 		rt = config.NewAuthorizationCredentialsRoundTripper(c.Authorization.Type, config.NewInlineSecret(string(c.Authorization.Credentials)), rt)
 	}
@@ -168,8 +168,8 @@ func (cur *current) send(rule egress, l *limiter) error {
 // close gives the connections of a configuration that is no longer in force
 // back.
 func (cur *current) close() {
-	for _, c := range cur.idle {
-		c.CloseIdleConnections()
+	for _, transport := range cur.idle {
+		(&http.Client{Transport: transport}).CloseIdleConnections()
 	}
 }
 

@@ -1,0 +1,6 @@
+package simulator
+
+import "slices"
+
+// scenarios is the table, in the order of docs/safety.md.
+var scenarios = slices.Concat(loopScenarios, supersedeScenarios, monitoringScenarios, evidenceScenarios)
