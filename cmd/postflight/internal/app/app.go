@@ -70,10 +70,8 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
 		return nil, err
 	}
-	if o.ListenAddress != "" {
-		if a.listener, err = listen(ctx, o); err != nil {
-			return nil, err
-		}
+	if a.listener, err = listen(ctx, o); err != nil {
+		return nil, err
 	}
 	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
 		if a.listener != nil {

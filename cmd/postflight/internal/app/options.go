@@ -3,7 +3,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -41,9 +40,6 @@ func (o Options) check() error {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return fmt.Errorf("--web.external-url: not an address such as https://postflight.example (got %q)", o.ExternalURL)
 		}
-	}
-	if o.ListenAddress == "" && (o.Transport == nil || o.ExternalURL == "") {
-		return errors.New("--web.listen-address: must be HOST:PORT, such as 127.0.0.1:9095; it may be left out only in a simulated world that has an external URL")
 	}
 	return checkWebConfig(o.WebConfigFile)
 }

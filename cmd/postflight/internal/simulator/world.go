@@ -84,7 +84,7 @@ func (w *World) Start() {
 	w.t.Helper()
 	daemon, err := app.New(context.Background(), app.Options{
 		ConfigFile: filepath.Join(w.dir, "postflight.yml"), ExternalURL: "https://postflight.sim", Version: "simulated",
-		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll,
+		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll, AllowInsecure: true,
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, daemon.Start(context.Background()))
