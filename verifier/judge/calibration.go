@@ -68,7 +68,11 @@ type Calibration struct {
 	// span scales for values. It means nothing while Usual is false.
 	Threshold  float64 `json:"threshold"`
 	TopPlacebo float64 `json:"top_placebo"` // the largest of any placebo
-	Usual      bool    `json:"usual"`       // there is history enough to ask what is usual
+	// Peaks is what a quarter of a value's placebos exceed as Threshold is
+	// exceeded by a fraction alpha, Persistence the same of their persistence.
+	Peaks       float64 `json:"peaks,omitempty"`
+	Persistence Tail    `json:"persistence,omitzero"`
+	Usual       bool    `json:"usual"` // there is history enough to ask what is usual
 
 	// Detectable is the smallest ratio to the expected level that a whole
 	// window of the usual traffic can prove; 0 when not known.

@@ -17,6 +17,8 @@ type valueEvidence struct {
 	warm   int // bins before the end of warm-up
 
 	peak     peak    // at the last bin
+	top      float64 // largest score of any bin
+	lasting  persistence
 	harm     peak    // the largest at the last bin that is unusual and matters
 	expected float64 // of the last bin
 }
@@ -44,7 +46,9 @@ func (e *valueEvidence) add(b bin, warm bool) {
 	}
 	e.expected = b.expected
 	e.peak, e.harm = peak{}, peak{}
+	standsOut := 0.0
 	e.shifts.each(e.c.Spans, e.warm, e.bins(), e.window, e.signal.Worse, func(p peak) {
+		standsOut = max(standsOut, p.standsOut())
 		if p.score <= e.peak.score && p.score <= max(e.harm.score, e.c.Threshold) {
 			return
 		}
@@ -56,6 +60,10 @@ func (e *valueEvidence) add(b bin, warm bool) {
 			e.harm = p
 		}
 	})
+	e.top = max(e.top, e.peak.score)
+	if e.bins() >= e.warm+minSpan {
+		e.lasting.add(standsOut)
+	}
 }
 
 // slack is the tolerated distance from a level that is expected.

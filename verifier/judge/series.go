@@ -29,8 +29,9 @@ type SeriesVerdict struct {
 	DecidedAt time.Time
 	Minutes   float64 // from the change to the decision; the window's length for keep
 	// Score is the largest suspicion over the whole window, whatever was
-	// decided: how far the series went beyond what its own past ever did, in
-	// units of what reverts. It compares across cases.
+	// decided: the logarithm of the share of placebos that would go as far, by
+	// peak or by persistence, over that of alpha. A peak above 1 is beyond what
+	// reverts; persistence alone counts up to 1. It compares across cases.
 	Score   float64
 	Finding verifier.Finding // at the decision
 }
@@ -62,7 +63,7 @@ func JudgeSeries(points []Point, changedAt time.Time, opt SeriesOptions) SeriesV
 	for _, o := range window {
 		w.Add(o)
 		f := w.Finding()
-		v.Score = max(v.Score, f.Usual.Score)
+		v.Score = max(v.Score, w.values.suspicion(opt.Alpha))
 		if f.State == verifier.SignalBad && v.Decision != verifier.Revert {
 			v.Decision, v.DecidedAt, v.Finding = verifier.Revert, o.At.Add(-1), f
 			v.Minutes = math.Round(o.At.Sub(changedAt).Minutes()*100) / 100

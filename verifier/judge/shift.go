@@ -19,12 +19,17 @@ const (
 	// or, where that is smaller, how far it exceeds the jump that the highest (for
 	// a fall, the lowest) of earlier days make at this clock time.
 	jump Statistic = "jump"
+
+	// beyondDays is the distance from the level just before or, where that is
+	// smaller, from the furthest that any earlier day went from its own by this
+	// clock time.
+	beyondDays Statistic = "beyond"
 )
 
 // weight says how much a statistic counts beside the plain shift.
 func (s Statistic) weight() float64 {
 	switch s {
-	case localShift:
+	case localShift, beyondDays:
 		return 0.8
 	case noiseShift:
 		return 0.9
@@ -135,6 +140,10 @@ func (s *shifts) mean(of Statistic, from, to int) (float64, bool) {
 		}
 		w, ok2 := s.beyond(v).jump(from, to)
 		return agree(v, w), ok && ok2
+	case beyondDays:
+		v, ok := s.raw.mean(from, to)
+		w, ok2 := s.beyond(v).mean(from, to)
+		return agree(v, w), ok && ok2
 	}
 	return s.value.mean(from, to)
 }
@@ -151,32 +160,28 @@ func (s *shifts) beyond(shift float64) *deviations {
 // peak is the most unusual thing about a window at one moment.
 type peak struct {
 	score float64
+	late  float64 // what score was divided by for coming late
 	of    Statistic
 	from  int     // first bin of its span
 	shift float64 // mean shift over its span, in the signal's own unit
 	noise float64 // change of the mean log step over its span
 }
 
-// largest returns the peak at bin to of a window that is looked at from bin
-// from on. Harm that a deploy does is mostly there at once: a span that began
-// later counts a sixth less, and everything counts less as time goes by, down
-// to a sixth at the window's end. Placebos are treated alike, so this spends
-// the budget of false reverts early and not twice.
-func (s *shifts) largest(spans []Span, from, to, window int, worse verifier.Worse) peak {
-	var p peak
-	s.each(spans, from, to, window, worse, func(q peak) {
-		if q.score > p.score {
-			p = q
-		}
-	})
-	if p.score > 0 {
-		s.detail(&p, to)
+// standsOut is how far a peak stands out, however late. A series that fell
+// silent or became noisy is left to peaks: noise comes in long stretches.
+func (p peak) standsOut() float64 {
+	if p.of == noiseShift {
+		return 0
 	}
-	return p
+	return p.score * p.late
 }
 
+// each visits what every span says at bin to of a window that is looked at from
+// bin from on. Harm that a deploy does is mostly there at once: a span that
+// began later counts a sixth less, and the later the middle of a span the less
+// it counts, down to a seventh at the window's end. Placebos are treated alike,
+// so this spends the budget of false reverts early and not twice.
 func (s *shifts) each(spans []Span, from, to, window int, worse verifier.Worse, visit func(peak)) {
-	late := 1 + 5*float64(to-from)/float64(max(1, window))
 	for _, sp := range spans {
 		start := to - sp.Bins
 		if start < from || sp.Of == jump && start-sp.Bins < from {
@@ -186,11 +191,12 @@ func (s *shifts) each(spans []Span, from, to, window int, worse verifier.Worse, 
 		if !ok {
 			continue
 		}
+		late := 1 + 6*(float64(to-from)-float64(sp.Bins)/2)/float64(max(1, window))
 		v := worsening(m, worse) / sp.Scale * sp.Of.weight() / late
 		if start > from && sp.Of != jump {
 			v /= 1.2
 		}
-		visit(peak{score: v, of: sp.Of, from: start})
+		visit(peak{score: v, late: late, of: sp.Of, from: start})
 	}
 }
 

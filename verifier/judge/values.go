@@ -111,14 +111,31 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 		all[i] = f.placebo(at)
 	}
 	c.Spans = f.spans(all, c.Level)
-	tops := make([]float64, len(all))
+	tops, lasting := make([]float64, len(all)), make([]float64, len(all))
 	for i := range all {
-		for to := f.warmup + minSpan; to <= f.window; to++ {
-			tops[i] = max(tops[i], all[i].largest(c.Spans, f.warmup, to, f.window, f.signal.Worse).score)
-		}
+		tops[i], lasting[i] = f.whole(&all[i], c.Spans)
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
-	c.Threshold = max(robustThreshold(tops, c.Independent, budget(f.policy)), 1e-3)
+	tail := func(values []float64) Tail {
+		rare := robustThreshold(values, c.Independent, budget(f.policy))
+		sort.Float64s(values)
+		return Tail{quantile(values, 1-ordinaryShare), rare}
+	}
+	peaks := tail(tops)
+	c.Peaks, c.Threshold, c.Persistence = peaks.Ordinary, max(peaks.Rare, 1e-3), tail(lasting)
+}
+
+// whole returns the highest peak of a placebo window, and its persistence.
+func (f *fit) whole(s *shifts, spans []Span) (top, lasting float64) {
+	var mean persistence
+	for to := f.warmup + minSpan; to <= f.window; to++ {
+		standsOut := 0.0
+		s.each(spans, f.warmup, to, f.window, f.signal.Worse, func(p peak) {
+			top, standsOut = max(top, p.score), max(standsOut, p.standsOut())
+		})
+		mean.add(standsOut)
+	}
+	return top, mean.mean()
 }
 
 // spans measures the scale of every statistic over every span.
@@ -128,7 +145,7 @@ func (f *fit) spans(all []shifts, level float64) []Span {
 	if h := held(&f.past); h > 1 {
 		shortest = max(shortest, 2*h)
 	}
-	for _, of := range []Statistic{meanShift, localShift, jump, noiseShift} {
+	for _, of := range []Statistic{meanShift, localShift, jump, beyondDays, noiseShift} {
 		if of == noiseShift && f.signal.Worse != verifier.WorseBoth && f.signal.Worse != "" {
 			continue
 		}
