@@ -38,9 +38,21 @@ type Finding struct {
 	// signal's traffic could have shown within the window; 0 when not known.
 	Detectable float64 `json:"detectable,omitempty"`
 	// Cleared: harm of twice the expected level is ruled out.
-	Cleared bool   `json:"cleared"`
+	Cleared bool `json:"cleared"`
+	// Control is what the control group did; nil without one. Expected then
+	// follows it.
+	Control *ControlFinding `json:"control,omitempty"`
+	// Shared: the signal would be bad without its control group, but the
+	// control group got worse likewise, so this is not proven to be the deploy.
+	Shared  bool   `json:"shared,omitempty"`
 	Query   string `json:"query"`
 	Message string `json:"message"`
+}
+
+// ControlFinding is the level of the control group, in the signal's own unit.
+type ControlFinding struct {
+	Before *float64 `json:"before"` // just before the deploy; nil when not known
+	After  *float64 `json:"after"`  // over the same time as the finding's After; nil when not known
 }
 
 // Matters answers: is the level beyond what the policy tolerates?

@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	bad := f.Int("bad", 50, "deploys of each harm of each cell")
 	quick := f.Bool("quick", false, "20 and 10: whether it runs, not what it says")
 	full := f.Bool("full", false, "2000 and 500, as in decision.md")
+	only := f.String("only", "", "simulate only cells whose name, table and row, holds this")
 	workers := f.Int("workers", 2, "deploys simulated at the same time")
 	limit := f.Duration("limit", 0, "stop simulating after this time, with the cells done by then; 0 is no limit")
 	if err := f.Parse(args); err != nil {
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			defer cancel()
 		}
 		o := benchmark.Options{Seed: *seed, Healthy: *healthy, Bad: *bad, Workers: *workers, Progress: progress}
-		r.Cells = benchmark.Simulate(ctx, benchmark.Cells(), o)
+		r.Cells = benchmark.Simulate(ctx, benchmark.CellsOf(*only), o)
 	}
 	if err := r.WriteTables(out); err != nil {
 		return err

@@ -80,7 +80,7 @@ func inOrder(obs []verifier.Observation) []verifier.Observation {
 	slices.SortStableFunc(sorted, func(a, b verifier.Observation) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Outcome, b.Outcome),
 			cmp.Compare(a.Bad, b.Bad), cmp.Compare(a.Total, b.Total),
-			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value))
+			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value), compareControls(a.Control, b.Control))
 	})
 	return sorted
 }

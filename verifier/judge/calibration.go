@@ -79,6 +79,13 @@ type Calibration struct {
 	Detectable float64 `json:"detectable,omitempty"`
 	// Passed: a probe has been seen to succeed before the deploy.
 	Passed bool `json:"passed,omitempty"`
+
+	// Control is what the control group was like, for a signal that has one.
+	// Drift, Kappa and the placebos are then about the difference to it.
+	Control *ControlCalibration `json:"control,omitempty"`
+	// Alone is the calibration of the same signal without its control group:
+	// limits, and what the control group explains, are judged by it.
+	Alone *Calibration `json:"alone,omitempty"`
 }
 
 // Drift is the relative standard deviation of a healthy level, Bins bins
@@ -105,6 +112,19 @@ const maxPlacebos = 512
 // the signal. Observations inside a span of leftOut (reverted deploys,
 // declared incidents) are not learnt from. Observations may be in any order.
 func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time) Calibration {
+	if !s.HasControl() {
+		return calibrate(s, p, history, leftOut, startedAt, nil)
+	}
+	ours, control := paired(s.Kind, history, stepOf(p))
+	alone := calibrate(s, p, ours, leftOut, startedAt, nil)
+	c := calibrate(s, p, ours, leftOut, startedAt, control)
+	c.Alone = &alone
+	return c
+}
+
+// calibrate learns from a history, and from that of the control group where
+// there is one.
+func calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time, control []verifier.Observation) Calibration {
 	bin, step := binOf(p), stepOf(p)
 	past := newPast(s.Kind, history, leftOut, startedAt, p.History.D(), bin, step)
 	c := Calibration{
@@ -119,9 +139,17 @@ func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observat
 	c.Exposure = n / float64(c.Points) * float64(bin) / float64(past.bin)
 	f := fit{signal: s, policy: p, past: past, window: past.bins(p.Window.D()), warmup: int(p.Warmup.D() / past.bin)}
 	c.Independent = max(0, past.len()-f.window/2) / max(1, f.window)
-	if s.Kind == verifier.Value {
+	if control != nil {
+		f.control = newPast(s.Kind, control, leftOut, startedAt, p.History.D(), bin, step)
+	}
+	switch {
+	case s.Kind == verifier.Value && control != nil:
+		f.valuesAgainst(&c)
+	case s.Kind == verifier.Value:
 		f.values(&c)
-	} else {
+	case control != nil:
+		f.ratesAgainst(&c)
+	default:
 		f.rates(&c)
 	}
 	return c

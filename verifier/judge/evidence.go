@@ -111,6 +111,8 @@ type rateEvidence struct {
 	minimum float64
 	minBins int
 
+	against *pairEvidence // the control group; nil without one
+
 	recent recentBins
 	cusum  float64
 	onset  int // bin at which the present excess began, -1 when there is none
@@ -132,6 +134,9 @@ func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence
 		signal: s, level: c.Level, kappa: c.Kappa, onset: -1,
 		unit:  (1+s.Delta)*c.Level + epsilonOf(s),
 		every: max(5, window/lateOnsets), minimum: 5, minBins: 5,
+	}
+	if c.Control != nil {
+		e.against = &pairEvidence{control: *c.Control}
 	}
 	if s.ProbeSource != nil {
 		e.minimum, e.minBins = 3, 2
@@ -171,7 +176,13 @@ func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
 	}
 	b := binEvidence(x, exposure, e.unit, e.kappa)
 	c := binEvidence(x, exposure, e.cat, e.kappa)
-	e.atOnce.addBin(x, exposure, e.cat, &c)
+	e.take(bin, x, exposure, warm, &b, &c)
+}
+
+// take adds a bin whose log likelihoods are known: against the tolerated rate,
+// and against that of the catastrophic path.
+func (e *rateEvidence) take(bin int, x, exposure float64, warm bool, b, c *[cells]float64) {
+	e.atOnce.addBin(x, exposure, e.cat, c)
 	e.trackOnset(bin, x, exposure)
 	if !warm {
 		return
@@ -181,7 +192,7 @@ func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
 	}
 	e.after++
 	for i := range e.runs {
-		e.runs[i].addBin(x, exposure, e.unit, &b)
+		e.runs[i].addBin(x, exposure, e.unit, b)
 	}
 	e.recent.add(x, exposure)
 }

@@ -27,7 +27,9 @@ func (w *Watch) Finding() verifier.Finding {
 	} else {
 		w.findRate(&f)
 	}
+	asked := f
 	w.findLimits(&f)
+	w.findShared(&f, asked)
 	w.findProbe(&f)
 	if f.Message == "" || w.rates != nil && f.State == verifier.SignalPending {
 		f.Message = joined(w.explain(f), f.Message)
@@ -47,7 +49,11 @@ func joined(a, b string) string {
 // finite keeps what can't be written as JSON, or read by people, out of a
 // finding: such a level is not known, such a score as large as scores get.
 func finite(f *verifier.Finding) {
-	for _, level := range []**float64{&f.Before, &f.Expected, &f.After, &f.Matters.Limit} {
+	levels := []**float64{&f.Before, &f.Expected, &f.After, &f.Matters.Limit}
+	if f.Control != nil {
+		levels = append(levels, &f.Control.Before, &f.Control.After)
+	}
+	for _, level := range levels {
 		if *level != nil && (math.IsNaN(**level) || math.IsInf(**level, 0)) {
 			*level = nil
 		}
@@ -95,6 +101,9 @@ func (w *Watch) findRate(f *verifier.Finding) {
 	f.Matters.Limit = pointer(limit)
 	if f.Chance.Yes && top != nil && top.n > 0 {
 		f.After = pointer(top.x / top.n * season)
+	}
+	if w.rates.against != nil {
+		limit = w.rateBeside(f, top)
 	}
 	if f.After == nil {
 		if w.steps.Measured == 0 && w.steps.NoData+w.steps.Error > 0 {
@@ -154,6 +163,9 @@ func (w *Watch) gates() bool {
 // of twice the expected level.
 func (w *Watch) enoughTraffic() bool {
 	n := w.c.Exposure * float64(w.policy.Window.D()-w.policy.Warmup.D()) / float64(w.bin)
+	if w.c.Control != nil {
+		n *= w.c.Control.Share
+	}
 	good, bad := w.c.Level, 2*(w.c.Level+epsilonOf(w.signal))
 	return n*(bad-good-good*math.Log(bad/good)) >= math.Log(toClear)+1
 }

@@ -9,11 +9,12 @@ import (
 
 // fit learns from a history. All lengths are in bins of the history.
 type fit struct {
-	signal verifier.Signal
-	policy verifier.Policy
-	past   past
-	window int
-	warmup int
+	signal  verifier.Signal
+	policy  verifier.Policy
+	past    past
+	control past // the control group's, on the same grid; empty without one
+	window  int
+	warmup  int
 
 	lookback int
 	seasonal bool

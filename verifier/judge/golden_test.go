@@ -52,6 +52,7 @@ type storySignal struct {
 	Daily   float64             `json:"daily"`   // swing of the level over a day, as a share
 	Weekend *float64            `json:"weekend"` // share of the daily swing left on Saturdays and Sundays
 	Changes []stretch           `json:"changes"`
+	Control *storySignal        `json:"control"` // the control group: traffic, level, noise, daily and changes
 }
 
 // stretch is a time, counted from the deploy, in which something is different.
@@ -98,6 +99,9 @@ func tell(t *testing.T, s story) string {
 		r := rand.New(rand.NewPCG(7, uint64(i)))
 		history[sig.Name] = sig.observe(r, s, -sig.History.D(), 0)
 		window[sig.Name] = sig.observe(r, s, 0, s.Window.D())
+		if sig.Control != nil {
+			sig.besides(rand.New(rand.NewPCG(8, uint64(i))), s, history[sig.Name], window[sig.Name])
+		}
 	}
 	var out []verifier.Span
 	for _, l := range s.LeftOut {
@@ -147,7 +151,29 @@ func (s storySignal) signal() verifier.Signal {
 	default:
 		out.RatioSource = &verifier.RatioSource{}
 	}
+	if s.Control != nil {
+		return withControl(out)
+	}
 	return out
+}
+
+// besides draws the control group of every step; where it was not measured, nor
+// was the step.
+func (s storySignal) besides(r *rand.Rand, st story, history, window []verifier.Observation) {
+	c := *s.Control
+	c.Kind, c.Slow, c.Span = s.Kind, s.Slow, s.Span
+	for _, part := range []struct {
+		obs      []verifier.Observation
+		from, to time.Duration
+	}{{history, -s.History.D(), 0}, {window, 0, st.Window.D()}} {
+		for i, o := range c.observe(r, st, part.from, part.to) {
+			ours := &part.obs[i]
+			ours.Control = &verifier.Control{Bad: o.Bad, Total: o.Total, Value: o.Value}
+			if o.Outcome != verifier.Measured {
+				ours.Outcome, ours.Message, ours.Control = o.Outcome, o.Message, nil
+			}
+		}
+	}
 }
 
 // observe draws the signal over (from, to], counted from the deploy.

@@ -21,6 +21,8 @@ type valueEvidence struct {
 	lasting  persistence
 	harm     peak    // the largest at the last bin that is unusual and matters
 	expected float64 // of the last bin
+
+	alone *valueEvidence // of the same signal without its control group
 }
 
 func newValueEvidence(s verifier.Signal, c Calibration, window int) *valueEvidence {
@@ -82,7 +84,7 @@ func (e *valueEvidence) matters(p peak) bool {
 		return math.Abs(p.noise) > math.Log(1.5)
 	}
 	rest := e.shifts.sustained(p.from, e.bins(), p.shift)
-	return worsening(p.shift, e.signal.Worse) > e.slack(e.expected) && rest > e.slack(e.expected)
+	return worsening(p.shift, e.signal.Worse) > e.slack(e.expected) && rest > e.slack(e.expected) && e.ownMatters(p.from)
 }
 
 // broken reports whether an absolute limit is broken with confidence: by the
@@ -110,6 +112,9 @@ func (e *valueEvidence) broken(limit, sign float64, run int) bool {
 func (e *valueEvidence) calm() bool {
 	if !e.c.Usual || e.bins()-e.warm < 5 {
 		return false
+	}
+	if e.alone != nil && e.alone.calm() {
+		return true // our own level did nothing, whatever the control group does
 	}
 	return e.peak.score < e.c.Threshold/2 || e.peak.of != noiseShift && math.Abs(e.peak.shift) < e.slack(e.expected)/2
 }
@@ -165,6 +170,9 @@ func (w *Watch) valueLimit(f *verifier.Finding) {
 	if e.harm.score > 0 {
 		expected = e.expected
 		f.After = pointer(expected + e.harm.shift)
+	}
+	if e.alone != nil {
+		expected = w.valueBeside(f, expected)
 	}
 	slack := e.slack(expected)
 	limit := expected + slack

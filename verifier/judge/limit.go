@@ -112,7 +112,7 @@ func (w *Watch) findLimit(f *verifier.Finding, limit float64, words string, e *l
 	var broken bool
 	chance := f.Chance
 	if w.signal.Kind == verifier.Value {
-		broken = w.values.broken(limit, sign, run)
+		broken = w.values.own().broken(limit, sign, run)
 	} else {
 		chance = &verifier.Chance{EValue: round(e.eValue()), Needed: round(1 / budget(w.policy))}
 		chance.Yes = chance.EValue >= chance.Needed

@@ -100,6 +100,12 @@ func detectable(s verifier.Signal, p verifier.Policy, c Calibration) float64 {
 		r := run{ll: b}
 		return rate*c.Exposure*float64(bins) >= e.minimum && r.logE(&harm, &e.laws(bins).healthy, 0) >= needed
 	}
+	return smallest(proven)
+}
+
+// smallest returns the smallest ratio from 1 to 1000 that is proven, 0 when
+// none is.
+func smallest(proven func(ratio float64) bool) float64 {
 	lo, hi := 1.0, 1000.0
 	if !proven(hi) {
 		return 0

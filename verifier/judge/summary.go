@@ -82,6 +82,9 @@ func (t *tally) add(w *Watch, f verifier.Finding) {
 		t.alarms = append(t.alarms, w.title()+" "+f.Rule+" (advisory)")
 	case f.State == verifier.SignalBad:
 		t.alarms = append(t.alarms, strings.Replace(level, w.title()+" ", w.title()+" "+moved(f)+" ", 1)+" (advisory)")
+	case f.Shared:
+		t.doubt = true
+		t.levels = append(t.levels, level+" (and so did the control group: "+controlMoved(f)+")")
 	case f.After == nil:
 		t.blind = append(t.blind, w.title())
 	case w.probe != nil:
@@ -91,6 +94,9 @@ func (t *tally) add(w *Watch, f verifier.Finding) {
 		t.levels = append(t.levels, level)
 	case f.State == verifier.SignalGood:
 		t.levels = append(t.levels, level+" (as far as is usual)")
+	case w.blameless != "" && f.Control != nil:
+		t.doubt = true
+		t.levels = append(t.levels, level+" (control group "+controlMoved(f)+"; not proven)")
 	case f.State == verifier.SignalUnknown || w.blameless != "":
 		t.strange = append(t.strange, fmt.Sprintf("%s (%s)", w.title(), known(f.Kind, f.After)))
 	case w.thin(f):

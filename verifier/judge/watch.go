@@ -35,12 +35,14 @@ type Watch struct {
 	lastWhy  string
 	now      int    // bin that is being filled, -1 before the first
 	filling  amount // of that bin
+	beside   amount // of the control group in that bin
 	filled   int    // steps in that bin
 	late     bool   // that bin is judged: it lies after warm-up
 	done     int    // bins handed on
 	total    amount // since warm-up
 	weighted float64
 	early    amount // before warm-up ended
+	control  amount // the control group's since warm-up
 	// blameless says of a limit why it can't be held against the deploy.
 	blameless string
 	runAbove  int // bins in a row beyond at_most
@@ -51,10 +53,19 @@ type Watch struct {
 	probe  *probeStreak
 	most   *limitEvidence
 	least  *limitEvidence
+	alone  *Watch // the same signal without its control group; nil without one
 }
 
 // NewWatch starts to watch a signal of a policy.
 func NewWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibration, t Times) *Watch {
+	w := newWatch(s, p, plan, c, t)
+	if c.Alone != nil {
+		w.setAlone(newWatch(s, p, plan, *c.Alone, t))
+	}
+	return w
+}
+
+func newWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibration, t Times) *Watch {
 	w := &Watch{
 		signal: s, policy: p, plan: plan, c: c, times: t, now: -1,
 		warm: t.FinishedAt.Add(p.Warmup.D()), bin: c.Bin.D(), step: stepOf(p),
@@ -87,6 +98,14 @@ func (w *Watch) Add(o verifier.Observation) {
 		return
 	}
 	a, ok := amountOf(w.signal.Kind, o, w.step)
+	control := amount{}
+	if ok && w.signal.HasControl() {
+		if control, ok = w.controlAmount(o); !ok {
+			o = w.withoutControl(o)
+		} else if w.alone != nil {
+			w.alone.Add(o)
+		}
+	}
 	w.count(o, ok)
 	w.span = max(w.span, o.Span.D())
 	if w.probe != nil {
@@ -97,6 +116,7 @@ func (w *Watch) Add(o verifier.Observation) {
 		return
 	}
 	w.filling.x, w.filling.n = w.filling.x+a.x, w.filling.n+a.n
+	w.beside.x, w.beside.n = w.beside.x+control.x, w.beside.n+control.n
 	w.filled++
 	end := w.times.StartedAt.Add(time.Duration(w.now+1) * w.bin)
 	if w.bin <= w.step || !o.At.Before(end) {
@@ -150,41 +170,68 @@ func (w *Watch) flush() {
 	if w.now < 0 || w.filled == 0 {
 		return
 	}
-	a := w.filling
-	w.filling, w.filled = amount{}, 0
+	a, control := w.filling, w.beside
+	w.filling, w.beside, w.filled = amount{}, amount{}, 0
 	warm := w.late
-	season := w.season(w.now)
+	var season float64
+	if w.signal.Kind == verifier.Value {
+		season = w.addValue(a, control, warm)
+	} else {
+		season = w.addRate(a, control, warm)
+	}
 	if warm {
 		w.total.x, w.total.n = w.total.x+a.x, w.total.n+a.n
+		w.control.x, w.control.n = w.control.x+control.x, w.control.n+control.n
 		w.weighted += a.n * season
 	} else {
 		w.early.x, w.early.n = w.early.x+a.x, w.early.n+a.n
 	}
 	w.limits(a, warm)
-	if w.rates != nil {
+	w.done++
+}
+
+// addRate hands a bin on and returns how many times the usual level it makes
+// expected.
+func (w *Watch) addRate(a, control amount, warm bool) float64 {
+	season := w.season(w.now)
+	switch {
+	case w.rates == nil:
+	case w.rates.against != nil:
+		return w.rates.addAgainst(w.now, a, control, warm)
+	default:
 		w.rates.add(w.now, a.x, a.n*season, warm)
 	}
-	if w.values != nil {
-		for w.values.bins() < w.now {
-			w.values.add(bin{}, !w.times.StartedAt.Add(time.Duration(w.values.bins())*w.bin).Before(w.warm))
-		}
-		if w.values.bins() == w.now {
-			w.values.add(bin{value: a.x / a.n, expected: w.c.Level + season, ok: true,
-				clock: len(w.c.ClockLow) > 0,
-				low:   w.at(w.c.ClockLow, w.now, 0), high: w.at(w.c.ClockHigh, w.now, 0)}, warm)
-		}
+	return season
+}
+
+// addValue hands a bin on, after those before it that were not measured, and
+// returns how far from the level before the deploy it makes expected.
+func (w *Watch) addValue(a, control amount, warm bool) float64 {
+	for w.values.bins() < w.now {
+		w.values.add(bin{}, !w.times.StartedAt.Add(time.Duration(w.values.bins())*w.bin).Before(w.warm))
 	}
-	w.done++
+	season := w.season(w.now)
+	b := bin{value: a.x / a.n, expected: w.c.Level + season, ok: true,
+		clock: len(w.c.ClockLow) > 0,
+		low:   w.at(w.c.ClockLow, w.now, 0), high: w.at(w.c.ClockHigh, w.now, 0)}
+	expected := b.expected
+	if c := w.c.Control; c != nil {
+		b.value, expected = c.explained(b.value, control.x/control.n), c.expected(b.expected, control.x/control.n)
+	}
+	if w.values.bins() == w.now {
+		w.values.add(b, warm)
+	}
+	return expected - w.c.Level
 }
 
 func (w *Watch) limits(a amount, warm bool) {
 	if !warm {
 		return
 	}
-	if w.most != nil {
+	if w.most != nil && w.alone == nil {
 		w.most.add(a.x, a.n)
 	}
-	if w.least != nil {
+	if w.least != nil && w.alone == nil {
 		w.least.add(a.x, a.n)
 	}
 	level := a.x / a.n

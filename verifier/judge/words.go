@@ -83,6 +83,9 @@ func (w *Watch) reason(f verifier.Finding) string {
 	if f.Matters.Limit != nil {
 		fmt.Fprintf(&b, " (limit %s)", inUnit(f.Kind, *f.Matters.Limit))
 	}
+	if f.Control != nil && f.Control.After != nil {
+		b.WriteString(", control group " + controlMoved(f))
+	}
 	if f.Chance != nil && f.Expected != nil {
 		fmt.Fprintf(&b, ", e-value %s of %s needed", digits(f.Chance.EValue), digits(f.Chance.Needed))
 	}
@@ -182,7 +185,7 @@ func (w *Watch) change(f verifier.Finding) string {
 	if f.Matters.Limit != nil {
 		limit = fmt.Sprintf(" (tolerated %s)", inUnit(f.Kind, *f.Matters.Limit))
 	}
-	return fmt.Sprintf("%s %s from %s to %s%s%s", w.title(), verb, w.unit(*f.Before), w.unit(*f.After), limit, w.since(f))
+	return fmt.Sprintf("%s %s from %s to %s%s%s%s", w.title(), verb, w.unit(*f.Before), w.unit(*f.After), limit, w.meanwhile(f), w.since(f))
 }
 
 // since says when the harm began, counted from where a verdict page counts:

@@ -2,6 +2,7 @@ package benchmark
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -65,6 +66,7 @@ const (
 	TableProbes   = "Probes"
 	TableTickets  = "Tickets"
 	TableTogether = "Four signals together"
+	TableControl  = "With a control group"
 )
 
 const day = 24 * 60
@@ -103,7 +105,18 @@ func Cells() []Cell {
 		out = append(out, Cell{Table: TableTickets, Row: thousands(n), World: Real, Window: 240, History: 7 * day, Deciders: OursAlone(),
 			Signals: []Signal{{Kind: verifier.FromTickets, Per: n}}, Harms: times(1, 2, 3, 5)})
 	}
-	return append(out, together())
+	return append(append(out, together()), controlCells()...)
+}
+
+// CellsOf returns the cells whose name, "table, row", holds text.
+func CellsOf(text string) []Cell {
+	var out []Cell
+	for _, c := range Cells() {
+		if strings.Contains(c.Table+", "+c.Row, text) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func errorCell(table, row string, w World, n float64, harms []Harm) Cell {

@@ -19,7 +19,8 @@ type Stream struct {
 	History, Window []verifier.Observation
 	// P95 of the latency in seconds, each minute from an hour before the
 	// deploy on; latency only.
-	P95 []float64
+	P95        []float64
+	ControlP95 []float64 // the same of the control group, where there is one
 }
 
 // Deploy is one simulated deploy.
@@ -77,7 +78,15 @@ func (s Signal) stream(r *rand.Rand, w World, before, after int, harm float64, o
 		// Tickets follow the day and drift slowly; neither caches nor bursts.
 		w.Fast, w.Kappa, w.Bursts, w.ColdStart, w.Rate, w.Traffic = 0, 0, 0, 0, w.Traffic, 0
 	}
-	sky := w.draw(r, before, after)
+	if w.Control > 0 {
+		return s.besideControl(r, w, before, after, harm, onset)
+	}
+	return s.under(r, w.draw(r, before, after), before, harm, onset)
+}
+
+// under draws a signal under a weather whose first minutes, before of them, are
+// the history.
+func (s Signal) under(r *rand.Rand, sky weather, before int, harm float64, onset int) Stream {
 	out := Stream{Signal: s.signal()}
 	for i := range sky.rate {
 		extra := 0.0

@@ -20,6 +20,10 @@ type World struct {
 	Kappa       float64 // relative variance of a minute beyond Poisson
 	Bursts      float64 // a day, of 3 to 8 times the rate for 1 to 3 minutes
 	ColdStart   float64 // factor right after any deploy, decaying with two minutes; 0 is none
+
+	Control float64 // share of the traffic that goes to a control group; 0 is none
+	Apart   float64 // standard deviation of the slow drift that each group has to itself
+	Outage  Outage  // hits both groups
 }
 
 // The worlds of decision.md 3.1 and 3.2. No constant of the judge was chosen on
