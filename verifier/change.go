@@ -49,3 +49,10 @@ type DeliveryChange struct {
 	Action   *Action       // the verification's action, where it moved
 	Messages []Delivery    // to be sent because of it
 }
+
+// Awaited is a verification whose rollback was accepted and whose target was
+// not seen live yet.
+type Awaited struct {
+	Verification Verification
+	Policy       Policy
+}

@@ -20,13 +20,20 @@ type result struct {
 	timing     verifier.Timing
 }
 
-// do makes the request of a step and checks the answer. The wait for a place
-// comes before the step's clock, so that a queue of our own is never a slow
-// target. A redirect to another host keeps the place of the first.
-func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result) {
+// do makes the request of a step and checks the answer.
+func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) result {
+	_, r := m.fetch(ctx, s, jar)
+	return r
+}
+
+// fetch makes the request of a step and returns the answer, where there is one,
+// with what came of it. The wait for a place comes before the step's clock, so
+// that a queue of our own is never a slow target. A redirect to another host
+// keeps the place of the first.
+func (m *Measurer) fetch(ctx context.Context, s step, jar http.CookieJar) (a answer, r result) {
 	release, err := m.transports.Slot.Take(ctx, s.address.URL.Host)
 	if err != nil {
-		return result{unmeasured: outbound.Reason(err)}
+		return a, result{unmeasured: outbound.Reason(err)}
 	}
 	defer release()
 	within, cancel := context.WithTimeout(ctx, s.timeout)
@@ -47,15 +54,15 @@ func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) (r result
 	request.SetHeaders(s.source.Headers)
 	resp, err := request.Execute(s.source.Method, s.address.URL.String())
 	if err != nil {
-		return s.noAnswer(ctx, err)
+		return a, s.noAnswer(ctx, err)
 	}
 	defer func() { _ = resp.RawBody().Close() }() // nothing of it is wanted any more
 	body, more, err := outbound.ReadAtMost(resp.RawBody(), maxBody)
 	if err != nil {
-		return s.noAnswer(ctx, fmt.Errorf("read body: %w", err))
+		return a, s.noAnswer(ctx, fmt.Errorf("read body: %w", err))
 	}
-	a := answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: time.Since(clock.began)}
-	return result{failures: s.check(a)}
+	a = answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: time.Since(clock.began)}
+	return a, result{failures: s.check(a)}
 }
 
 // noAnswer tells a target that fails from an attempt that never got there.

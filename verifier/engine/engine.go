@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -36,6 +37,9 @@ type Options struct {
 	// look, so that a reload takes effect.
 	Measurers func() map[verifier.SourceKind]Measurer
 	Limits    func() safety.Limits
+	// LiveVersions returns the versions of the target that run now, as a
+	// policy's source tells them: one, or several while a deploy is under way.
+	LiveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	// URL returns the address of a verification's page.
 	URL     func(verificationID string) string
 	Metrics Metrics
@@ -50,6 +54,7 @@ type Engine struct {
 	o          Options
 	background context.Context // of what outlives a look: Run's, as long as it waits for looks
 	preparing  preparations
+	following  atomic.Bool // rollbacks are being followed
 }
 
 // New returns an engine; Run starts it, once.
@@ -77,7 +82,7 @@ func (e *Engine) Run(ctx context.Context) {
 			e.preparing.running.Wait()
 			return
 		case <-sweep.C:
-			e.report(e.escalate(ctx, clock()), "look for unconfirmed rollbacks")
+			e.follow(looks, &running)
 		case <-tick.C:
 			e.claim(ctx, looks, free, &running)
 		}
@@ -118,45 +123,6 @@ func (e *Engine) report(err error, doing string, args ...any) {
 		e.o.Log.Debug(doing, append(args, "err", err)...)
 	default:
 		e.o.Log.Error(doing, append(args, "err", err)...)
-	}
-}
-
-// escalate tells people of rollbacks that were accepted and whose target has
-// not been seen live since.
-func (e *Engine) escalate(ctx context.Context, now time.Time) error {
-	ids, err := e.o.Store.Unconfirmed(ctx, now.Add(-verifier.UnconfirmedAfter))
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, id := range ids {
-		var moved verifier.Verification
-		err := e.o.Store.UpdateAction(ctx, id, now, unconfirmed(now, &moved))
-		errs = append(errs, err)
-		if err == nil && moved.ID != "" {
-			e.o.Metrics.ActionMoved(moved)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// unconfirmed moves an accepted rollback to unconfirmed and leaves the result
-// in moved.
-func unconfirmed(now time.Time, moved *verifier.Verification) verifier.ActionChange {
-	return func(v verifier.Verification, p verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
-		*moved = verifier.Verification{}
-		if v.Action.State != verifier.ActionAccepted {
-			return v, nil, nil // it moved on while we looked
-		}
-		action, err := v.Action.Move(verifier.ActionUnconfirmed, "",
-			v.Action.TargetVersion+" was not seen live "+verifier.UnconfirmedAfter.String()+" after the rollback was accepted: look at it, and roll back by hand if need be", now)
-		if err != nil {
-			return v, nil, err
-		}
-		v.Action = action
-		*moved = v
-		messages, err := verifier.Messages(verifier.EventActionChanged, v, p, now)
-		return v, messages, err
 	}
 }
 

@@ -35,9 +35,9 @@ type Store interface {
 	// LeftOut returns the stretches of a service's past that say nothing
 	// about what is usual: windows of deploys that were reverted.
 	LeftOut(ctx context.Context, service, environment string, since time.Time) ([]verifier.Span, error)
-	// Unconfirmed returns the ids of verifications whose rollback was
-	// accepted before the given time and whose target was not seen since.
-	Unconfirmed(ctx context.Context, before time.Time) ([]string, error)
+	// Awaited returns the verifications whose rollback was requested after
+	// since and accepted, and whose target was not seen live yet.
+	Awaited(ctx context.Context, since time.Time) ([]verifier.Awaited, error)
 	// UpdateAction stores whatever change makes of a verification's action,
 	// with its messages, in one transaction.
 	UpdateAction(ctx context.Context, verificationID string, now time.Time, change verifier.ActionChange) error

@@ -9,21 +9,28 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// Unconfirmed returns the ids of verifications whose rollback was accepted
-// before the given time and whose target was not seen since.
-func (s *Store) Unconfirmed(ctx context.Context, before time.Time) ([]string, error) {
-	var ids []string
-	err := s.read(ctx, "find unconfirmed rollbacks", func(tx *sql.Tx) (err error) {
-		ids, err = queryAll(ctx, tx, scanID, `SELECT id FROM verifications
-			WHERE action_state = 'accepted' AND action_changed_at < $1
-			ORDER BY action_changed_at`, micros(before))
+// Awaited returns the verifications whose rollback was requested after since
+// and accepted, and whose target was not seen live yet, oldest first.
+func (s *Store) Awaited(ctx context.Context, since time.Time) ([]verifier.Awaited, error) {
+	var out []verifier.Awaited
+	err := s.read(ctx, "find rollbacks to confirm", func(tx *sql.Tx) (err error) {
+		out, err = queryAll(ctx, tx, scanAwaited, `SELECT record, policy FROM verifications
+			WHERE action_state IN ('accepted', 'unconfirmed') AND requested_at > $1
+			ORDER BY requested_at`, micros(since))
 		return err
 	})
-	return ids, err
+	return out, err
 }
 
-func scanID(rows *sql.Rows) (id string, err error) {
-	return id, rows.Scan(&id)
+func scanAwaited(rows *sql.Rows) (a verifier.Awaited, err error) {
+	var record, policy string
+	if err := rows.Scan(&record, &policy); err != nil {
+		return a, err
+	}
+	if err := decode("verification", record, &a.Verification); err != nil {
+		return a, err
+	}
+	return a, decode("policy", policy, &a.Policy)
 }
 
 // UpdateAction stores whatever change makes of a verification's action, with

@@ -229,17 +229,21 @@ func testUpdateAction(t *testing.T, db database) {
 			return v, messages, err
 		}))
 	}
-	unconfirmed := func(before time.Time) []string {
-		ids, err := s.Unconfirmed(t.Context(), before)
+	awaited := func(since time.Time) (ids []string) {
+		awaited, err := s.Awaited(t.Context(), since)
 		require.NoError(t, err)
+		for _, a := range awaited {
+			require.Equal(t, v.PolicyHash, a.Policy.Hash())
+			ids = append(ids, a.Verification.ID)
+		}
 		return ids
 	}
-	require.Empty(t, unconfirmed(later(60)), "not accepted yet")
+	require.Empty(t, awaited(later(4)), "not accepted yet")
 	move(verifier.ActionAccepted, later(6))
-	require.Empty(t, unconfirmed(later(6)))
-	require.Equal(t, []string{v.ID}, unconfirmed(later(7)))
+	require.Equal(t, []string{v.ID}, awaited(later(4)))
+	require.Empty(t, awaited(later(5)), "requested no later than that")
 	move(verifier.ActionUnconfirmed, later(16))
-	require.Empty(t, unconfirmed(later(60)))
+	require.Equal(t, []string{v.ID}, awaited(later(4)), "it may still come")
 	stored, err := s.Verification(t.Context(), v.ID)
 	require.NoError(t, err)
 	require.Equal(t, verifier.ActionUnconfirmed, stored.Action.State)
@@ -247,6 +251,7 @@ func testUpdateAction(t *testing.T, db database) {
 
 	next := opened(t, s, "2", later(20)) // fences it
 	require.Empty(t, facts(t, s, next.ID, later(21)).OpenRevert)
+	require.Empty(t, awaited(later(4)))
 	err = s.UpdateAction(t.Context(), v.ID, later(21), func(v verifier.Verification, _ verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
 		_, err := v.Action.Move(verifier.ActionAccepted, "", "", later(21))
 		return v, nil, err

@@ -48,7 +48,7 @@ CREATE INDEX verifications_due ON verifications (next_check_at) WHERE state IN (
 CREATE INDEX verifications_opened ON verifications (opened_at, id);
 CREATE INDEX verifications_place ON verifications (service, environment, place);
 CREATE INDEX verifications_open ON verifications (service, environment) WHERE action_state IN ('requested', 'accepted', 'unconfirmed');
-CREATE INDEX verifications_accepted ON verifications (action_changed_at) WHERE action_state = 'accepted';
+CREATE INDEX verifications_awaited ON verifications (requested_at) WHERE action_state IN ('accepted', 'unconfirmed');
 CREATE INDEX verifications_automatic ON verifications (automatic_at) WHERE automatic_at > 0;
 CREATE INDEX verifications_state ON verifications (state);
 

@@ -84,7 +84,10 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
 		Measurers: func() map[verifier.SourceKind]engine.Measurer { return a.current.Load().measurers },
-		Poll:      o.Poll,
+		LiveVersions: func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
+			return a.current.Load().liveVersions(ctx, from, t)
+		},
+		Poll: o.Poll,
 	})
 	a.answers = a.handler()
 	if a.listener != nil {

@@ -37,10 +37,12 @@ type bench struct {
 // scripted yields steps of 1,000 requests/s with the error rate of the version
 // that runs; history has the healthy one.
 type scripted struct {
-	mu   sync.Mutex
-	rate func(at time.Time) float64
-	down bool
-	slow bool // the past takes for ever to read
+	mu        sync.Mutex
+	rate      func(at time.Time) float64
+	down      bool
+	slow      bool     // the past takes for ever to read
+	live      []string // versions that run
+	liveFault error
 }
 
 const (
@@ -136,6 +138,11 @@ func (b *bench) start() {
 	e := engine.New(engine.Options{
 		Store: b.store, Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second,
 		URL: func(id string) string { return "http://postflight.example/verifications/" + id },
+		LiveVersions: func(context.Context, verifier.VersionSource, verifier.Target) ([]string, error) {
+			b.source.mu.Lock()
+			defer b.source.mu.Unlock()
+			return b.source.live, b.source.liveFault
+		},
 		Measurers: func() map[verifier.SourceKind]engine.Measurer {
 			return map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
 		},
@@ -399,5 +406,36 @@ func TestAnUnconfirmedRollbackIsTold(t *testing.T) {
 		b.healed()
 		b.deploy("1.1", func(d *verifier.Deployment) { d.RevertID = v.Action.RevertID })
 		require.Equal(t, verifier.ActionConfirmed, b.record(id).Action.State, "late is still confirmed")
+	})
+}
+
+func TestARollbackIsConfirmedByWhatRuns(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.policy.LiveVersion = &verifier.VersionSource{Server: "main", Query: "build_info", Label: "version"}
+		b.deploy("1.1")
+		time.Sleep(theWindow)
+		id := b.deploy("1.2")
+		b.failing()
+		runs := func(fault error, versions ...string) {
+			b.source.mu.Lock()
+			defer b.source.mu.Unlock()
+			b.source.live, b.source.liveFault = versions, fault
+		}
+		runs(nil, "1.2")
+		time.Sleep(time.Minute)
+		require.Equal(t, verifier.ActionAccepted, b.record(id).Action.State)
+		runs(nil, "1.1", "1.2")
+		time.Sleep(time.Minute)
+		require.Equal(t, verifier.ActionAccepted, b.record(id).Action.State, "it is being rolled out")
+		runs(verifier.Errorf(verifier.Unavailable, "main: connection refused"))
+		time.Sleep(verifier.UnconfirmedAfter)
+		v := b.record(id)
+		require.Equal(t, verifier.ActionUnconfirmed, v.Action.State)
+		require.Contains(t, v.Action.Reason, "1.1 was not seen live 10m0s after the rollback was accepted, and what runs could not be read (main: connection refused): look at it")
+		runs(nil, "1.1")
+		time.Sleep(time.Minute)
+		v = b.record(id)
+		require.Equal(t, verifier.ActionConfirmed, v.Action.State)
+		require.Equal(t, "1.1 runs again, as live_version tells", v.Action.Reason)
 	})
 }

@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/common/config"
 
@@ -28,9 +30,11 @@ type current struct {
 	access    []api.Access
 	limits    safety.Limits
 	measurers map[verifier.SourceKind]engine.Measurer
-	receivers map[string]alerting.Receiver
-	rollbacks map[string]alerting.Receiver
-	idle      []http.RoundTripper
+	// liveVersions asks a policy's source which versions run.
+	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
+	receivers    map[string]alerting.Receiver
+	rollbacks    map[string]alerting.Receiver
+	idle         []http.RoundTripper
 }
 
 // limiters bound outbound calls, each kind for itself: a slow Prometheus holds
@@ -119,6 +123,12 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver) e
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
 		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
+	}
+	cur.liveVersions = func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
+		if from.URL != "" {
+			return probe.LiveVersions(ctx, from, t)
+		}
+		return prometheus.LiveVersions(ctx, from, t, time.Now())
 	}
 	return nil
 }
