@@ -35,7 +35,7 @@ func drawnBeside(t *rapid.T, ours float64, traffics, controls []float64) (p veri
 	control := rapid.SampledFrom(controls).Draw(t, "control")
 	before := rapid.SampledFrom([]float64{0.002, 0.02}).Draw(t, "before")
 	shared := rapid.SampledFrom([]float64{0.2, 1, 10}).Draw(t, "shared")
-	steps := rapid.SampledFrom([]int{60, 330}).Draw(t, "history")
+	steps := rapid.SampledFrom([]int{60, 60, 60, 330}).Draw(t, "history")
 	history = besides(r, ratios(r, deployed.Add(-time.Duration(steps)*time.Minute), time.Minute, steps, traffic, flat(before)), control, flat(before))
 	window = besides(r, ratios(r, deployed, time.Minute, 30, traffic, flat(min(1, before*ours*shared))), control, flat(before*shared))
 	return p, history, window
@@ -44,7 +44,7 @@ func drawnBeside(t *rapid.T, ours float64, traffics, controls []float64) (p veri
 func TestWhatHitsBothGroupsNeverReverts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p, history, window := drawnBeside(rt, 1, anyTraffic, anyTraffic)
-		at, a := firstRevert(t, evidence(t, p, one(history), one(window)), 10*time.Minute)
+		at, a := firstRevert(t, evidence(t, p, one(history), one(window)), 15*time.Minute)
 		require.Zero(rt, at, a.Reasons)
 	})
 }
