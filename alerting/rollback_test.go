@@ -289,6 +289,23 @@ func TestUnreadableRequestFails(t *testing.T) {
 	})
 }
 
+// TestAKeepAfterACallIsNotWithheld: the hook was called once, and whoever
+// reads that the rollback was withheld would think that it was not.
+func TestAKeepAfterACallIsNotWithheld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(rollback(t), always(busy))
+		again, err := b.Deliver(t.Context(), b.store.out.Delivery.ID)
+		require.NoError(t, err)
+		b.store.set(func(o *verifier.Outgoing) { o.Facts.Override = &verifier.Override{Decision: verifier.Keep, By: "dana"} })
+		time.Sleep(again)
+		b.drive(t)
+		require.Len(t, b.receiver.sent, 1)
+		require.Equal(t, verifier.ActionFailed, b.store.out.Verification.Action.State)
+		require.Equal(t, verifier.GuardPerson, b.store.out.Verification.Action.Guard)
+		toldOf(t, b.store)
+	})
+}
+
 // TestNoAttemptAfterItWasStopped stops a rollback at random moments, in each
 // way that somebody can stop it: no attempt starts later.
 func TestNoAttemptAfterItWasStopped(t *testing.T) {

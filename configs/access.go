@@ -1,6 +1,10 @@
 package configs
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/postflight/postflight/verifier"
+)
 
 const (
 	minToken   = 8  // characters
@@ -83,6 +87,9 @@ func (d *decoder) checkAccess(list []Access) {
 		a := &list[i]
 		d.tokenLength(&a.Token)
 		tokens = append(tokens, owned{name: a.Name, token: &a.Token})
+		if a.Name == verifier.ByPostflight {
+			d.problem(d.at(&a.Name), "is who decides when no person does: choose another name")
+		}
 		if d.usable(&a.May) && len(a.May) == 0 {
 			d.problem(d.at(&a.May), "allows nothing: write some of read, decide and operate")
 		}

@@ -37,7 +37,10 @@ func (l look) done() string {
 	case verifier.ActionWithheld:
 		return fmt.Sprintf("Not rolled back. Withheld by the guard “%s”: %s.", name(string(a.Guard)), l.whyWithheld())
 	case verifier.ActionRequested:
-		return fmt.Sprintf("Rollback to %s requested from %s; no answer yet.", target, by)
+		if a.Reason != "" {
+			because = " (" + clean(a.Reason, sentenceLength) + ")"
+		}
+		return fmt.Sprintf("Rollback to %s requested from %s%s; no answer yet.", target, by, because)
 	case verifier.ActionAccepted:
 		return fmt.Sprintf("Rollback to %s accepted by %s; %s is not seen live yet.", target, by, target)
 	case verifier.ActionConfirmed:

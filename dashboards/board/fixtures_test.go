@@ -288,13 +288,22 @@ func endings(late time.Time) []fixture {
 
 	cancelled := superseded
 	cancelled.State, cancelled.SupersededBy = verifier.StateCancelled, ""
-	cancelled.Override = &verifier.Override{Decision: "cancel", By: "dana", At: deployed.Add(3 * time.Minute), Reason: "load test"}
+	cancelled.Override = &verifier.Override{Decision: verifier.Cancel, By: "dana", At: deployed.Add(3 * time.Minute), Reason: "load test",
+		Outcome: "1.42.0 is not watched any more and gets no verdict."}
 
 	overridden := acted(verifier.ActionConfirmed, "", "1.41.3 is live again")
-	overridden.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test"}
+	overridden.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test",
+		Outcome: "1.42.0 was rolled back to 1.41.3 already: it counts as good from now on, and comes back by being deployed again."}
 	overridden.Effective = verifier.Keep
+	asked := acted(verifier.ActionRequested, "", "dana asked for it; it lifted mode shadow, caps")
+	stopped := acted(verifier.ActionFailed, verifier.GuardPerson, "dana decided keep: known: load test")
+	stopped.Effective = verifier.Keep
+	stopped.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test",
+		Outcome: "The request to roll back to 1.41.3 was already sent at 02:58:00 UTC without being taken; that can't be recalled, and it is not sent again."}
 	return []fixture{
 		{name: "reverted-confirmed", v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{rollback}},
+		{name: "person-asked", v: asked, now: late},
+		{name: "person-stopped", v: stopped, now: late},
 		{name: "rollback-watched", v: rollback, now: deployed.Add(6 * time.Minute)},
 		{name: "inconclusive", v: unknown, now: late},
 		{name: "superseded", v: superseded, now: late, also: []verifier.Verification{newer}},

@@ -192,6 +192,17 @@ func TestAttemptDoesNotCountItself(t *testing.T) {
 	require.Equal(t, verifier.GuardBrake, Check(f, Limits{}).Guard)
 }
 
+// TestRulingEndsWhatWasSent: what was called once is not withheld.
+func TestRulingEndsWhatWasSent(t *testing.T) {
+	for guard, want := range map[verifier.Guard]verifier.ActionState{
+		verifier.GuardPerson: verifier.ActionFailed, verifier.GuardBrake: verifier.ActionFailed,
+		verifier.GuardFence: verifier.ActionFenced, verifier.GuardExpiry: verifier.ActionExpired,
+	} {
+		require.Equal(t, want, Ruling{Guard: guard}.Ends(true), guard)
+	}
+	require.Equal(t, verifier.ActionRequested, Ruling{Allowed: true}.Ends(true))
+}
+
 func TestRulingEnds(t *testing.T) {
 	require.Equal(t, verifier.ActionRequested, Ruling{Allowed: true}.Ends(false))
 	for _, c := range heldBack {

@@ -28,10 +28,10 @@ func Override(v verifier.Verification, p verifier.Policy, f verifier.Facts, o ve
 		At: o.At, By: o.By, Action: verifier.AuditOverride, Service: v.Deployment.Service, Environment: v.Deployment.Environment,
 		Subject: v.ID, Decision: string(o.Decision), Reason: o.Reason,
 	}}
-	switch {
-	case o.Decision == verifier.Cancel:
+	switch o.Decision {
+	case verifier.Cancel:
 		c.Outcome = fmt.Sprintf("%s is not watched any more and gets no verdict.", v.Deployment.Version)
-	case o.Decision == verifier.Keep:
+	case verifier.Keep:
 		err = keep(&c, o)
 	default:
 		f.Override, f.ExpiresAt = &o, time.Time{} // of an earlier request
@@ -204,7 +204,7 @@ func byHand(g verifier.Guard, f verifier.Facts) string {
 	switch {
 	case g == verifier.GuardFence:
 		return "Look at what runs now."
-	case g == verifier.GuardLoop:
+	case g == verifier.GuardLoop && f.Deployment.Rollback:
 		return "Look at the service itself: the cause may be elsewhere."
 	case f.Target == nil:
 		return "To go back all the same, deploy a version that you trust with your pipeline."
