@@ -135,6 +135,11 @@ func (d *decoder) checkSafety(s *Safety) {
 	d.count(&s.Brake.Reverts, 1, 100)
 	d.between(&s.Brake.Within, time.Minute, 24*time.Hour)
 	d.between(&s.RevertExpiresAfter, time.Minute, 24*time.Hour)
+	d.count(&s.Attribution.Ask, 1, 50)
+	d.count(&s.Attribution.Worse, 1, 50)
+	if d.usable(&s.Attribution.WorseShare) && (s.Attribution.WorseShare <= 0 || s.Attribution.WorseShare > 1) {
+		d.got(d.at(&s.Attribution.WorseShare), "must be more than 0 and at most 100%%")
+	}
 	hour, day := d.count(&s.Caps.PerHour, 1, 100), d.count(&s.Caps.PerDay, 1, 100)
 	if hour && day && s.Caps.PerDay < s.Caps.PerHour {
 		n := d.at(&s.Caps.PerDay)

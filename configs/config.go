@@ -142,6 +142,9 @@ type Egress struct {
 type Safety struct {
 	// Brake stops all automatic rollbacks, until a person releases it.
 	Brake Brake `yaml:"brake"`
+	// Attribution says when an environment that got worse as a whole explains the
+	// harm of a deploy.
+	Attribution Attribution `yaml:"attribution"`
 	// Caps limit automatic rollbacks of one service and environment; beyond
 	// them it is frozen until a person unfreezes it.
 	Caps Caps `yaml:"caps"`
@@ -159,6 +162,19 @@ type Brake struct {
 	Reverts int `yaml:"reverts" default:"3"`
 	// Within is that time, 1m to 24h.
 	Within time.Duration `yaml:"within" default:"15m"`
+}
+
+// Attribution says when services without a deploy that got worse since a bad
+// deploy started make its verdict inconclusive.
+type Attribution struct {
+	// Ask is how many other services of the environment are asked at most, the
+	// most recently deployed ones: 1 to 50.
+	Ask int `yaml:"ask" default:"12"`
+	// Worse of them are enough, 1 to 50.
+	Worse int `yaml:"worse" default:"3"`
+	// WorseShare of those that could be judged is enough as well, more than 0,
+	// at most 100%. At least one must be worse.
+	WorseShare share `yaml:"worse_share" default:"33%"`
 }
 
 // Caps limit the automatic rollbacks of one service and environment.

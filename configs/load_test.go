@@ -44,7 +44,8 @@ func TestExample(t *testing.T) {
 	require.Equal(t, "webhook", c.Rollbacks[0].Kind())
 	require.Equal(t, []string{"read", "decide"}, c.Access[0].May)
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, c.Egress.Allow)
-	require.Equal(t, Safety{Brake: Brake{Reverts: 3, Within: 15 * time.Minute}, Caps: Caps{PerHour: 1, PerDay: 2}, RevertExpiresAfter: 30 * time.Minute, OwnService: "postflight"}, c.Safety)
+	require.Equal(t, Safety{Brake: Brake{Reverts: 3, Within: 15 * time.Minute}, Caps: Caps{PerHour: 1, PerDay: 2}, RevertExpiresAfter: 30 * time.Minute,
+		Attribution: Attribution{Ask: 12, Worse: 3, WorseShare: 0.33}, OwnService: "postflight"}, c.Safety)
 	require.Nil(t, c.SelfCheck)
 	golden(t, "testdata/good/example.json", c.Policies)
 }

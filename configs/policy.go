@@ -2,6 +2,7 @@ package configs
 
 import (
 	"path"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -33,6 +34,7 @@ func (d *decoder) policies(f *file) {
 			d.got(d.at(&p.FalseReverts), "must be more than 0 and at most 20%%")
 		}
 		d.told(p, c)
+		d.dependsOn(p)
 		out := verifier.Policy{
 			Name: p.Name, Match: verifier.Match{Service: p.Match.Service, Environment: p.Match.Environment},
 			Mode: verifier.Mode(p.Mode), Window: verifier.Duration(p.Window), Interval: verifier.Duration(p.Interval),
@@ -40,6 +42,7 @@ func (d *decoder) policies(f *file) {
 			FalseReverts: float64(p.FalseReverts), OnInconclusive: verifier.Inconclusiveness(p.OnInconclusive),
 			History: verifier.Duration(p.History), Receivers: p.Receivers, Rollback: p.Rollback,
 			RevertExpires: verifier.Duration(f.Safety.RevertExpiresAfter),
+			DependsOn:     p.DependsOn, OnAmbiguous: verifier.OnAmbiguous(p.OnAmbiguous),
 		}
 		d.acting(p, &out, c)
 		d.unique("signal of this policy", named(p.Signals, func(s *signalSpec) *string { return &s.Name }))
@@ -118,6 +121,22 @@ func (d *decoder) told(p *policySpec, c context) {
 		d.refers(d.at(&p.Rollback), "rollback", "rollbacks", c.rollbacks)
 	case p.Mode == string(verifier.Enforce) && !d.written(&p.Rollback):
 		d.problem(d.at(&p.Mode), "needs a rollback: write which one is to be called, or mode shadow")
+	}
+}
+
+// dependsOn checks the names of dependencies. A service that is matched may
+// itself be among them: it doesn't count for itself.
+func (d *decoder) dependsOn(p *policySpec) {
+	for i := range p.DependsOn {
+		if !d.usable(&p.DependsOn[i]) {
+			continue
+		}
+		switch name := p.DependsOn[i]; {
+		case name == "":
+			d.got(d.at(&p.DependsOn[i]), "must be the name of a service")
+		case slices.Contains(p.DependsOn[:i], name):
+			d.got(d.at(&p.DependsOn[i]), "is written twice")
+		}
 	}
 }
 

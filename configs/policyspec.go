@@ -54,6 +54,16 @@ type policySpec struct {
 	IrreversiblePaths []string `yaml:"irreversible_paths"`
 	// LiveVersion tells which version runs, to confirm rollbacks by.
 	LiveVersion *liveVersionSpec `yaml:"live_version"`
+	// DependsOn are services of the same environment that this one needs. When
+	// one of them got worse since the deploy, whether or not it was deployed
+	// itself, the verdict is inconclusive: the harm is explained. They are judged
+	// by the policy that matches their name.
+	DependsOn []string `yaml:"depends_on"`
+	// OnAmbiguous says what becomes of a bad deploy while deploys of other
+	// services overlap with it: hold reverts only the one that is bad while all
+	// others are not, and is inconclusive otherwise; independent judges each
+	// alone.
+	OnAmbiguous string `yaml:"on_ambiguous" default:"hold" oneof:"hold independent"`
 }
 
 // matchSpec selects deploys by shell patterns: * and ? match anything but a

@@ -160,4 +160,7 @@ type Facts struct {
 	ReleaseWindows []Period
 	Freezes        []Period
 	ExpiresAt      time.Time // zero before the request is made
+	// Overlapping are the deploys of other services of the environment that
+	// may have done the harm as well; read for a verdict only.
+	Overlapping []Overlap
 }

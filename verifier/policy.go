@@ -58,6 +58,10 @@ type Policy struct {
 	Signals        []Signal         `json:"signals"`
 	Receivers      []string         `json:"receivers,omitempty"`
 	Rollback       string           `json:"rollback,omitempty"`
+	// DependsOn are services of the same environment whose harm explains this
+	// one's; OnAmbiguous says what overlapping deploys mean, hold when empty.
+	DependsOn   []string    `json:"depends_on,omitempty"`
+	OnAmbiguous OnAmbiguous `json:"on_ambiguous,omitempty"`
 	// RevertExpires is how long after its verdict a rollback request may
 	// still be sent; safety.revert_expires_after of the configuration.
 	RevertExpires Duration `json:"revert_expires_after"`

@@ -25,23 +25,26 @@ func (s State) Final() bool {
 // Verification watches one deployment through its window and ends with at most
 // one verdict. Its JSON is the record of the HTTP API.
 type Verification struct {
-	ID           string     `json:"id"`
-	State        State      `json:"state"`
-	Mode         Mode       `json:"mode"`
-	Deployment   Deployment `json:"deployment"`
-	OpenedAt     time.Time  `json:"opened_at"`
-	ClearedAt    *time.Time `json:"cleared_at"`
-	ClosesAt     time.Time  `json:"closes_at"`
-	Policy       string     `json:"policy"`
-	PolicyHash   string     `json:"policy_hash"`
-	Verdict      *Verdict   `json:"verdict"`
-	Override     *Override  `json:"override"`
-	Effective    Decision   `json:"effective,omitempty"`
-	Action       Action     `json:"action"`
-	Signals      []Finding  `json:"signals"`
-	Deliveries   []Delivery `json:"deliveries"`
-	SupersededBy string     `json:"superseded_by,omitempty"` // id of the deployment that came after
-	URL          string     `json:"url,omitempty"`
+	ID         string     `json:"id"`
+	State      State      `json:"state"`
+	Mode       Mode       `json:"mode"`
+	Deployment Deployment `json:"deployment"`
+	OpenedAt   time.Time  `json:"opened_at"`
+	ClearedAt  *time.Time `json:"cleared_at"`
+	ClosesAt   time.Time  `json:"closes_at"`
+	Policy     string     `json:"policy"`
+	PolicyHash string     `json:"policy_hash"`
+	Verdict    *Verdict   `json:"verdict"`
+	Override   *Override  `json:"override"`
+	Effective  Decision   `json:"effective,omitempty"`
+	Action     Action     `json:"action"`
+	// Attribution is what was known of the surroundings; nil while the signals
+	// never said revert.
+	Attribution  *Attribution `json:"attribution,omitempty"`
+	Signals      []Finding    `json:"signals"`
+	Deliveries   []Delivery   `json:"deliveries"`
+	SupersededBy string       `json:"superseded_by,omitempty"` // id of the deployment that came after
+	URL          string       `json:"url,omitempty"`
 }
 
 // Open makes the verification of a deployment under a policy.

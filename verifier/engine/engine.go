@@ -40,6 +40,9 @@ type Options struct {
 	// LiveVersions returns the versions of the target that run now, as a
 	// policy's source tells them: one, or several while a deploy is under way.
 	LiveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
+	// Policies returns those of the current configuration, by which the
+	// services around a deploy are judged.
+	Policies func() []verifier.Policy
 	// URL returns the address of a verification's page.
 	URL     func(verificationID string) string
 	Metrics Metrics

@@ -29,8 +29,11 @@ func (e *Engine) look(ctx context.Context, c verifier.Check) error {
 	now := clock()
 	assessment := e.assess(c, fresh, now)
 	c.Verification.Signals = assessment.Findings
-	if assessment.Decision == "" {
+	switch assessment.Decision {
+	case "":
 		return e.record(ctx, c, fresh, assessment, now)
+	case verifier.Revert:
+		return e.attribute(ctx, c, fresh, assessment, now)
 	}
 	return e.decide(ctx, c, fresh, assessment, now)
 }
@@ -111,6 +114,14 @@ func (e *Engine) decide(ctx context.Context, c verifier.Check, fresh map[string]
 // verdict turns an assessment into the decided verification, its messages and,
 // where the guards allow it, a rollback request. It is pure.
 func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Facts, now time.Time) (verifier.Verification, []verifier.Delivery, error) {
+	var held safety.Attributed
+	if a.Decision == verifier.Revert {
+		at, by := e.attributed(c, a, f, now)
+		if by.Wait {
+			return c.Verification, nil, waits{at}
+		}
+		c.Verification.Attribution, held, a = &at, by, by.Apply(a)
+	}
 	verdict := verifier.Verdict{
 		Decision: a.Decision, DecidedAt: now, Early: a.Early,
 		Summary: a.Summary, Reasons: a.Reasons, By: verifier.ByPostflight,
@@ -120,22 +131,38 @@ func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Fac
 		return v, nil, err
 	}
 	var deliveries []verifier.Delivery
-	if a.Decision == verifier.Revert {
-		ruling := safety.Check(f, e.o.Limits())
-		if ruling.Allowed {
-			action, request, err := safety.Request(v, c.Policy, f, e.o.URL(v.ID), now)
-			if err != nil {
-				return v, nil, err
-			}
-			v.Action, deliveries = action, append(deliveries, request)
-		} else if v.Action, err = v.Action.Move(verifier.ActionWithheld, ruling.Guard, ruling.Reason, now); err != nil {
-			return v, nil, err
-		} else if f.Target != nil {
-			v.Action.TargetVersion = f.Target.Version // for whoever does it by hand
-		}
+	switch {
+	case held.Guard != "":
+		v.Action, err = withheld(v.Action, safety.Ruling{Guard: held.Guard, Reason: held.Reason}, f, now)
+	case a.Decision == verifier.Revert:
+		v.Action, deliveries, err = e.rollBack(v, c.Policy, f, now)
+	}
+	if err != nil {
+		return v, nil, err
 	}
 	messages, err := verifier.Messages(verifier.EventDecided, v, c.Policy, now)
 	return v, append(deliveries, messages...), err
+}
+
+// rollBack requests the rollback of a revert where the guards allow it.
+func (e *Engine) rollBack(v verifier.Verification, p verifier.Policy, f verifier.Facts, now time.Time) (verifier.Action, []verifier.Delivery, error) {
+	ruling := safety.Check(f, e.o.Limits())
+	if !ruling.Allowed {
+		action, err := withheld(v.Action, ruling, f, now)
+		return action, nil, err
+	}
+	action, request, err := safety.Request(v, p, f, e.o.URL(v.ID), now)
+	return action, []verifier.Delivery{request}, err
+}
+
+// withheld is the action that a guard holds back; it names the target for
+// whoever does it by hand.
+func withheld(a verifier.Action, by safety.Ruling, f verifier.Facts, now time.Time) (verifier.Action, error) {
+	a, err := a.Move(verifier.ActionWithheld, by.Guard, by.Reason, now)
+	if f.Target != nil {
+		a.TargetVersion = f.Target.Version
+	}
+	return a, err
 }
 
 // nextLook keeps the verification's own rhythm, so that its phase stays where

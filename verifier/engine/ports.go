@@ -38,6 +38,11 @@ type Store interface {
 	// Awaited returns the verifications whose rollback was requested after
 	// since and accepted, and whose target was not seen live yet.
 	Awaited(ctx context.Context, since time.Time) ([]verifier.Awaited, error)
+	// Surroundings returns what may have done the harm of a verification as
+	// well: the newest deployments of at most limit other services of its
+	// environment that became current since then and were not deployed within
+	// its window, the most recent first; and the deploys that overlap with it.
+	Surroundings(ctx context.Context, v verifier.Verification, p verifier.Policy, since time.Time, limit int) ([]verifier.Deployment, []verifier.Overlap, error)
 	// UpdateAction stores whatever change makes of a verification's action,
 	// with its messages, in one transaction.
 	UpdateAction(ctx context.Context, verificationID string, now time.Time, change verifier.ActionChange) error

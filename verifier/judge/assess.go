@@ -25,6 +25,7 @@ func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
 	var a verifier.Assessment
 	for _, w := range watches {
 		f := w.Finding()
+		w.beganBefore(&f, evidenceOf(ev, f.Name).Before)
 		a.Findings = append(a.Findings, f)
 		a.Reasons = append(a.Reasons, w.reason(f))
 	}
@@ -46,12 +47,7 @@ func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
 func watchAll(ev verifier.Evidence, now time.Time) ([]*Watch, error) {
 	var out []*Watch
 	for _, s := range ev.Policy.Signals {
-		var se verifier.SignalEvidence
-		for _, e := range ev.Signals {
-			if e.Signal == s.Name {
-				se = e
-			}
-		}
+		se := evidenceOf(ev, s.Name)
 		c := Calibration{Kind: s.Kind}
 		if len(se.Calibration) > 0 {
 			if err := json.Unmarshal(se.Calibration, &c); err != nil {
@@ -71,6 +67,15 @@ func watchAll(ev verifier.Evidence, now time.Time) ([]*Watch, error) {
 		out = append(out, w)
 	}
 	return out, nil
+}
+
+func evidenceOf(ev verifier.Evidence, signal string) (out verifier.SignalEvidence) {
+	for _, e := range ev.Signals {
+		if e.Signal == signal {
+			out = e
+		}
+	}
+	return out
 }
 
 // inOrder sorts by time; among observations of one moment the order is fixed

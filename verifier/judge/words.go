@@ -3,7 +3,6 @@ package judge
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,35 +12,9 @@ import (
 // unit writes a level in the signal's own unit.
 func (w *Watch) unit(v float64) string { return inUnit(w.signal.Kind, v) }
 
-func inUnit(kind verifier.SignalKind, v float64) string {
-	switch kind {
-	case verifier.Ratio:
-		return digits(v*100) + "%"
-	case verifier.Count:
-		return digits(v) + "/h"
-	}
-	return digits(v)
-}
+func inUnit(kind verifier.SignalKind, v float64) string { return kind.Level(v) }
 
-// digits writes a number with three digits that count and no exponent where
-// people can do without.
-func digits(v float64) string {
-	a := math.Abs(v)
-	switch {
-	case a == 0:
-		return "0"
-	case a >= 1e12 || a < 1e-6:
-		return strconv.FormatFloat(v, 'g', 3, 64)
-	case a >= 100:
-		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
-	}
-	places := 2 - int(math.Floor(math.Log10(a)))
-	s := strconv.FormatFloat(v, 'f', places, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
+func digits(v float64) string { return verifier.Digits(v) }
 
 func known(kind verifier.SignalKind, v *float64) string {
 	if v == nil {
@@ -195,6 +168,8 @@ func (w *Watch) since(f verifier.Finding) string {
 		return ""
 	}
 	switch d := f.Onset.Sub(w.times.FinishedAt).Round(time.Second); {
+	case f.Onset.Before(w.times.StartedAt):
+		return fmt.Sprintf(", starting %s before the deploy started", shortly(w.times.StartedAt.Sub(*f.Onset).Round(time.Second)))
 	case d > 0:
 		return fmt.Sprintf(", starting %s after the deploy", shortly(d))
 	case d == 0 || !f.Onset.After(w.times.StartedAt):

@@ -1,7 +1,9 @@
 package safety
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -31,4 +33,49 @@ func times(n int) string {
 		return "once"
 	}
 	return strconv.Itoa(n) + " times"
+}
+
+// fewNames is how many services a sentence names before it counts them.
+const fewNames = 3
+
+// andMore joins the first few of n names.
+func andMore(names []string, n int) string {
+	list := strings.Join(names, ", ")
+	if more := n - len(names); more > 0 {
+		return fmt.Sprintf("%s and %d more", list, more)
+	}
+	return list
+}
+
+// named names a candidate and when its deploy started.
+func named(c verifier.Candidate, now time.Time) string {
+	return fmt.Sprintf("%s %s, deployed %s", c.Service, c.Version, clock(c.StartedAt, now))
+}
+
+func did(change string, onset *time.Time, now time.Time) string {
+	if change == "" {
+		change = "got worse"
+	}
+	return change + sinceOf(onset, now)
+}
+
+func sinceOf(onset *time.Time, now time.Time) string {
+	if onset == nil {
+		return ""
+	}
+	return " since " + clock(*onset, now)
+}
+
+func deploys(n int) string {
+	if n == 1 {
+		return "an overlapping deploy"
+	}
+	return strconv.Itoa(n) + " overlapping deploys"
+}
+
+func isOrAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }

@@ -98,7 +98,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 		if err := saveObservations(ctx, tx, id, fresh); err != nil {
 			return err
 		}
-		v.Signals, v.ClearedAt = c.Verification.Signals, c.Verification.ClearedAt
+		v.Signals, v.ClearedAt, v.Attribution = c.Verification.Signals, c.Verification.ClearedAt, c.Verification.Attribution
 		if err := saveVerification(ctx, tx, v); err != nil {
 			return err
 		}
@@ -125,6 +125,9 @@ func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][
 		}
 		facts, err := loadFacts(ctx, tx, v, c.Policy, now)
 		if err != nil {
+			return err
+		}
+		if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
 			return err
 		}
 		decided, deliveries, err := decide(facts)

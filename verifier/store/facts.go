@@ -54,12 +54,16 @@ func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now t
 		WHERE r.service = $1 AND r.environment = $2 AND r.status = 'started' AND r.id <> $3
 			AND r.received_at > $4
 			AND NOT (r.source = $5 AND r.version = $6 AND r.received_at <= $7)
-			AND NOT (r.deployment_id = '' AND EXISTS (SELECT 1 FROM deployments e
-				WHERE e.service = r.service AND e.environment = r.environment AND e.source = r.source AND e.version = r.version
-					AND e.status <> 'started' AND e.received_at > r.received_at))
+			AND NOT `+endedAnonymously+`
 		ORDER BY r.received_at DESC LIMIT 1`,
 		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt.Add(verifier.ClockTolerance)))
 }
+
+// endedAnonymously holds for a started deploy r without an id whose end is a
+// deployment of its own.
+const endedAnonymously = `(r.deployment_id = '' AND EXISTS (SELECT 1 FROM deployments e
+	WHERE e.service = r.service AND e.environment = r.environment AND e.source = r.source AND e.version = r.version
+		AND e.status <> 'started' AND e.received_at > r.received_at))`
 
 // unclearDeploy is the newest finished one of another version that never
 // became current although it was announced after d.

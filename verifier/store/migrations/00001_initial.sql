@@ -17,6 +17,7 @@ CREATE TABLE deployments (
     record TEXT NOT NULL
 );
 CREATE INDEX deployments_place ON deployments (service, environment, place);
+CREATE INDEX deployments_environment ON deployments (environment, finished_at);
 CREATE INDEX deployments_announced ON deployments (source, deployment_id, service, environment) WHERE deployment_id <> '';
 
 CREATE TABLE verifications (
@@ -47,6 +48,7 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_due ON verifications (next_check_at) WHERE state IN ('pending', 'observing');
 CREATE INDEX verifications_opened ON verifications (opened_at, id);
 CREATE INDEX verifications_place ON verifications (service, environment, place);
+CREATE INDEX verifications_environment ON verifications (environment, finished_at);
 CREATE INDEX verifications_open ON verifications (service, environment) WHERE action_state IN ('requested', 'accepted', 'unconfirmed');
 CREATE INDEX verifications_awaited ON verifications (requested_at) WHERE action_state IN ('accepted', 'unconfirmed');
 CREATE INDEX verifications_automatic ON verifications (automatic_at) WHERE automatic_at > 0;

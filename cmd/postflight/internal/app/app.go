@@ -83,6 +83,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
+		Policies:  func() []verifier.Policy { return a.current.Load().config.Policies },
 		Measurers: func() map[verifier.SourceKind]engine.Measurer { return a.current.Load().measurers },
 		LiveVersions: func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
 			return a.current.Load().liveVersions(ctx, from, t)

@@ -43,6 +43,7 @@ type scripted struct {
 	slow      bool     // the past takes for ever to read
 	live      []string // versions that run
 	liveFault error
+	of        map[string]func(at time.Time) float64 // instead of rate, for a service
 }
 
 const (
@@ -65,10 +66,14 @@ func (s *scripted) History(ctx context.Context, _ verifier.Signal, _ verifier.Ta
 	return s.steps(step, since, until, func(time.Time) float64 { return healthyRate }), nil
 }
 
-func (s *scripted) Measure(_ context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+func (s *scripted) Measure(_ context.Context, _ verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.steps(step, from, to, s.rate)
+	rate := s.rate
+	if its, ok := s.of[t.Service]; ok {
+		rate = its
+	}
+	out := s.steps(step, from, to, rate)
 	for i := range out {
 		if s.down {
 			out[i] = verifier.Observation{At: out[i].At, Span: out[i].Span, Outcome: verifier.Failed, Message: "main: connection refused"}
@@ -143,6 +148,7 @@ func (b *bench) start() {
 			defer b.source.mu.Unlock()
 			return b.source.live, b.source.liveFault
 		},
+		Policies: func() []verifier.Policy { return []verifier.Policy{b.policy} },
 		Measurers: func() map[verifier.SourceKind]engine.Measurer {
 			return map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
 		},
@@ -213,7 +219,8 @@ func inBench(t *testing.T, story func(*bench)) {
 	})
 }
 
-// recomputed asks the judge again over what is stored (invariant I4).
+// recomputed asks the judge, and of a revert the surroundings, again over what
+// is stored (invariant I4).
 func (b *bench) recomputed(id string) {
 	b.t.Helper()
 	v := b.record(id)
@@ -221,6 +228,9 @@ func (b *bench) recomputed(id string) {
 	require.NoError(b.t, err)
 	a, err := judge.Assess(ev, v.Verdict.DecidedAt)
 	require.NoError(b.t, err)
+	if a.Decision == verifier.Revert {
+		a = safety.Attribute(v.Deployment, a.Findings, *v.Attribution, v.Verdict.DecidedAt).Apply(a)
+	}
 	require.Equal(b.t, v.Verdict.Decision, a.Decision)
 	require.Equal(b.t, v.Verdict.Summary, a.Summary)
 	want, err := json.Marshal(v.Signals)

@@ -63,7 +63,9 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 		limits: safety.Limits{
 			PerHour: c.Safety.Caps.PerHour, PerDay: c.Safety.Caps.PerDay,
 			BrakeReverts: c.Safety.Brake.Reverts, BrakeWithin: c.Safety.Brake.Within,
-			OwnService: c.Safety.OwnService,
+			OwnService:    c.Safety.OwnService,
+			AskNeighbours: c.Safety.Attribution.Ask, WorseNeighbours: c.Safety.Attribution.Worse,
+			WorseShare: float64(c.Safety.Attribution.WorseShare),
 		},
 	}
 	for _, s := range c.Sources {

@@ -1,0 +1,105 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// of makes a notification one of another service.
+func of(service string, n verifier.Notification) verifier.Notification {
+	n.Deployment.Service = service
+	n.DeliveryID += service
+	n.Deployment.DeploymentID += service
+	return n
+}
+
+func testNeighbours(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	day := 24 * 60
+	for service, minutes := range map[string]int{"old": -40 * day, "week": -7 * day, "yesterday": -day, "overlapping": -20, "twice": -2 * day, "rolling": -3 * day, "gave-up": -4 * day} {
+		accept(t, s, of(service, finished("1", later(minutes))), later(minutes))
+	}
+	accept(t, s, of("twice", finished("2", later(-10))), later(-10))
+	accept(t, s, of("rolling", started("2", later(-1))), later(-1))
+	failed := of("gave-up", started("2", later(-1)))
+	failed.Deployment.Status = verifier.DeployFailed
+	accept(t, s, failed, later(-1))
+	other := of("elsewhere", finished("1", later(-day)))
+	other.Deployment.Environment = "staging"
+	accept(t, s, other, later(-day))
+
+	v := opened(t, s, "1", start)
+	names := func(limit int) (out []string) {
+		neighbours, _, err := s.Surroundings(t.Context(), v, policy(), later(-30*day), limit)
+		require.NoError(t, err)
+		for _, d := range neighbours {
+			out = append(out, d.Service)
+		}
+		return out
+	}
+	require.Equal(t, []string{"yesterday", "gave-up", "week"}, names(10))
+	require.Equal(t, []string{"yesterday"}, names(1))
+}
+
+func testOverlapping(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	const window = 30 // minutes, of the policy
+	accept(t, s, of("long ago", finished("1", later(-window-5))), later(-window-5))
+	accept(t, s, of("before", finished("1", later(-window+5))), later(-window+5))
+	kept := accept(t, s, of("kept", finished("1", later(-2))), later(-2))
+	decide(t, s, *kept.Verification, verifier.Keep, later(1))
+	v := opened(t, s, "1", start)
+	accept(t, s, of("after", finished("1", later(3))), later(3))
+	accept(t, s, of("rolling", started("1", later(4))), later(4))
+	anonymous := of("ended", started("1", later(4)))
+	anonymous.Deployment.DeploymentID = ""
+	accept(t, s, anonymous, later(4))
+	anonymous.DeliveryID, anonymous.Deployment.Status = "ended", verifier.DeployFailed
+	accept(t, s, anonymous, later(5))
+	superseded := accept(t, s, of("again", finished("1", later(4))), later(4))
+	accept(t, s, of("again", finished("2", later(5))), later(5))
+	other := of("elsewhere", finished("1", start))
+	other.Deployment.Environment = "staging"
+	accept(t, s, other, start)
+
+	var seen []string
+	check := func(overlapping []verifier.Overlap) {
+		seen = nil
+		for _, o := range overlapping {
+			seen = append(seen, o.Deployment.Service)
+			require.Equal(t, o.Deployment.Service == "rolling", o.Verification == nil)
+			if o.Verification != nil {
+				require.NotEqual(t, superseded.Verification.ID, o.Verification.ID)
+				require.Equal(t, "default", o.Policy.Name)
+				require.Equal(t, o.Deployment.Service == "kept", o.Verification.State == verifier.StateDecided)
+			}
+		}
+		require.Equal(t, []string{"before", "kept", "after", "again", "rolling"}, seen)
+	}
+	_, overlapping, err := s.Surroundings(t.Context(), v, policy(), start, 1)
+	require.NoError(t, err)
+	check(overlapping)
+	// The decision sees the same, in its own transaction.
+	require.NoError(t, s.Decide(t.Context(), claim(t, s, v.ID, later(6)), nil, later(6), func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		check(f.Overlapping)
+		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: later(6)}, verifier.Action{State: verifier.ActionNone})
+		return decided, nil, err
+	}))
+}
+
+func testAttributionStored(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "1", start)
+	c := claim(t, s, v.ID, later(1))
+	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.Attribution = &verifier.Attribution{OnAmbiguous: verifier.AmbiguousHold, Worse: 3, Share: 0.33, Waiting: "for cart",
+		Candidates: []verifier.Candidate{{Service: "cart", StartedAt: later(1).UTC().Truncate(time.Microsecond), State: verifier.CandidateUnclear}}}
+	require.NoError(t, s.Record(t.Context(), c, nil, later(2), nil))
+	stored, err := s.Verification(t.Context(), v.ID)
+	require.NoError(t, err)
+	require.Equal(t, c.Verification.Attribution, stored.Attribution)
+}
