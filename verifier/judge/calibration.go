@@ -52,10 +52,9 @@ type Calibration struct {
 	// Exposure is the usual number of opportunities (hours for counts) a bin.
 	Exposure float64 `json:"exposure"`
 
-	// Noise is a value's standard deviation just before the deploy, Roughness
-	// the mean logarithm of its steps there. Spans are the scales of its
-	// statistics over spans since the deploy, among placebos.
-	Noise     float64 `json:"noise,omitempty"`
+	// Roughness is the mean logarithm of a value's steps just before the
+	// deploy. Spans are the scales of its statistics over spans since the
+	// deploy, among placebos.
 	Roughness float64 `json:"roughness,omitempty"`
 	Spans     []Span  `json:"spans,omitempty"`
 

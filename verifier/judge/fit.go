@@ -19,8 +19,7 @@ type fit struct {
 	lookback int
 	seasonal bool
 
-	rough      deviations // value signals
-	noiseFloor float64
+	rough deviations // value signals
 }
 
 // daysBack are the earlier days whose same clock time says what season adds.

@@ -31,7 +31,7 @@ func newValueEvidence(s verifier.Signal, c Calibration, window int) *valueEviden
 		longest = max(longest, sp.Bins)
 	}
 	return &valueEvidence{signal: s, c: c, window: window, expected: c.Level,
-		shifts: newShifts(longest, basis{level: c.Level, noise: max(c.Noise, tiny), rough: c.Roughness})}
+		shifts: newShifts(longest, basis{level: c.Level, rough: c.Roughness})}
 }
 
 func (e *valueEvidence) bins() int { return e.shifts.value.bins }

@@ -12,7 +12,6 @@ type Statistic string
 // The statistics. Each is a mean over a span of bins since the deploy.
 const (
 	meanShift  Statistic = "shift" // distance from what was expected
-	localShift Statistic = "local" // the same, in standard deviations of the time just before
 	noiseShift Statistic = "noise" // change of the mean log step from bin to bin
 
 	// jump is the distance from the same number of bins just before the span,
@@ -29,7 +28,7 @@ const (
 // weight says how much a statistic counts beside the plain shift.
 func (s Statistic) weight() float64 {
 	switch s {
-	case localShift, beyondDays:
+	case beyondDays:
 		return 0.8
 	case noiseShift:
 		return 0.9
@@ -128,9 +127,6 @@ func (s *shifts) push(b bin) {
 
 func (s *shifts) mean(of Statistic, from, to int) (float64, bool) {
 	switch of {
-	case localShift:
-		v, ok := s.value.mean(from, to)
-		return v / s.noise, ok
 	case noiseShift:
 		return s.step.mean(from, to)
 	case jump:

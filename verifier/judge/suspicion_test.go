@@ -39,7 +39,7 @@ func TestPersistenceAloneNeverPassesOne(t *testing.T) {
 // falls further than on any of them is.
 func TestBeyondDaysLeavesOutWhatEarlierDaysDid(t *testing.T) {
 	fallen := func(by float64) float64 {
-		s := newShifts(10, basis{level: 100, noise: 1})
+		s := newShifts(10, basis{level: 100})
 		for range 5 {
 			s.push(bin{value: 100 - by, expected: 100, ok: true, low: -20, high: 5, clock: true})
 		}

@@ -24,10 +24,9 @@ func (f *fit) values(c *Calibration) {
 		return
 	}
 	origins := f.origins(f.lookback)
-	f.noiseFloor = f.usualNoise(origins)
 	now := f.basis(at)
 	c.Known, c.Level, c.Before, c.Events = true, now.level, now.level, float64(f.past.measured(at-reach, at))
-	c.Noise, c.Roughness = now.noise, now.rough
+	c.Roughness = now.rough
 	c.Lookback = verifier.Duration(reach) * c.Past
 	c.SeasonBlock = verifier.Duration(f.clockBlock()) * c.Past
 	var mid []float64
@@ -145,7 +144,7 @@ func (f *fit) spans(all []shifts, level float64) []Span {
 	if h := held(&f.past); h > 1 {
 		shortest = max(shortest, 2*h)
 	}
-	for _, of := range []Statistic{meanShift, localShift, jump, beyondDays, noiseShift} {
+	for _, of := range []Statistic{meanShift, jump, beyondDays, noiseShift} {
 		if of == noiseShift && f.signal.Worse != verifier.WorseBoth && f.signal.Worse != "" {
 			continue
 		}
@@ -170,7 +169,7 @@ func (f *fit) spans(all []shifts, level float64) []Span {
 				continue
 			}
 			sort.Float64s(seen)
-			s.Scale = max(quantile(seen, 0.95), leastScale(of, level, f.noiseFloor))
+			s.Scale = max(quantile(seen, 0.95), leastScale(of, level))
 			out = append(out, s)
 		}
 	}
@@ -178,11 +177,8 @@ func (f *fit) spans(all []shifts, level float64) []Span {
 }
 
 // leastScale keeps a constant history from making a proof of every ripple.
-func leastScale(of Statistic, level, noise float64) float64 {
-	switch of {
-	case localShift:
-		return 1e-3 * max(math.Abs(level), tiny) / max(noise, tiny)
-	case noiseShift:
+func leastScale(of Statistic, level float64) float64 {
+	if of == noiseShift {
 		return 0.05
 	}
 	return max(1e-3*math.Abs(level), 1e-12)
