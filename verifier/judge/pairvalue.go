@@ -90,7 +90,6 @@ func (c *ControlCalibration) factor(control float64) float64 {
 // rescale multiplies everything that is in the value's own unit.
 func (c *Calibration) rescale(by float64) {
 	c.Level *= by
-	c.Noise *= by
 	c.Roughness += math.Log(by)
 	for _, s := range [][]float64{c.Season, c.ClockLow, c.ClockHigh} {
 		for i := range s {
@@ -98,7 +97,7 @@ func (c *Calibration) rescale(by float64) {
 		}
 	}
 	for i := range c.Spans {
-		if c.Spans[i].Of == meanShift || c.Spans[i].Of == jump {
+		if c.Spans[i].Of != noiseShift {
 			c.Spans[i].Scale *= by
 		}
 	}
