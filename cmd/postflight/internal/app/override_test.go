@@ -86,13 +86,8 @@ func TestOverrideAgainstTheCall(t *testing.T) {
 func (b *bench) raceTheCall(seed uint64) string {
 	t := b.t
 	random := rand.New(rand.NewPCG(seed, 29))
-	var one sync.Mutex
-	wait := func() {
-		one.Lock()
-		d := time.Duration(random.IntN(5)) * time.Millisecond
-		one.Unlock()
-		time.Sleep(d)
-	}
+	personAfter := time.Duration(random.IntN(30)) * time.Millisecond
+	wait := func() { time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond) } // in the dispatcher's goroutine alone
 	service := func(d *verifier.Deployment) { d.Service = fmt.Sprintf("service-%d", seed) }
 	people := b.overruler()
 	_, _, err := people.Override(t.Context(), b.deploy("1.1", service), dana(verifier.Keep))
@@ -115,12 +110,13 @@ func (b *bench) raceTheCall(seed uint64) string {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for again := time.Duration(1); again > 0; {
+			var err error
 			again, err = dispatcher.Deliver(t.Context(), request)
 			require.NoError(t, err)
 			time.Sleep(min(again, 3*time.Millisecond)) // sooner than it asks for
 		}
 	})
-	time.Sleep(time.Duration(random.IntN(30)) * time.Millisecond)
+	time.Sleep(personAfter)
 	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep))
 	require.NoError(t, err)
 	before := attemptsOf(kept, request)
