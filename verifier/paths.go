@@ -28,11 +28,11 @@ func fits(pattern, parts []string) bool {
 	reached[0] = true
 	for _, p := range pattern {
 		next := make([]bool, len(parts)+1)
-		any := false
+		found := false
 		for i := range next {
 			if p == "**" {
-				any = any || reached[i]
-				next[i] = any
+				found = found || reached[i]
+				next[i] = found
 			} else if i > 0 && reached[i-1] {
 				ok, err := path.Match(p, parts[i-1])
 				next[i] = ok && err == nil
