@@ -146,13 +146,19 @@ type Facts struct {
 	// Deployment and told for an earlier time: which of them runs is not known.
 	Unclear *Deployment
 	// Target is the newest deployment of another version that was kept,
-	// cleared or marked good, and has not been reverted since.
+	// cleared or marked good, and has neither been reverted nor marked bad
+	// since.
 	Target *Deployment
 	// Barrier is an irreversible deployment after Target, up to and including
 	// the verified one.
 	Barrier     *Deployment
 	OpenRevert  string       // id of an open revert of the same service and environment other than this one
-	PastReverts []PastRevert // automatic reverts of the last 24 hours, and all since the brake was released
+	PastReverts []PastRevert // every automatic revert since the brake was released, and of this place every one since UnfrozenAt
+	// Freeze is a person's freeze of this place that is in force; nil is none.
+	Freeze *Freeze
+	// UnfrozenAt is when a person last unfroze this place: the caps count
+	// only automatic reverts since then. Zero when never.
+	UnfrozenAt time.Time
 	// BrakeReleasedAt is when a person last released the brake; zero when never.
 	BrakeReleasedAt time.Time
 	Override        *Override // what Verification.PersonSays returns

@@ -11,6 +11,7 @@ const (
 	DeploymentPrefix   = "dp_"
 	RevertPrefix       = "rv_"
 	DeliveryPrefix     = "dl_"
+	FreezePrefix       = "fz_"
 )
 
 // NewID returns a new identifier: the prefix and 26 lower-case letters and

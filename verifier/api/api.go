@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/safety"
 )
 
 // Reader is where the API reads. An unknown id is a verifier.NotFound error,
@@ -48,6 +49,8 @@ type Settings struct {
 	// ExternalURL is where people reach this daemon, without a slash at its
 	// end.
 	ExternalURL string
+	// Limits say when the caps freeze a service.
+	Limits safety.Limits
 }
 
 // Options is what the API is made of. All fields are required.
@@ -55,6 +58,7 @@ type Options struct {
 	Reader    Reader
 	Operator  Operator
 	Overruler Overruler
+	Decider   Decider
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
 	// Now is the wall clock that decisions are recorded with.
@@ -119,11 +123,12 @@ func Register(hapi huma.API, o Options) {
 	huma.Register(hapi, huma.Operation{
 		OperationID: "override", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/override",
 		Summary: "Decide keep, revert or cancel as a person, before the verdict or over it", Tags: []string{"decisions"},
-		Middlewares: mayDecide, Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: 10 * time.Second,
+		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.override)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
 		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},
-		Middlewares: mayOperate, Security: security, MaxBodyBytes: 64 << 10, BodyReadTimeout: 10 * time.Second,
+		Middlewares: mayOperate, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.releaseBrake)
+	a.registerDecisions(hapi, security, mayRead, mayDecide)
 }

@@ -2,10 +2,7 @@ package api
 
 import (
 	"context"
-	"strings"
 	"time"
-
-	"github.com/postflight/postflight/verifier"
 )
 
 type brakeInput struct {
@@ -26,10 +23,9 @@ type BrakeRelease struct {
 }
 
 func (a *reads) releaseBrake(ctx context.Context, in *brakeInput) (*brakeOutput, error) {
-	reason := strings.TrimSpace(in.Body.Reason)
-	if reason == "" {
-		return nil, verifier.InvalidFields("the request has a wrong field", verifier.FieldError{
-			Field: "reason", Message: "is empty: say why automatic rollbacks may go on", Value: in.Body.Reason})
+	reason, err := stated("reason", in.Body.Reason, "say why automatic rollbacks may go on")
+	if err != nil {
+		return nil, err
 	}
 	release := BrakeRelease{By: whoIs(ctx), Reason: reason, ReleasedAt: a.Now().UTC()}
 	if err := a.Operator.ReleaseBrake(ctx, release.By, release.Reason, release.ReleasedAt); err != nil {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -27,10 +26,9 @@ type Overruled struct {
 }
 
 func (a *reads) override(ctx context.Context, in *overrideInput) (*overrideOutput, error) {
-	reason := strings.TrimSpace(in.Body.Reason)
-	if reason == "" {
-		return nil, verifier.InvalidFields("the request has a wrong field", verifier.FieldError{
-			Field: "reason", Message: "is empty: say why, people read it beside the verdict", Value: in.Body.Reason})
+	reason, err := stated("reason", in.Body.Reason, "say why, people read it beside the verdict")
+	if err != nil {
+		return nil, err
 	}
 	v, outcome, err := a.Overruler.Override(ctx, in.ID, verifier.Override{
 		Decision: verifier.Decision(in.Body.Decision), By: whoIs(ctx), At: a.Now().UTC(), Reason: reason,

@@ -2,7 +2,6 @@ package safety
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,20 +21,7 @@ func BrakeEngaged(past []verifier.PastRevert, releasedAt time.Time, l Limits) bo
 // engagedBy returns the first reverts that were close enough together to
 // engage the brake; nil when none were. l has its defaults.
 func engagedBy(past []verifier.PastRevert, releasedAt time.Time, l Limits) []verifier.PastRevert {
-	since := make([]verifier.PastRevert, 0, len(past))
-	for _, p := range past {
-		if p.At.After(releasedAt) {
-			since = append(since, p)
-		}
-	}
-	slices.SortFunc(since, func(a, b verifier.PastRevert) int { return a.At.Compare(b.At) })
-	for last := l.BrakeReverts - 1; last < len(since); last++ {
-		first := last - l.BrakeReverts + 1
-		if since[last].At.Sub(since[first].At) <= l.BrakeWithin {
-			return since[first : last+1]
-		}
-	}
-	return nil
+	return closeTogether(since(past, releasedAt, func(verifier.PastRevert) bool { return true }), l.BrakeReverts, l.BrakeWithin)
 }
 
 // brake: many automatic reverts at once mean that something bigger is wrong,

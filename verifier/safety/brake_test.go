@@ -55,15 +55,3 @@ func TestBrakeEngaged(t *testing.T) {
 		})
 	}
 }
-
-func TestFrozen(t *testing.T) {
-	past := []verifier.PastRevert{
-		reverted("rv_1", "checkout", time.Hour), reverted("rv_2", "checkout", 2*time.Hour), reverted("rv_3", "checkout", 3*time.Hour),
-		reverted("rv_8", "search", 59*time.Minute),
-		reverted("rv_4", "cart", time.Hour), reverted("rv_5", "cart", 24*time.Hour),
-		reverted("rv_6", "mail", time.Hour), reverted("rv_7", "mail", 23*time.Hour),
-	}
-	require.Equal(t, 3, Frozen(past, now, Limits{}), "by the day, and search by the hour")
-	require.Equal(t, 4, Frozen(past, now, Limits{PerDay: 1}))
-	require.Zero(t, Frozen(nil, now, Limits{}))
-}

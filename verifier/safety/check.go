@@ -51,7 +51,7 @@ type guard struct {
 // makes it pointless (something else runs or will run, too late): whoever reads
 // those at night has nothing to do, and any later reason would send them to
 // roll back by hand over a newer deploy. Then what needs a person to do it
-// (it can't be undone, there is nowhere to go). Last come the limits, the
+// (it can't be undone, there is nowhere to go, a person said not now). Last come the limits, the
 // wider one first: with the brake engaged many services are ill, which says
 // more than that this one was reverted an hour ago.
 //

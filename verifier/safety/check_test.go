@@ -90,7 +90,17 @@ var heldBack = []held{
 	}, verifier.GuardCaps, "checkout in production was reverted automatically once in 1h (last rv_a, 59m ago), and the limit is 1.", false},
 	{"cap of the day", func(f *verifier.Facts) {
 		f.PastReverts = []verifier.PastRevert{reverted("rv_b", "checkout", 2*time.Hour), reverted("rv_a", "checkout", 23*time.Hour)}
-	}, verifier.GuardCaps, "checkout in production was reverted automatically 2 times in 1d (last rv_b, 2h ago), and the limit is 2.", false},
+	}, verifier.GuardCaps, "checkout in production was reverted automatically 2 times in 1d (last rv_b, 2h ago), and the limit is 2: it is frozen until a person unfreezes it.", false},
+	{"cap of the day, reached long ago", func(f *verifier.Facts) {
+		f.PastReverts = []verifier.PastRevert{reverted("rv_b", "checkout", 80*time.Hour), reverted("rv_a", "checkout", 90*time.Hour)}
+		f.UnfrozenAt = ago(91 * time.Hour)
+	}, verifier.GuardCaps, "checkout in production was reverted automatically 2 times in 1d (last rv_b, 3d8h ago), and the limit is 2: it is frozen until a person unfreezes it.", false},
+	{"frozen", func(f *verifier.Facts) {
+		f.Freeze = &verifier.Freeze{By: "dana", At: ago(time.Hour), Reason: "sale"}
+	}, verifier.GuardWindow, `dana froze checkout in production at 02:00:00 UTC ("sale"), until somebody unfreezes it: automatic reverts wait for a person.`, true},
+	{"frozen for a while", func(f *verifier.Facts) {
+		f.Freeze = &verifier.Freeze{By: "dana", At: ago(time.Hour), Until: now.Add(3 * time.Hour), Reason: "sale"}
+	}, verifier.GuardWindow, `dana froze checkout in production at 02:00:00 UTC ("sale"), until 06:00:00 UTC: automatic reverts wait for a person.`, true},
 	{"cap, replica's clock ahead", func(f *verifier.Facts) {
 		f.PastReverts = []verifier.PastRevert{reverted("rv_a", "checkout", -time.Second)}
 	}, verifier.GuardCaps, "checkout in production was reverted automatically once in 1h (last rv_a, 0s ago), and the limit is 1.", false},
@@ -147,7 +157,11 @@ func TestCheckLetsPass(t *testing.T) {
 		},
 		"another service": func(f *verifier.Facts) { f.PastReverts = []verifier.PastRevert{reverted("rv_a", "cart", 0)} },
 		"one yesterday": func(f *verifier.Facts) {
-			f.PastReverts = []verifier.PastRevert{reverted("rv_a", "checkout", 2*time.Hour), reverted("rv_b", "checkout", 24*time.Hour)}
+			f.PastReverts = []verifier.PastRevert{reverted("rv_a", "checkout", 2*time.Hour), reverted("rv_b", "checkout", 27*time.Hour)}
+		},
+		"unfrozen since the caps": func(f *verifier.Facts) {
+			f.PastReverts = []verifier.PastRevert{reverted("rv_a", "checkout", 10*time.Minute), reverted("rv_b", "checkout", 2*time.Hour)}
+			f.UnfrozenAt = ago(5 * time.Minute)
 		},
 		"within a release window": func(f *verifier.Facts) {
 			f.ReleaseWindows = []verifier.Period{{Name: "day", From: 8 * 60, To: 12 * 60}, {Name: "night", From: 22 * 60, To: 6 * 60}}

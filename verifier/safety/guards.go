@@ -2,7 +2,6 @@ package safety
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -112,51 +111,4 @@ func target(f verifier.Facts, _ Limits) string {
 		return fmt.Sprintf("The version to go back to is %s again, the one that was verified.", f.Target.Version)
 	}
 	return ""
-}
-
-// caps: a service that keeps being reverted needs a person, not another
-// revert.
-func caps(f verifier.Facts, l Limits) string {
-	for _, c := range []struct {
-		most int
-		in   time.Duration
-	}{{l.PerHour, time.Hour}, {l.PerDay, 24 * time.Hour}} {
-		n, last := countRecent(f, c.in)
-		if n >= c.most {
-			return fmt.Sprintf("%s was reverted automatically %s in %s (last %s, %s ago), and the limit is %d.",
-				place(f.Deployment), times(n), span(c.in), last.RevertID, span(f.Now.Sub(last.At)), c.most)
-		}
-	}
-	return ""
-}
-
-// Frozen counts the services and environments whose caps would hold another
-// automatic revert back at now. past must hold every automatic revert of the
-// last 24 hours.
-func Frozen(past []verifier.PastRevert, now time.Time, l Limits) int {
-	l = l.orDefaults()
-	type pair struct{ service, environment string }
-	frozen := map[pair]bool{}
-	for _, p := range past {
-		d := verifier.Deployment{Service: p.Service, Environment: p.Environment}
-		if caps(verifier.Facts{Now: now, Deployment: d, PastReverts: past}, l) != "" {
-			frozen[pair{p.Service, p.Environment}] = true
-		}
-	}
-	return len(frozen)
-}
-
-// countRecent counts the reverts of the deployment's service and environment
-// less than in ago. One from the future (replicas' clocks differ) counts too.
-func countRecent(f verifier.Facts, in time.Duration) (n int, last verifier.PastRevert) {
-	for _, p := range f.PastReverts {
-		if p.Service != f.Deployment.Service || p.Environment != f.Deployment.Environment || !p.At.After(f.Now.Add(-in)) {
-			continue
-		}
-		if n == 0 || p.At.After(last.At) {
-			last = p
-		}
-		n++
-	}
-	return n, last
 }

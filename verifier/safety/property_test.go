@@ -61,6 +61,10 @@ func drawFacts(t *rapid.T) verifier.Facts {
 	sometimes("released", func() {
 		f.BrakeReleasedAt = ago(time.Duration(rapid.IntRange(0, 1500).Draw(t, "released minutes ago")) * time.Minute)
 	})
+	sometimes("unfrozen", func() {
+		f.UnfrozenAt = ago(time.Duration(rapid.IntRange(0, 1500).Draw(t, "unfrozen minutes ago")) * time.Minute)
+	})
+	sometimes("frozen", func() { f.Freeze = &verifier.Freeze{By: "dana", Reason: "sale"} })
 	f.PastReverts = drawPast(t)
 	return f
 }
@@ -88,6 +92,8 @@ func TestNeverAllowed(t *testing.T) {
 				t.Fatalf("%s: allowed for a rollback", name)
 			case f.Current.ID != f.Deployment.ID || f.Current.ID == "":
 				t.Fatalf("%s: allowed although %q is current, not %q", name, f.Current.ID, f.Deployment.ID)
+			case f.Freeze != nil && (f.Override == nil || f.Override.Decision != verifier.Revert):
+				t.Fatalf("%s: allowed although frozen", name)
 			case f.Override != nil && f.Override.Decision == verifier.Keep:
 				t.Fatalf("%s: allowed over a person's keep", name)
 			case name == "request" && (f.Target == nil || f.Barrier != nil || f.Deployment.Irreversible):

@@ -65,12 +65,3 @@ func saveAction(ctx context.Context, tx *sql.Tx, v verifier.Verification, action
 	v.Action = action
 	return saveVerification(ctx, tx, v)
 }
-
-// ReleaseBrake records that a person released the brake: reverts up to now
-// count no more for it.
-func (s *Store) ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error {
-	return s.write(ctx, "release the brake", func(tx *sql.Tx) error {
-		_, err := appendAudit(ctx, tx, verifier.AuditEntry{At: now, By: by, Action: verifier.AuditBrakeRelease, Reason: reason})
-		return err
-	})
-}

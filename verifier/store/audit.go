@@ -76,3 +76,32 @@ func selectAudit(f verifier.AuditFilter) (query string, args []any, err error) {
 	}
 	return `SELECT ` + auditColumns + ` FROM audit WHERE ` + s.where() + ` ORDER BY seq DESC LIMIT ` + s.mark(f.Limit+1), s.args, nil
 }
+
+// ReadAudit returns all decisions of people in the store at url, the oldest
+// first. It only reads, beside a daemon that holds the file or without one.
+func ReadAudit(ctx context.Context, url string) (entries []verifier.AuditEntry, err error) {
+	path, err := databasePath(url)
+	if err != nil {
+		return nil, err
+	}
+	empty, err := checkHeader(path)
+	if err != nil {
+		return nil, err
+	}
+	if empty {
+		return nil, verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+	}
+	if err := checkFile(ctx, path); err != nil {
+		return nil, err
+	}
+	db, err := openReader(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close() //nolint:errcheck // only read
+	err = transact(ctx, db, "read the audit trail", func(tx *sql.Tx) error {
+		entries, err = queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM audit ORDER BY seq`)
+		return err
+	})
+	return entries, err
+}

@@ -171,7 +171,9 @@ func (s *Store) LeftOut(ctx context.Context, service, environment string, since 
 		reverted, err := queryAll(ctx, tx, scanReverted, `SELECT v.record, coalesce((
 				SELECT min(d.finished_at) FROM deployments d
 				WHERE d.service = v.service AND d.environment = v.environment AND d.place > v.place), 0)
-			FROM verifications v WHERE v.service = $1 AND v.environment = $2 AND v.effective = 'revert'
+			FROM verifications v LEFT JOIN `+marksSQL+` m ON m.version = v.version
+			WHERE v.service = $1 AND v.environment = $2
+				AND (v.effective = 'revert' OR coalesce(m.decision, '') = 'bad' AND v.opened_at <= m.at)
 			ORDER BY v.place`, service, environment)
 		if err != nil {
 			return err

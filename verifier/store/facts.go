@@ -36,7 +36,10 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if f.OpenRevert, err = openRevert(ctx, tx, v); err != nil {
 		return f, err
 	}
-	if f.BrakeReleasedAt, f.PastReverts, err = brakeFacts(ctx, tx, now); err != nil {
+	if f.Freeze, f.UnfrozenAt, err = placeFreeze(ctx, tx, d, now); err != nil {
+		return f, err
+	}
+	if f.BrakeReleasedAt, f.PastReverts, err = pastReverts(ctx, tx, d, f.UnfrozenAt); err != nil {
 		return f, err
 	}
 	f.ExpiresAt, err = requestExpires(ctx, tx, v)
@@ -74,16 +77,20 @@ func unclearDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*ver
 }
 
 // rollbackTarget is the newest finished deployment before d, of another
-// version, that was kept or cleared, and whose version has not counted as
-// reverted since.
+// version, that was kept, cleared or marked good, and whose version has neither
+// counted as reverted since nor been marked bad. What a person says of a
+// version ends what was seen of it before; after a bad mark it takes a new
+// deploy of the version that is kept.
 func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT t.record FROM deployments t
-		JOIN verifications v ON v.deployment = t.id
+		LEFT JOIN verifications v ON v.deployment = t.id
+		LEFT JOIN `+marksSQL+` m ON m.version = t.version
 		WHERE t.service = $1 AND t.environment = $2 AND t.version <> $3 AND t.place > 0 AND t.place < $4
-			AND (v.effective = 'keep' OR v.cleared_at > 0 AND v.effective <> 'revert')
+			AND (m.decision = 'good' OR v.effective = 'keep' OR v.cleared_at > 0 AND v.effective <> 'revert')
+			AND NOT (coalesce(m.decision, '') = 'bad' AND t.received_at <= m.at)
 			AND NOT EXISTS (SELECT 1 FROM verifications w
 				WHERE w.service = t.service AND w.environment = t.environment AND w.version = t.version AND w.effective = 'revert'
-					AND w.place > t.place)
+					AND w.place >= t.place AND NOT (coalesce(m.decision, '') = 'good' AND w.effective_at <= m.at))
 		ORDER BY t.place DESC LIMIT 1`,
 		d.Service, d.Environment, d.Version, d.Place)
 }
@@ -117,21 +124,24 @@ func openRevert(ctx context.Context, tx *sql.Tx, v verifier.Verification) (strin
 	return id, err
 }
 
-// pastRevertsFor is how far back the caps count.
-const pastRevertsFor = 24 * time.Hour
-
-// brakeFacts returns when the brake was released last, zero for never, and the
-// reverts of the last 24 hours and all since that release, oldest first.
-func brakeFacts(ctx context.Context, tx *sql.Tx, now time.Time) (released time.Time, reverts []verifier.PastRevert, err error) {
-	var at int64
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM audit WHERE action = $1`, verifier.AuditBrakeRelease).Scan(&at); err != nil {
+// pastReverts returns when the brake was released last, zero for never, and
+// the automatic reverts since, with those of d's place since it was unfrozen,
+// oldest first.
+func pastReverts(ctx context.Context, tx *sql.Tx, d verifier.Deployment, unfrozen time.Time) (released time.Time, reverts []verifier.PastRevert, err error) {
+	if released, err = brakeReleased(ctx, tx); err != nil {
 		return released, nil, err
 	}
-	released = fromMicros(at)
-	since := min(at, micros(now.Add(-pastRevertsFor)))
 	reverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
-		WHERE automatic_at > 0 AND automatic_at > $1 ORDER BY automatic_at`, since)
+		WHERE automatic_at > 0 AND (automatic_at > $1 OR automatic_at > $2 AND service = $3 AND environment = $4)
+		ORDER BY automatic_at`, micros(released), micros(unfrozen), d.Service, d.Environment)
 	return released, reverts, err
+}
+
+// brakeReleased is when the brake was released last, zero for never.
+func brakeReleased(ctx context.Context, tx *sql.Tx) (time.Time, error) {
+	var at int64
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM audit WHERE action = $1`, verifier.AuditBrakeRelease).Scan(&at)
+	return fromMicros(at), err
 }
 
 func scanPastRevert(rows *sql.Rows) (r verifier.PastRevert, err error) {

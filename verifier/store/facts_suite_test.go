@@ -187,12 +187,13 @@ func testReverts(t *testing.T, db database) {
 	n.Deployment.FinishedAt = later(20)
 	current := *accept(t, s, n, later(20)).Verification
 
-	reverts := func(now time.Time) (ids []string) {
-		for _, r := range facts(t, s, current.ID, now).PastReverts {
+	reverted := func(verification string, now time.Time) (ids []string) {
+		for _, r := range facts(t, s, verification, now).PastReverts {
 			ids = append(ids, r.RevertID)
 		}
 		return ids
 	}
+	reverts := func(now time.Time) []string { return reverted(current.ID, now) }
 	both := []string{first.Action.RevertID, other.Action.RevertID}
 	require.Equal(t, both, reverts(later(30)))
 	f := facts(t, s, first.ID, later(30))
@@ -212,8 +213,8 @@ func testReverts(t *testing.T, db database) {
 	require.Equal(t, both, reverts(days), "the brake was never released: all count")
 	require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "fixed", later(10)))
 	require.Equal(t, later(10).UnixMicro(), facts(t, s, current.ID, days).BrakeReleasedAt.UnixMicro())
-	require.Equal(t, both, reverts(later(30)), "the last day counts for the caps")
-	require.Equal(t, both[1:], reverts(days), "and what came since the release")
+	require.Equal(t, both[1:], reverts(days), "its own, and what came since the release")
+	require.Equal(t, both, reverted(first.ID, days), "its own, for its caps, and what came since the release")
 }
 
 func testUpdateAction(t *testing.T, db database) {

@@ -144,10 +144,9 @@ type Counts struct {
 	Verifications map[verifier.State]int
 	// OldestUnsent is when the oldest delivery that is neither delivered nor
 	// discarded was created; zero when there is none.
-	OldestUnsent time.Time
-	// BrakeReleasedAt and PastReverts are as in verifier.Facts.
-	BrakeReleasedAt time.Time
-	PastReverts     []verifier.PastRevert
+	OldestUnsent    time.Time
+	BrakeReleasedAt time.Time // zero when never
+	Freezing        verifier.Freezing
 }
 
 // Counts returns the state in numbers as of now.
@@ -169,7 +168,10 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 			return err
 		}
 		c.OldestUnsent = fromMicros(oldest)
-		c.BrakeReleasedAt, c.PastReverts, err = brakeFacts(ctx, tx, now)
+		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
+			return err
+		}
+		c.Freezing, err = loadFreezing(ctx, tx, now)
 		return err
 	})
 	return c, err

@@ -94,7 +94,7 @@ func testCounts(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	c, err := s.Counts(t.Context(), start)
 	require.NoError(t, err)
-	require.Equal(t, store.Counts{Verifications: map[verifier.State]int{}}, c)
+	require.Equal(t, store.Counts{Verifications: map[verifier.State]int{}, Freezing: verifier.Freezing{Unfrozen: map[verifier.Location]time.Time{}}}, c)
 
 	deployAll(t, s, []past{{"1", "keep"}, {"2", ""}, {"3", "revert"}, {"4", ""}})
 	require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "fixed", later(1)))
@@ -103,7 +103,7 @@ func testCounts(t *testing.T, db database) {
 	require.Equal(t, map[verifier.State]int{verifier.StateDecided: 2, verifier.StateSuperseded: 1, verifier.StatePending: 1}, c.Verifications)
 	require.Equal(t, later(20).UnixMicro(), c.OldestUnsent.UnixMicro(), "version 2 was superseded then")
 	require.Equal(t, later(1).UnixMicro(), c.BrakeReleasedAt.UnixMicro())
-	require.Len(t, c.PastReverts, 1)
+	require.Len(t, c.Freezing.PastReverts, 1)
 }
 
 func testUnknown(t *testing.T, db database) {

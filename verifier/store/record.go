@@ -155,3 +155,8 @@ func affected(result sql.Result, err error, conflict string, args ...any) error 
 	}
 	return nil
 }
+
+func scanText(rows *sql.Rows) (text string, err error) {
+	err = rows.Scan(&text)
+	return text, err
+}

@@ -196,3 +196,42 @@ func TestTakeOverFreesLeases(t *testing.T) {
 	require.Equal(t, v.ID, again[0].Verification.ID)
 	require.Equal(t, verifier.Conflict, verifier.KindOf(s.Prepare(t.Context(), killed[0])), "the earlier epoch is over")
 }
+
+// TestReadAudit reads the trail beside the store that writes it, and sees what
+// was done to the file behind its back.
+func TestReadAudit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postflight.db")
+	_, err := store.ReadAudit(t.Context(), "sqlite:"+path)
+	requireKind(t, verifier.NotFound, err)
+	_, err = os.Stat(path)
+	require.ErrorIs(t, err, os.ErrNotExist, "reading creates nothing")
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	require.NoError(t, err)
+	for i := range 4 {
+		require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "fixed", later(i)))
+	}
+	entries, err := store.ReadAudit(t.Context(), "sqlite:"+path)
+	require.NoError(t, err)
+	require.Equal(t, wholeAudit(t, s), entries)
+	require.Nil(t, verifier.CheckAudit(entries))
+
+	for _, spoil := range []struct {
+		statement string
+		seq       int64
+		kind      verifier.AuditFaultKind
+	}{
+		{`UPDATE audit SET reason = 'none' WHERE seq = 4`, 4, verifier.AuditChanged},
+		{`DELETE FROM audit WHERE seq = 2`, 2, verifier.AuditMissing},
+		{`UPDATE audit SET seq = 9 WHERE seq = 1; UPDATE audit SET seq = 1 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 9`, 1, verifier.AuditReordered},
+	} {
+		alter(t, path, spoil.statement)
+		fault := verifier.CheckAudit(wholeAudit(t, s))
+		require.NotNil(t, fault, spoil.statement)
+		require.Equal(t, spoil.kind, fault.Kind, fault.Error())
+		require.Equal(t, spoil.seq, fault.Seq, fault.Error())
+	}
+	require.NoError(t, s.Close())
+	entries, err = store.ReadAudit(t.Context(), "sqlite:"+path)
+	require.NoError(t, err)
+	require.Len(t, entries, 3, "without a daemon")
+}

@@ -25,11 +25,11 @@ func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification
 	d := v.Deployment
 	_, err = tx.ExecContext(ctx, `INSERT INTO verifications
 		(id, deployment, service, environment, version, finished_at, judged_from, place, opened_at, cleared_at, state, decision, effective,
-		 action_state, action_changed_at, revert_id, requested_at, automatic_at, record, policy, next_check_at, lease_until, epoch)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 0, 0)`,
+		 action_state, action_changed_at, revert_id, requested_at, automatic_at, record, policy, next_check_at, effective_at, lease_until, epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 0, 0)`,
 		v.ID, d.ID, d.Service, d.Environment, d.Version, micros(d.FinishedAt), micros(d.FinishedAt.Add(p.Warmup.D())), d.Place, micros(v.OpenedAt),
 		microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
-		v.Action.RevertID, microsOf(v.Action.RequestedAt), microsOf(v.Action.AutomaticAt), record, policy, micros(due))
+		v.Action.RevertID, microsOf(v.Action.RequestedAt), microsOf(v.Action.AutomaticAt), record, policy, micros(due), micros(effectiveAt(v)))
 	return err
 }
 
@@ -42,9 +42,9 @@ func saveVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification) 
 		return err
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE verifications SET cleared_at = $2, state = $3, decision = $4, effective = $5,
-		action_state = $6, action_changed_at = $7, revert_id = $8, requested_at = $9, automatic_at = $10, record = $11 WHERE id = $1`,
+		action_state = $6, action_changed_at = $7, revert_id = $8, requested_at = $9, automatic_at = $10, record = $11, effective_at = $12 WHERE id = $1`,
 		v.ID, microsOf(v.ClearedAt), v.State, decision(v), v.Effective, v.Action.State, microsOf(v.Action.ChangedAt),
-		v.Action.RevertID, microsOf(v.Action.RequestedAt), microsOf(v.Action.AutomaticAt), record)
+		v.Action.RevertID, microsOf(v.Action.RequestedAt), microsOf(v.Action.AutomaticAt), record, micros(effectiveAt(v)))
 	return affected(result, err, "verification %s is not stored", v.ID)
 }
 
@@ -53,6 +53,17 @@ func decision(v verifier.Verification) verifier.Decision {
 		return ""
 	}
 	return v.Verdict.Decision
+}
+
+// effectiveAt is when what counts of a verification was decided, zero before.
+func effectiveAt(v verifier.Verification) time.Time {
+	switch {
+	case v.Override != nil:
+		return v.Override.At
+	case v.Verdict != nil:
+		return v.Verdict.DecidedAt
+	}
+	return time.Time{}
 }
 
 // loadVerification reads a verification and its policy, without deliveries.

@@ -34,6 +34,7 @@ CREATE TABLE verifications (
     state TEXT NOT NULL,
     decision TEXT NOT NULL,
     effective TEXT NOT NULL,
+    effective_at BIGINT NOT NULL, -- when that was decided
     action_state TEXT NOT NULL,
     action_changed_at BIGINT NOT NULL,
     revert_id TEXT NOT NULL,
