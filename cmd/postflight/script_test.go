@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"errors"
 	"flag"
 	"os"
@@ -64,6 +65,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"keep":   keepOutput,
 	"daemon": daemonCommand,
 	"site":   siteCommand,
+	"tamper": tamper,
 }
 
 // exits CODE ARGS... runs postflight and requires its exit code.
@@ -83,6 +85,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
+}
+
+// tamper FILE STATEMENT changes a database behind its daemon's back.
+func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: tamper FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
 }
 
 // keep NAME puts the last output into an environment variable.

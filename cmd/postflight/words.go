@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,3 +123,6 @@ func sorted(list []string) []string {
 	slices.Sort(list)
 	return list
 }
+
+// orDash keeps a column of a table from being empty.
+func orDash(s string) string { return cmp.Or(s, "-") }

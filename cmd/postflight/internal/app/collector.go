@@ -17,7 +17,7 @@ var (
 	verificationsDesc = prometheus.NewDesc("postflight_verifications", "Verifications by state.", []string{"state"}, nil)
 	oldestDesc        = prometheus.NewDesc("postflight_delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done; 0 when all are.", nil, nil)
 	brakeDesc         = prometheus.NewDesc("postflight_brake_engaged", "1 while the brake holds automatic reverts back.", nil, nil)
-	frozenDesc        = prometheus.NewDesc("postflight_frozen_services", "Services and environments whose caps hold further automatic reverts back.", nil, nil)
+	frozenDesc        = prometheus.NewDesc("postflight_frozen_services", "Services and environments that a person or their caps froze: automatic reverts wait for a person.", nil, nil)
 )
 
 // storeCollector reads at each scrape what the store knows, so that after a
@@ -56,9 +56,9 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(oldestDesc, oldest)
 	engaged := 0.0
-	if safety.BrakeEngaged(counts.PastReverts, counts.BrakeReleasedAt, c.limits()) {
+	if safety.BrakeEngaged(counts.Freezing.PastReverts, counts.BrakeReleasedAt, c.limits()) {
 		engaged = 1
 	}
 	gauge(brakeDesc, engaged)
-	gauge(frozenDesc, float64(safety.Frozen(counts.PastReverts, now, c.limits())))
+	gauge(frozenDesc, float64(safety.FrozenPlaces(safety.Frozen(counts.Freezing, now, c.limits()))))
 }

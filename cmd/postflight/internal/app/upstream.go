@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/store"
 )
 
@@ -52,4 +53,21 @@ func (o operator) ReleaseBrake(ctx context.Context, by, reason string, now time.
 	}
 	o.log.Info("brake released", "by", by, "reason", reason)
 	return nil
+}
+
+// decider logs what people decide beside storing it.
+type decider struct {
+	*store.Store
+	log *slog.Logger
+}
+
+// RecordDecision stores a decision; see store.Store.RecordDecision.
+func (d decider) RecordDecision(ctx context.Context, e verifier.AuditEntry) (verifier.AuditEntry, error) {
+	e, err := d.Store.RecordDecision(ctx, e)
+	if err != nil {
+		return e, err
+	}
+	d.log.Info("decision recorded", "action", e.Action, "service", e.Service, "environment", e.Environment,
+		"subject", e.Subject, "decision", e.Decision, "by", e.By, "reason", e.Reason)
+	return e, nil
 }
