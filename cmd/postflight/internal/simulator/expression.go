@@ -221,6 +221,9 @@ func (p *parser) aggregation(count bool) expression {
 		by = p.names()
 	}
 	return func(f *Fleet, at time.Time) []sample {
+		if len(by) == 0 {
+			return total(inner(f, at), count)
+		}
 		var out []sample
 		groups := map[string]int{}
 		for _, s := range inner(f, at) {
@@ -244,6 +247,21 @@ func (p *parser) aggregation(count bool) expression {
 	}
 }
 
+// total is an aggregation of everything.
+func total(all []sample, count bool) []sample {
+	if len(all) == 0 {
+		return nil
+	}
+	sum := float64(len(all))
+	if !count {
+		sum = 0
+		for _, s := range all {
+			sum += s.value
+		}
+	}
+	return []sample{{value: sum}}
+}
+
 func (p *parser) growth(perSecond bool) expression {
 	p.expect("(")
 	s := p.selector(p.next())
@@ -258,8 +276,12 @@ func (p *parser) growth(perSecond bool) expression {
 	if err != nil {
 		panic(unexpectedError(span))
 	}
+	var counters []*series // found at the first moment, for all the others of a range
 	return func(f *Fleet, at time.Time) []sample {
-		out := f.increase(s, time.Duration(d), at)
+		if counters == nil {
+			counters = f.matching(s)
+		}
+		out := f.increase(counters, time.Duration(d), at)
 		for i := range out {
 			if perSecond {
 				out[i].value /= time.Duration(d).Seconds()

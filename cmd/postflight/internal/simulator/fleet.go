@@ -41,6 +41,7 @@ type Fault struct {
 	Refused     float64 // share of requests answered with 4xx
 	Blind       bool    // nothing is scraped
 	LostTargets int     // so many of the instances are scraped no more
+	Tickets     float64 // opened a minute
 }
 
 // At limits a fault to one place.
@@ -64,6 +65,7 @@ type Fleet struct {
 
 	mu     sync.Mutex
 	places map[Place]*timeline
+	order  []Place // of places, as they were launched
 	faults []Fault
 }
 
@@ -76,7 +78,8 @@ type rollout struct {
 type timeline struct {
 	seed     uint64
 	rollouts []rollout
-	known    map[int64][targets]events // complete ticks, by their number
+	series   []*series
+	known    map[int64]*[targets]events // complete ticks, by their number
 }
 
 // events is what one instance counted in one tick.
@@ -94,7 +97,10 @@ func newFleet(o Options) *Fleet {
 func (f *Fleet) launch(p Place, version string) {
 	h := fnv.New64a()
 	h.Write([]byte(p.Service + "\x00" + p.Environment))
-	f.places[p] = &timeline{seed: f.seed ^ h.Sum64(), rollouts: []rollout{{version: version}}, known: map[int64][targets]events{}}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.places[p] = &timeline{seed: f.seed ^ h.Sum64(), rollouts: []rollout{{version: version}}, series: seriesOf(p), known: map[int64]*[targets]events{}}
+	f.order = append(f.order, p)
 }
 
 // deploy replaces what runs in a place, from now on and evenly over a time.
@@ -123,13 +129,12 @@ func (f *Fleet) Strike(fault Fault) {
 }
 
 // instances returns what each instance counted in a tick.
-func (f *Fleet) instances(p Place, n int64) [targets]events {
-	line := f.places[p]
+func (f *Fleet) instances(p Place, line *timeline, n int64) *[targets]events {
 	if known, ok := line.known[n]; ok {
 		return known
 	}
 	at := time.Unix(0, n*int64(tick)).Add(tick / 2)
-	var out [targets]events
+	out := new([targets]events)
 	for i := range out {
 		out[i] = f.count(p, line, at, n, i)
 	}
@@ -155,25 +160,36 @@ func (f *Fleet) count(p Place, line *timeline, at time.Time, n int64, target int
 		e.refused += binomial(r, e.total-e.failed, fault.Refused)
 		e.absent = e.absent || fault.Blind || target < fault.LostTargets
 	}
-	newest := line.rollouts[len(line.rollouts)-1]
-	for _, v := range line.rollouts {
-		if !at.Before(v.from) {
-			newest = v
-		}
-	}
-	e.renamed = f.releases[newest.version].Renamed
+	e.renamed = f.releases[f.running(p, at)[0].version].Renamed
 	return e
+}
+
+// tickets counts those opened about a place in (from, to]: one in ten minutes
+// usually.
+func (f *Fleet) tickets(p Place, from, to time.Time) (n float64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for at := from.Truncate(time.Minute); at.Before(to); at = at.Add(time.Minute) {
+		rate := 0.1
+		for _, fault := range f.faults {
+			if fault.strikes(p, at) {
+				rate += fault.Tickets
+			}
+		}
+		n += poisson(rand.New(rand.NewPCG(f.places[p].seed+2, uint64(at.Unix()))), rate) // #nosec G404,G115 -- a simulation
+	}
+	return n
 }
 
 // harm is the share of requests that fail, and that are slow, beyond what is
 // usual: by the versions that run, by faults, and by what the service calls.
 func (f *Fleet) harm(p Place, at time.Time) (failing, slow float64) {
-	for version, share := range f.running(p, at) {
-		release := f.releases[version.version]
-		failing += share * release.Errors
-		slow += share * release.Slow
-		if at.Sub(version.from) < release.ColdFor {
-			failing += share * release.ColdErrors
+	for _, v := range f.running(p, at) {
+		release := f.releases[v.version]
+		failing += v.share * release.Errors
+		slow += v.share * release.Slow
+		if at.Sub(v.from) < release.ColdFor {
+			failing += v.share * release.ColdErrors
 		}
 	}
 	for _, fault := range f.faults {
@@ -190,21 +206,27 @@ func (f *Fleet) harm(p Place, at time.Time) (failing, slow float64) {
 	return min(failing, 1), min(slow, 1)
 }
 
-// running returns the versions that serve at a moment, with their shares.
-func (f *Fleet) running(p Place, at time.Time) map[rollout]float64 {
-	out := map[rollout]float64{}
-	for _, next := range f.places[p].rollouts {
-		if at.Before(next.from) {
-			break
+// serving is a version with its share of the traffic.
+type serving struct {
+	rollout
+	share float64
+}
+
+// running returns the versions that serve at a moment.
+func (f *Fleet) running(p Place, at time.Time) (out []serving) {
+	rollouts := f.places[p].rollouts
+	rest := 1.0
+	for i := len(rollouts) - 1; i >= 0 && rest > 0; i-- { // the newest first
+		next := rollouts[i]
+		share := rest
+		switch {
+		case at.Before(next.from):
+			continue
+		case at.Before(next.until):
+			share *= float64(at.Sub(next.from)) / float64(next.until.Sub(next.from))
 		}
-		share := 1.0
-		if at.Before(next.until) {
-			share = float64(at.Sub(next.from)) / float64(next.until.Sub(next.from))
-		}
-		for v := range out {
-			out[v] *= 1 - share
-		}
-		out[next] = share
+		out = append(out, serving{next, share})
+		rest -= share
 	}
 	return out
 }

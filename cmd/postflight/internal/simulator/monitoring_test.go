@@ -62,10 +62,14 @@ var evidenceScenarios = []scenario{
 		ends: "0 reverts, target", worlds: 5, quick: 1, run: badBefore},
 	{id: "D26", happens: "A notification of a bad release names a forged `previous_version`", expected: "rolled back to the version of postflight's own history",
 		ends: "1 revert, to 1.1", worlds: 5, quick: 1, run: forgedPrevious},
-	{id: "D27", happens: "Clients flood a good release with requests that end in 4xx", expected: "no revert", ends: "0 reverts", worlds: 20, quick: 2, run: clientFlood},
+	{id: "D27 tickets", happens: "One reporter floods the ticket desk after a good release", expected: "no revert", ends: "0 reverts", worlds: 20, quick: 2, run: ticketFlood},
+	{id: "D27 4xx", happens: "Clients flood a good release with requests that end in 4xx", expected: "no revert", ends: "0 reverts", worlds: 20, quick: 2, run: clientFlood},
 	{id: "D31", happens: "postflight is down for two hours after its verdict, before the call", expected: "expired and told, no call",
 		ends: "0 calls, expired", worlds: 5, quick: 1, run: expires},
 	{id: "D32", happens: "A release is slow to start: 5 % errors in its first two minutes", expected: "kept", ends: "0 reverts, keep", worlds: 20, quick: 2, run: slowStart},
+	{id: "D33", happens: "A bad release within a period of the calendar in which nothing is touched", expected: "revert advised, withheld by the window",
+		ends: "0 reverts, window", worlds: 5, quick: 1, run: frozenHours},
+	{id: "D34", happens: "A bad release of postflight itself", expected: "never rolled back by itself", ends: "0 reverts, loop", worlds: 5, quick: 1, run: itself},
 	{id: "D35", happens: "A bad release under a policy in shadow mode", expected: "revert advised, no call", ends: "0 reverts, mode", worlds: 5, quick: 1, run: shadow},
 	{id: "D36", happens: "The same bad release in one of two environments", expected: "only that environment is rolled back, to its own last good version",
 		ends: "1 revert, of production to 1.1", worlds: 5, quick: 1, run: rightPlace},
@@ -127,6 +131,24 @@ func clientFlood(t *testing.T, seed uint64) []string {
 	return []string{w.reverts()}
 }
 
+// deskFeed is a ticket desk, and the signal that watches it.
+const (
+	deskFeed      = `feeds: [{ name: desk, format: json, url: "http://desk.sim/tickets?from={{ .From.Unix }}&to={{ .To.Unix }}", count: $.count }]`
+	ticketsSignal = `
+      - { name: tickets, tickets: { feed: desk }, role: advisory }`
+)
+
+func ticketFlood(t *testing.T, seed uint64) []string {
+	w := New(t, Options{Seed: seed, Config: deskFeed, Signals: errorsSignal + ticketsSignal})
+	w.settled(Checkout)
+	id := w.Deploy(Checkout, "1.5")
+	w.Fleet.Strike(Fault{From: time.Now(), Hits: At(Checkout), Tickets: 20})
+	v := w.decided(id)
+	require.NotEqual(t, verifier.Revert, v.Effective)
+	require.Equal(t, verifier.SignalBad, v.Signals[1].State, "the flood was seen")
+	return []string{w.reverts()}
+}
+
 func expires(t *testing.T, seed uint64) []string {
 	w := New(t, Options{Seed: seed, Releases: bad})
 	w.settled(Checkout)
@@ -151,6 +173,19 @@ func slowStart(t *testing.T, seed uint64) []string {
 	return []string{w.reverts() + ", " + string(v.Effective)}
 }
 
+func frozenHours(t *testing.T, seed uint64) []string {
+	w := New(t, Options{Seed: seed, Releases: bad, Config: `calendar: [{ name: peak, days: [mon], hours: "08:00-12:00" }]`, Policy: map[string]string{"freezes": "[peak]"}})
+	w.settled(Checkout)
+	return w.withheld(w.Deploy(Checkout, "1.2"))
+}
+
+func itself(t *testing.T, seed uint64) []string {
+	p := Place{"postflight", "production"}
+	w := New(t, Options{Seed: seed, Places: []Place{p}, Releases: bad})
+	w.settled(p)
+	return w.withheld(w.Deploy(p, "1.2"))
+}
+
 func shadow(t *testing.T, seed uint64) []string {
 	w := New(t, Options{Seed: seed, Releases: bad, Policy: map[string]string{"mode": "shadow"}})
 	w.settled(Checkout)
@@ -161,7 +196,7 @@ func rightPlace(t *testing.T, seed uint64) []string {
 	staging := Place{"checkout", "staging"}
 	w := New(t, Options{Seed: seed, Places: []Place{Checkout, staging}, Releases: bad})
 	w.settled(Checkout)
-	w.Fleet.launch(staging, "2.0")
+	w.Fleet.deploy(staging, "2.0", 0)
 	w.Deploy(staging, "2.1")
 	time.Sleep(10 * time.Minute)
 	v := w.decided(w.Deploy(Checkout, "1.2"))

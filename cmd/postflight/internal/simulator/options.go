@@ -10,6 +10,7 @@ import (
 // The secrets of the simulated world. They guard nothing.
 const (
 	pipelineToken = "simulated-pipeline-token"
+	personToken   = "simulated-token-of-dana"
 	githubSecret  = "simulated-github-secret"
 	hookSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // #nosec G101 -- of the simulation only
 )
@@ -72,11 +73,12 @@ func (o Options) files() map[string]string {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		fmt.Fprintf(&lines, "    %s: %s\n", key, keys[key])
 	}
-	return map[string]string{"pipeline": pipelineToken, "github": githubSecret, "hooks": hookSecret,
+	return map[string]string{"pipeline": pipelineToken, "github": githubSecret, "dana": personToken, "hooks": hookSecret,
 		"postflight.yml": fmt.Sprintf(`storage: { url: "sqlite:%s" }
 sources:
   - { name: pipeline, format: native, token_file: pipeline }
   - { name: github, format: github, secret_file: github }
+access: [{ name: dana, token_file: dana, may: [read, decide, operate] }]
 prometheus: [{ name: main, url: "http://prometheus.sim" }]
 receivers: [{ name: oncall, webhook: { url: "http://oncall.sim/verdicts", secret_file: hooks } }]
 rollbacks: [{ name: pipeline, webhook: { url: "http://pipeline.sim/rollback", secret_file: hooks } }]

@@ -85,6 +85,9 @@ func (p prometheus) matrix(e expression, form url.Values) []byte {
 }
 
 func labelsJSON(labels map[string]string) string {
+	if len(labels) == 0 {
+		return "{}"
+	}
 	pairs := make([]string, 0, len(labels))
 	for name, value := range labels {
 		pairs = append(pairs, fmt.Sprintf("%q:%q", name, value))

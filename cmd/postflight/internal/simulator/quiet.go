@@ -35,7 +35,7 @@ func (w *World) Pass(d time.Duration) {
 // Quiet reports whether nothing is under way.
 func (w *World) Quiet() bool {
 	w.t.Helper()
-	status, metrics := w.ask(http.MethodGet, "/metrics", nil, nil)
+	status, metrics := w.ask(http.MethodGet, "/metrics", asPerson, nil)
 	require.Equal(w.t, http.StatusOK, status)
 	for line := range bytes.Lines(metrics) {
 		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), " ")

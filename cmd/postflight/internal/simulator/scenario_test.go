@@ -114,7 +114,9 @@ func TestScenarios(t *testing.T) {
 		if share == 0 {
 			share = 1
 		}
-		require.GreaterOrEqual(t, float64(c.ends[s.ends]), share*float64(c.runs), "%s: %s", s.id, c.words())
+		if float64(c.ends[s.ends]) < share*float64(c.runs) {
+			t.Errorf("%s: %s", s.id, c.words())
+		}
 	}
 	if !t.Failed() {
 		checkTable(t, told)

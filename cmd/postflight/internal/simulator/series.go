@@ -1,9 +1,7 @@
 package simulator
 
 import (
-	"maps"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -27,76 +25,76 @@ type sample struct {
 	value  float64
 }
 
-// increase returns how much each counter that a selector matches grew in
-// (at-span, at]. A counter that was not scraped for the whole of it has none.
-func (f *Fleet) increase(s selector, span time.Duration, at time.Time) []sample {
+// series is one counter of one instance.
+type series struct {
+	place   Place
+	target  int
+	name    string
+	labels  map[string]string
+	renamed bool // the series of versions that rename the label of the service
+	counted func(events) float64
+}
+
+// seriesOf are all the counters of a place.
+func seriesOf(p Place) (out []*series) {
+	for target := range targets {
+		for _, renamed := range []bool{false, true} {
+			add := func(name, label, value string, counted func(events) float64) {
+				service := "service"
+				if renamed {
+					service = "app"
+				}
+				out = append(out, &series{place: p, target: target, name: name, renamed: renamed, counted: counted, labels: map[string]string{
+					service: p.Service, "environment": p.Environment, "instance": p.Service + "-" + strconv.Itoa(target), label: value}})
+			}
+			add(requestsMetric, "code", "200", func(e events) float64 { return e.total - e.failed - e.refused })
+			add(requestsMetric, "code", "404", func(e events) float64 { return e.refused })
+			add(requestsMetric, "code", "500", func(e events) float64 { return e.failed })
+			for _, b := range bounds {
+				add(durationMetric, "le", b.le, func(e events) float64 {
+					if b.le == "+Inf" {
+						return e.total
+					}
+					return (e.total - e.slow) * b.share
+				})
+			}
+		}
+	}
+	return out
+}
+
+// matching returns the counters that a selector matches.
+func (f *Fleet) matching(s selector) (out []*series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.order {
+		for _, c := range f.places[p].series {
+			if c.name == s.name && s.matches(c.labels) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// increase returns how much counters grew in (at-span, at]. One that was
+// scraped at no time of it has no sample.
+func (f *Fleet) increase(of []*series, span time.Duration, at time.Time) []sample {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	last := at.UnixNano()/int64(tick) - 1
-	ticks := max(1, int64(span/tick))
-	var out []sample
-	for p := range f.places {
-		if !s.mayMatch(p) {
-			continue
-		}
-		for target := range targets {
-			out = append(out, f.grown(p, s, target, last-ticks+1, last)...)
-		}
-	}
-	return out
-}
-
-// grown sums an instance's counters over ticks, both included.
-func (f *Fleet) grown(p Place, s selector, target int, first, last int64) []sample {
-	var sum, renamed events
-	seen, seenRenamed := false, false
-	for n := first; n <= last; n++ {
-		e := f.instances(p, n)[target]
-		switch {
-		case e.absent:
-		case e.renamed:
-			renamed, seenRenamed = renamed.plus(e), true
-		default:
-			sum, seen = sum.plus(e), true
-		}
-	}
-	var out []sample
-	if seen {
-		out = append(out, sum.samples(p, target, "service", s)...)
-	}
-	if seenRenamed {
-		out = append(out, renamed.samples(p, target, "app", s)...)
-	}
-	return out
-}
-
-func (e events) plus(o events) events {
-	return events{total: e.total + o.total, failed: e.failed + o.failed, refused: e.refused + o.refused, slow: e.slow + o.slow}
-}
-
-// samples are the series of one instance that a selector matches.
-func (e events) samples(p Place, target int, serviceLabel string, s selector) []sample {
-	base := map[string]string{serviceLabel: p.Service, "environment": p.Environment, "instance": p.Service + "-" + strconv.Itoa(target)}
-	var out []sample
-	add := func(label, value string, n float64) {
-		labels := maps.Clone(base)
-		labels[label] = value
-		if s.matches(labels) {
-			out = append(out, sample{labels, n})
-		}
-	}
-	switch s.name {
-	case requestsMetric:
-		add("code", "200", e.total-e.failed-e.refused)
-		add("code", "404", e.refused)
-		add("code", "500", e.failed)
-	case durationMetric:
-		for _, b := range bounds {
-			n := (e.total - e.slow) * b.share
-			if b.le == "+Inf" {
-				n = e.total
+	first := last - max(1, int64(span/tick)) + 1
+	out := make([]sample, 0, len(of))
+	for _, c := range of {
+		sum, seen := 0.0, false
+		line := f.places[c.place]
+		for n := first; n <= last; n++ {
+			if e := &f.instances(c.place, line, n)[c.target]; !e.absent && e.renamed == c.renamed {
+				sum, seen = sum+c.counted(*e), true
 			}
-			add("le", b.le, n)
+		}
+		if seen {
+			out = append(out, sample{c.labels, sum})
 		}
 	}
 	return out
@@ -110,23 +108,13 @@ func (f *Fleet) now(s selector, at time.Time) []sample {
 	if s.name != versionMetric {
 		return nil
 	}
-	for p := range f.places {
-		for v, share := range f.running(p, at) {
+	for _, p := range f.order {
+		for _, v := range f.running(p, at) {
 			labels := map[string]string{"service": p.Service, "environment": p.Environment, "version": v.version}
-			if share > 0 && s.matches(labels) {
-				out = append(out, sample{labels, share * targets})
+			if v.share > 0 && s.matches(labels) {
+				out = append(out, sample{labels, v.share * targets})
 			}
 		}
 	}
 	return out
-}
-
-// mayMatch leaves out at once the places that a selector names others of.
-func (s selector) mayMatch(p Place) bool {
-	for _, m := range s.matchers {
-		if m.op == "=" && (m.label == "service" && m.value != p.Service || m.label == "environment" && m.value != p.Environment) {
-			return false
-		}
-	}
-	return strings.HasPrefix(s.name, "http_")
 }

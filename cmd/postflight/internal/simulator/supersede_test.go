@@ -14,6 +14,10 @@ import (
 var supersedeScenarios = []scenario{
 	{id: "D5 silent", happens: "The rollback is never announced, as Argo CD's own trigger does for a revision that it has seen",
 		expected: "unconfirmed and told after 10 minutes", ends: "1 revert, unconfirmed and told", worlds: 5, quick: 1, run: silent},
+	{id: "D5 version query", happens: "The rollback is never announced, but the live version can be asked for (`live_version`)",
+		expected: "confirmed by the version that runs", ends: "1 revert, confirmed", worlds: 5, quick: 1, run: askedLive(true)},
+	{id: "D5 nothing happens", happens: "The pipeline accepts the request and does nothing; the live version can be asked for",
+		expected: "unconfirmed and told after 10 minutes", ends: "1 revert, unconfirmed", worlds: 5, quick: 1, run: askedLive(false)},
 	{id: "D6", happens: "A newer deploy comes before the verdict", expected: "superseded, no call",
 		ends: "0 calls, superseded", worlds: 5, quick: 1, run: newerBeforeTheVerdict},
 	{id: "D7", happens: "A newer deploy comes between the verdict and the call", expected: "fenced, no call",
@@ -40,6 +44,32 @@ func silent(t *testing.T, seed uint64) []string {
 	require.Equal(t, verifier.ActionUnconfirmed, last.Action.State)
 	require.InDelta(t, verifier.UnconfirmedAfter.Minutes(), v.Action.ChangedAt.Sub(*v.Action.RequestedAt).Minutes(), 1.5)
 	return []string{w.reverts() + ", " + string(v.Action.State) + " and told"}
+}
+
+const liveVersion = `{ query: 'app_info{service="{{ .Service }}",environment="{{ .Environment }}"}', label: version }`
+
+// askedLive asks the services themselves which version runs.
+func askedLive(carriedOut bool) func(t *testing.T, seed uint64) []string {
+	return func(t *testing.T, seed uint64) []string {
+		w := New(t, Options{Seed: seed, Style: Silent, Releases: bad, Policy: map[string]string{"live_version": liveVersion}})
+		w.settled(Checkout)
+		if !carriedOut {
+			w.Pipeline.Answer = func(int, verifier.RevertRequest) int { return http.StatusAccepted }
+		}
+		id := w.Deploy(Checkout, "1.2")
+		require.Equal(t, verifier.Revert, w.decided(id).Verdict.Decision)
+		time.Sleep(15 * time.Minute)
+		v := w.Verification(id)
+		took := v.Action.ChangedAt.Sub(*v.Action.RequestedAt)
+		if carriedOut {
+			require.Less(t, took, 4*time.Minute)
+		} else {
+			require.InDelta(t, verifier.UnconfirmedAfter.Minutes(), took.Minutes(), 1.5)
+		}
+		told := w.Told(id)
+		require.Equal(t, v.Action.State, told[len(told)-1].Data.Action.State)
+		return []string{w.reverts() + ", " + string(v.Action.State)}
+	}
 }
 
 // verdict waits until a verification has its verdict, and returns at once.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -84,7 +85,7 @@ func (w *World) Start() {
 	w.t.Helper()
 	daemon, err := app.New(context.Background(), app.Options{
 		ConfigFile: filepath.Join(w.dir, "postflight.yml"), ExternalURL: "https://postflight.sim", Version: "simulated",
-		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll, AllowInsecure: true,
+		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll,
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, daemon.Start(context.Background()))
@@ -133,6 +134,8 @@ func (w *World) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch r.URL.Host {
 	case "prometheus.sim":
 		return prometheus{w.Fleet}.answer(r), nil
+	case "desk.sim":
+		return reply(r, http.StatusOK, fmt.Appendf(nil, `{"count":%g}`, w.Fleet.tickets(Checkout, moment(r.URL.Query().Get("from")), moment(r.URL.Query().Get("to"))))), nil
 	case "pipeline.sim":
 		return w.Pipeline.rollback(r)
 	case "oncall.sim":
@@ -158,9 +161,7 @@ func (w *World) ask(method, path string, header http.Header, body []byte) (statu
 		return 0, nil
 	}
 	r := httptest.NewRequestWithContext(w.t.Context(), method, path, bytes.NewReader(body))
-	if header != nil {
-		r.Header = header
-	}
+	r.Header = header.Clone()
 	recorder := answering{httptest.NewRecorder()}
 	daemon.Handler().ServeHTTP(recorder, r)
 	return recorder.Code, recorder.Body.Bytes()
@@ -231,9 +232,12 @@ func (w *World) list(filter string) (out []verifier.Verification) {
 	}
 }
 
+// asPerson is who reads.
+var asPerson = http.Header{"Authorization": {"Bearer " + personToken}}
+
 func (w *World) get(path string, into any) {
 	w.t.Helper()
-	status, body := w.ask(http.MethodGet, path, nil, nil)
+	status, body := w.ask(http.MethodGet, path, asPerson, nil)
 	require.Equal(w.t, http.StatusOK, status, string(body))
 	require.NoError(w.t, json.Unmarshal(body, into))
 }
