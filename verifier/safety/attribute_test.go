@@ -133,29 +133,32 @@ func TestCandidates(t *testing.T) {
 	changed := func(o verifier.Overlap, change func(*verifier.Overlap)) verifier.Overlap { change(&o); return o }
 	const good, bad, unclear = verifier.CandidateGood, verifier.CandidateBad, verifier.CandidateUnclear
 	quiet := verifier.Finding{Name: "errors", Role: verifier.Decisive, State: verifier.SignalPending}
+	fine := verifier.Finding{Name: "errors", Role: verifier.Decisive, State: verifier.SignalGood}
 	for name, c := range map[string]struct {
 		overlap verifier.Overlap
 		state   verifier.CandidateState // "" is no candidate
 		until   time.Time
 	}{
-		"bad by its own signals":     {overlap("cart", 20*time.Minute, risen(verifier.SignalBad, time.Minute)), bad, time.Time{}},
-		"quiet for long":             {overlap("cart", 20*time.Minute, quiet), good, time.Time{}},
-		"suspicious":                 {overlap("cart", 8*time.Minute, risen(verifier.SignalPending, time.Minute)), unclear, ago(-5 * time.Minute)},
-		"too new to tell":            {overlap("cart", 5*time.Minute, quiet), unclear, ago(-8 * time.Minute)},
-		"suspicious before as well":  {overlap("cart", 40*time.Minute, risen(verifier.SignalPending, time.Minute)), unclear, ago(-2 * time.Minute)},
-		"advisory harm":              {overlap("cart", 20*time.Minute, changedRole(risen(verifier.SignalBad, time.Minute))), good, time.Time{}},
-		"reverted":                   {verdict(overlap("cart", 20*time.Minute), verifier.Revert, ""), bad, time.Time{}},
-		"kept":                       {verdict(overlap("cart", 20*time.Minute), verifier.Keep, ""), good, time.Time{}},
-		"held":                       {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, verifier.GuardAmbiguity), bad, time.Time{}},
-		"not its own harm":           {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, verifier.GuardAttribution), bad, time.Time{}},
-		"without data":               {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, ""), good, time.Time{}},
-		"after the harm began":       {overlap("cart", 2*time.Minute, risen(verifier.SignalBad, time.Minute)), "", time.Time{}},
-		"the same release":           {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Deployment.ReleaseID = "r1" }), "", time.Time{}},
-		"superseded":                 {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Verification.State = verifier.StateSuperseded }), "", time.Time{}},
-		"harmed by the verified one": {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Policy.DependsOn = []string{"checkout"} }), "", time.Time{}},
-		"rolling out":                {changed(overlap("cart", 4*time.Minute), func(o *verifier.Overlap) { o.Verification = nil }), unclear, ago(-6 * time.Minute)},
-		"rolling out for long":       {changed(overlap("cart", 14*time.Minute), func(o *verifier.Overlap) { o.Verification = nil }), good, time.Time{}},
-		"the service itself":         {overlap("checkout", 5*time.Minute), "", time.Time{}},
+		"bad by its own signals":        {overlap("cart", 20*time.Minute, risen(verifier.SignalBad, time.Minute)), bad, time.Time{}},
+		"quiet for long":                {overlap("cart", 20*time.Minute, fine), good, time.Time{}},
+		"not long enough for the judge": {overlap("cart", 20*time.Minute, quiet), unclear, ago(-2 * time.Minute)},
+		"its harm was there before":     {overlap("cart", 6*time.Minute, risen(verifier.SignalBad, 7*time.Minute)), good, time.Time{}},
+		"suspicious":                    {overlap("cart", 8*time.Minute, risen(verifier.SignalPending, time.Minute)), unclear, ago(-5 * time.Minute)},
+		"too new to tell":               {overlap("cart", 5*time.Minute, quiet), unclear, ago(-8 * time.Minute)},
+		"suspicious before as well":     {overlap("cart", 40*time.Minute, risen(verifier.SignalPending, time.Minute)), unclear, ago(-2 * time.Minute)},
+		"advisory harm":                 {overlap("cart", 20*time.Minute, changedRole(risen(verifier.SignalBad, time.Minute))), good, time.Time{}},
+		"reverted":                      {verdict(overlap("cart", 20*time.Minute), verifier.Revert, ""), bad, time.Time{}},
+		"kept":                          {verdict(overlap("cart", 20*time.Minute), verifier.Keep, ""), good, time.Time{}},
+		"held":                          {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, verifier.GuardAmbiguity), bad, time.Time{}},
+		"not its own harm":              {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, verifier.GuardAttribution), bad, time.Time{}},
+		"without data":                  {verdict(overlap("cart", 20*time.Minute), verifier.Inconclusive, ""), good, time.Time{}},
+		"after the harm began":          {overlap("cart", 2*time.Minute, risen(verifier.SignalBad, time.Minute)), "", time.Time{}},
+		"the same release":              {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Deployment.ReleaseID = "r1" }), "", time.Time{}},
+		"superseded":                    {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Verification.State = verifier.StateSuperseded }), "", time.Time{}},
+		"harmed by the verified one":    {changed(overlap("cart", 20*time.Minute), func(o *verifier.Overlap) { o.Policy.DependsOn = []string{"checkout"} }), "", time.Time{}},
+		"rolling out":                   {changed(overlap("cart", 4*time.Minute), func(o *verifier.Overlap) { o.Verification = nil }), unclear, ago(-6 * time.Minute)},
+		"rolling out for long":          {changed(overlap("cart", 14*time.Minute), func(o *verifier.Overlap) { o.Verification = nil }), good, time.Time{}},
+		"the service itself":            {overlap("checkout", 5*time.Minute), "", time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := allowed().Deployment

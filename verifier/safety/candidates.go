@@ -76,10 +76,12 @@ func candidate(o verifier.Overlap, v verifier.Verification, p verifier.Policy, b
 		c.Change, c.Onset = worst.Change(), worst.Onset
 	}
 	c.Held = its.Action.State == verifier.ActionWithheld && its.Action.Guard == verifier.GuardAmbiguity
+	earlier := c.Onset != nil && c.Onset.Before(d.StartedAt) && !d.Rollback
 	switch decided := its.Verdict; {
-	case decided != nil && (decided.Decision == verifier.Revert || c.Held || its.Action.Guard == verifier.GuardAttribution):
+	case decided != nil && (decided.Decision == verifier.Revert || c.Held || its.Action.Guard == verifier.GuardAttribution && !earlier):
 		c.State = verifier.CandidateBad
 	case decided != nil:
+	case earlier: // harm that isn't its own can't explain ours
 	case bad:
 		c.State = verifier.CandidateBad
 	default:
@@ -87,7 +89,7 @@ func candidate(o verifier.Overlap, v verifier.Verification, p verifier.Policy, b
 		if began != nil && began.After(visible) {
 			visible = *began
 		}
-		if worst != nil || now.Before(visible.Add(enoughToTell(o.Policy))) {
+		if worst != nil || now.Before(visible.Add(enoughToTell(o.Policy, its.Signals))) {
 			return unclear(c, visible, v, now)
 		}
 	}
@@ -108,9 +110,17 @@ func unclear(c verifier.Candidate, visible time.Time, v verifier.Verification, n
 }
 
 // enoughToTell is how long harm must have been visible before a deploy that
-// shows none is taken for good: a few steps, and the look that stores them.
-func enoughToTell(p verifier.Policy) time.Duration {
-	return max(5*p.Step.D(), p.Window.D()/12) + p.Interval.D()
+// shows none is taken for good: as many of the judge's bins as it needs to call
+// harm bad, whenever that began, less where it calls the deploy good by then,
+// and the look that stores it.
+func enoughToTell(p verifier.Policy, findings []verifier.Finding) time.Duration {
+	bins := time.Duration(5)
+	for _, f := range findings {
+		if f.Role == verifier.Decisive && f.State == verifier.SignalPending {
+			bins = 8
+		}
+	}
+	return bins*max(p.Step.D(), min(time.Minute, p.Window.D()/30)) + p.Interval.D()
 }
 
 // worstOf returns the decisive finding that speaks loudest against a deploy,
@@ -128,17 +138,10 @@ func worstOf(findings []verifier.Finding) (worst *verifier.Finding, bad bool) {
 	return worst, false
 }
 
-// suspicious reports whether a signal is beyond what is tolerated, and the
-// evidence says rather harm than chance.
-func suspicious(f verifier.Finding) bool {
-	if !f.Matters.Yes || f.Cleared {
-		return false
-	}
-	if f.Chance == nil {
-		return f.Usual.Score > 0.5
-	}
-	return f.Chance.EValue > 1
-}
+// suspicious reports whether a signal is beyond what is tolerated, and harm is
+// not ruled out. What its e-value is doesn't matter: it stays at 1 while it
+// rests on too little.
+func suspicious(f verifier.Finding) bool { return f.Matters.Yes && !f.Cleared }
 
 // onset returns when the harm of the bad signals seems to have begun, nil when
 // that isn't known.
