@@ -21,7 +21,8 @@ type worstBin struct {
 	ll     [cells]float64
 }
 
-const maxWorst = 5
+// maxWorst is one more than is ever dropped.
+const maxWorst = 6
 
 func (r *run) add(x, exposure, unit, kappa float64) {
 	b := binEvidence(x, exposure, unit, kappa)
@@ -49,9 +50,11 @@ func (r *run) addBin(x, exposure, unit float64, b *[cells]float64) {
 	r.worst[at] = worstBin{excess, *b}
 }
 
-// logE returns the log e-value of the run for the alternative against the healthy law. The worst
-// bins alone may not carry it: without them it must still reach half of it (on
-// the log scale), which keeps the blip of a dependency from being proof.
+// logE returns the log e-value of the run for the alternative against the
+// healthy law. The worst bins alone may not carry it: had each been like the
+// worst of the others, it must still reach three quarters of it (on the log
+// scale). That keeps the blip of a dependency from being proof, and costs little
+// where harm lasts and few events make bins differ.
 func (r *run) logE(alternative, healthy *law, drop int) float64 {
 	e := logMarginal(alternative, &r.ll) - logMarginal(healthy, &r.ll)
 	if e <= 0 || drop <= 0 {
@@ -61,16 +64,18 @@ func (r *run) logE(alternative, healthy *law, drop int) float64 {
 	for _, w := range r.worst[:min(drop, len(r.worst))] {
 		for i := range rest {
 			rest[i] -= w.ll[i]
+			if drop < len(r.worst) {
+				rest[i] += r.worst[drop].ll[i]
+			}
 		}
 	}
-	without := logMarginal(alternative, &rest) - logMarginal(healthy, &rest)
-	return min(e, 2*without)
+	return min(e, (logMarginal(alternative, &rest)-logMarginal(healthy, &rest))/0.75)
 }
 
 // dropped is how many of the worst bins a run must do without.
 func dropped(bins int) int {
 	switch {
-	case bins < 5:
+	case bins < 4:
 		return 1
 	case bins < 15:
 		return 3
@@ -133,7 +138,7 @@ func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence
 	e := &rateEvidence{
 		signal: s, level: c.Level, kappa: c.Kappa, onset: -1,
 		unit:  (1+s.Delta)*c.Level + epsilonOf(s),
-		every: max(5, window/lateOnsets), minimum: 5, minBins: 5,
+		every: max(5, window/lateOnsets), minimum: 5, minBins: 4,
 	}
 	if c.Control != nil {
 		e.against = &pairEvidence{control: *c.Control}

@@ -19,6 +19,9 @@ type fit struct {
 	lookback int
 	seasonal bool
 
+	raw     past           // ratios and counts: with its bursts; past is without them
+	recalls map[int]recall // ratios and counts: by lookback
+
 	rough deviations // value signals
 }
 

@@ -155,7 +155,6 @@ func (f *fit) pairNoise(floor float64) float64 {
 
 // pairDrift is drift for the difference to the control group.
 func (f *fit) pairDrift(c *Calibration, origins []int) {
-	previous := math.Inf(1)
 	for _, part := range []int{12, 4, 2, 1} {
 		h := max(1, f.window/part)
 		var sum, weights float64
@@ -170,10 +169,11 @@ func (f *fit) pairDrift(c *Calibration, origins []int) {
 		}
 		variance := 0.01
 		if weights > 0 {
-			prior := 4 * weights / float64(len(origins)) * overlap(len(origins), f)
+			prior := priorWindows * weights / float64(len(origins)) * overlap(len(origins), f)
 			variance = (sum + prior*0.01) / (weights + prior)
 		}
-		previous = min(math.Sqrt(max(variance, 0.05*0.05)), previous)
-		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: previous})
+		sd := math.Sqrt(max(variance, 0.05*0.05))
+		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: sd})
 	}
+	c.widenDrift()
 }

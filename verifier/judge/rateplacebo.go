@@ -24,11 +24,11 @@ func (f *fit) ratePlacebos(c *Calibration, origins []int) {
 
 // ratePlacebo returns the largest log e-value of a placebo deploy at a bin.
 func (f *fit) ratePlacebo(c Calibration, at int) float64 {
-	x0, n0, _ := f.before(at, f.lookback)
-	if n0 <= 0 {
+	l := f.recalled(at)
+	if l.exposure <= 0 {
 		return 0
 	}
-	c.Level, c.Events = (x0+0.5)/n0, x0+0.5
+	c.Level, c.Events = l.rate, l.events
 	if f.quiet(c, at) {
 		return 0
 	}
@@ -41,8 +41,8 @@ func (f *fit) ratePlacebo(c Calibration, at int) float64 {
 		if i%block == 0 {
 			season = f.season(at, i, i+block)
 		}
-		if n := f.past.n[at+i]; n > 0 {
-			e.add(i, f.past.x[at+i], n*season, i >= f.warmup)
+		if n := f.raw.n[at+i]; n > 0 {
+			e.add(i, f.raw.x[at+i], n*season, i >= f.warmup)
 		}
 		if (i+1)%every == 0 {
 			v, _ := e.logE()
@@ -59,8 +59,8 @@ func (f *fit) quiet(c Calibration, at int) bool {
 	unit := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
 	sum, tolerated := 0.0, 0.0
 	for i := at; i < at+f.window; i++ {
-		mu := f.past.n[i] * unit
-		if sum += f.past.x[i] - mu; sum <= 0 {
+		mu := f.raw.n[i] * unit
+		if sum += f.raw.x[i] - mu; sum <= 0 {
 			sum, tolerated = 0, 0
 			continue
 		}

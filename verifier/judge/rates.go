@@ -4,6 +4,8 @@ import (
 	"math"
 	"sort"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -12,16 +14,18 @@ const seasonBlocks = 4
 
 // rates calibrates a ratio or count signal (decision.md 2.1).
 func (f *fit) rates(c *Calibration) {
+	c.Kappa = f.binNoise()
+	f.raw, f.past = f.past, f.past.calmed(c.Kappa)
+	f.recalls = map[int]recall{}
 	f.choosePredictor(f.lookbacks(1, 3, 6, 12), func(trial fit, origins []int) float64 { return trial.rateError(origins) })
 	at := f.past.len()
-	x, n, reach := f.before(at, f.lookback)
-	if n <= 0 {
+	now := f.recalled(at)
+	if now.exposure <= 0 {
 		return
 	}
-	c.Known, c.Level, c.Before, c.Events = true, (x+0.5)/n, x/n, x+0.5
-	c.Lookback = verifier.Duration(reach) * c.Past
+	c.Known, c.Level, c.Before, c.Events = true, now.rate, now.seen, now.events
+	c.Lookback = verifier.Duration(min(f.lookback, at)) * c.Past
 	origins := f.origins(f.lookback)
-	c.Kappa = f.binNoise()
 	f.drift(c, origins)
 	f.shiftedRate(c, at)
 	f.seasonOf(c, at)
@@ -52,11 +56,8 @@ func weightOf(v float64) float64 { return 1 / ((v + 0.04) * (v + 0.04)) }
 // predicted returns the events expected in the bins [at+from, at+to) with
 // exposure n, and the number of events that the prediction rests on.
 func (f *fit) predicted(at, from, to int, n float64) (mu, count float64) {
-	x0, n0, _ := f.before(at, f.lookback)
-	if n0 <= 0 {
-		return 0, 0.5
-	}
-	return (x0 + 0.5) / n0 * n * f.season(at, from, to), x0 + 0.5
+	l := f.recalled(at)
+	return l.rate * n * f.season(at, from, to), l.events
 }
 
 // season returns the factor that earlier days saw from the lookback before the
@@ -72,10 +73,10 @@ func (f *fit) season(at, from, to int) float64 {
 		if !f.past.covered(then-f.lookback, then) || !f.past.covered(then+from, then+to) {
 			continue
 		}
-		x0, n0 := f.past.over(then-f.lookback, then)
-		x1, n1 := f.past.over(then+from, then+to)
-		v := 1/(x0+0.5) + 1/(x1+0.5)
-		logs = append(logs, math.Log((x1+0.5)/n1*n0/(x0+0.5))*0.1/(0.1+v))
+		l := f.recalled(then)
+		x, n := f.past.over(then+from, then+to)
+		v := 1/l.events + 1/(x+0.5)
+		logs = append(logs, math.Log((x+0.5)/n/l.rate)*0.1/(0.1+v))
 	}
 	return math.Exp(median(logs))
 }
@@ -133,10 +134,10 @@ func (f *fit) binNoise() float64 {
 
 // drift learns how far healthy windows stray from what was predicted, after a
 // twelfth, a quarter, a half and the whole of the window. It is shrunk to 10 %
-// with the weight of four windows, is at least 5 %, and never grows with the
-// time elapsed.
+// with the weight of four windows, is at least 5 %, and at least what it is
+// later: noise within a bin that drift itself has made larger would hide it
+// early on.
 func (f *fit) drift(c *Calibration, origins []int) {
-	previous := math.Inf(1)
 	for _, part := range []int{12, 4, 2, 1} {
 		h := max(1, f.window/part)
 		var sum, weights float64
@@ -153,13 +154,35 @@ func (f *fit) drift(c *Calibration, origins []int) {
 		}
 		variance := 0.01
 		if weights > 0 {
-			prior := 4 * weights / float64(len(origins)) * overlap(len(origins), f)
+			prior := priorWindows * weights / float64(len(origins)) * overlap(len(origins), f)
 			variance = (sum + prior*0.01) / (weights + prior)
 		}
-		sd := min(math.Sqrt(max(variance, 0.05*0.05)), previous)
-		previous = sd
+		sd := math.Sqrt(max(variance, 0.05*0.05))
 		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: sd})
 	}
+	c.widenDrift()
+}
+
+// widenDrift makes the drift at least what it is later, and larger by as much
+// as Student's t, for what was learnt from so few independent windows, goes
+// further than the normal.
+func (c *Calibration) widenDrift() {
+	unsure := unsureOf(c.Independent + priorWindows)
+	for i := len(c.Drift) - 1; i >= 0; i-- {
+		c.Drift[i].SD *= unsure
+		if i+1 < len(c.Drift) {
+			c.Drift[i].SD = max(c.Drift[i].SD, c.Drift[i+1].SD)
+		}
+	}
+}
+
+// priorWindows is how many windows the prior of the drift counts as.
+const priorWindows = 4
+
+// unsureOf returns the 99th percentile of Student's t with so many degrees of
+// freedom over that of the normal.
+func unsureOf(freedom int) float64 {
+	return distuv.StudentsT{Sigma: 1, Nu: float64(freedom)}.Quantile(0.99) / distuv.UnitNormal.Quantile(0.99)
 }
 
 // overlap is how many placebos stand for one independent window.
@@ -169,20 +192,25 @@ func overlap(placebos int, f *fit) float64 {
 
 // shiftedRate notices a level that rose shortly before the deploy: harm that
 // was there already is not the deploy's. The level since stands then. It takes
-// the stretch that says most, and no burst of a few bins.
+// the stretch that says most against the level before it, and no burst of a few
+// bins.
 func (f *fit) shiftedRate(c *Calibration, at int) {
-	lim := (1+f.signal.Delta)*c.Level + epsilonOf(f.signal)
-	healthy := newSpread(c.Drift[0].SD, c.Events).healthy(lim, c.Level, f.signal)
 	most, since := math.Log(100), 0
 	for _, k := range []int{5, 7, 10, 15, 20, 30, 40, 60, 80} {
 		if k >= f.lookback {
 			break
 		}
+		l := f.recalled(max(at-k, 0))
+		if l.exposure <= 0 {
+			break
+		}
+		lim := (1+f.signal.Delta)*l.rate + epsilonOf(f.signal)
+		healthy := newSpread(c.Drift[0].SD, l.events).healthy(lim, l.rate, f.signal)
 		r := run{}
 		for i := at - k; i < at; i++ {
-			r.add(f.past.x[i], f.past.n[i], lim, c.Kappa)
+			r.add(f.raw.x[i], f.raw.n[i], lim, c.Kappa)
 		}
-		x, n := f.past.over(at-2, at)
+		x, n := f.raw.over(at-2, at)
 		if e := r.logE(&harm, &healthy, dropped(k)); r.x >= 5 && x > n*lim && e > most {
 			most, since = e, k
 		}
@@ -190,7 +218,7 @@ func (f *fit) shiftedRate(c *Calibration, at int) {
 	if since == 0 {
 		return
 	}
-	x, n := f.past.over(at-since, at)
+	x, n := f.raw.over(at-since, at)
 	c.Level, c.Before, c.Events = (x+0.5)/n, x/n, x+0.5
 	c.ShiftedFor = verifier.Duration(since) * c.Past
 	c.Lookback = c.ShiftedFor
