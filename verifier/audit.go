@@ -82,32 +82,32 @@ func auditClock(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// AuditFaultKind says how an entry doesn't fit into the chain.
-type AuditFaultKind string
+// AuditErrorKind says how an entry doesn't fit into the chain.
+type AuditErrorKind string
 
 // The ways in which a chain is broken.
 const (
-	AuditChanged   AuditFaultKind = "changed"   // its hash is not that of what it says
-	AuditMissing   AuditFaultKind = "missing"   // what came before it is not there
-	AuditReordered AuditFaultKind = "reordered" // it was written as another number
+	AuditChanged   AuditErrorKind = "changed"   // its hash is not that of what it says
+	AuditMissing   AuditErrorKind = "missing"   // what came before it is not there
+	AuditReordered AuditErrorKind = "reordered" // it was written as another number
 )
 
-// AuditFault is the first entry that doesn't fit.
-type AuditFault struct {
+// AuditError is the first entry that doesn't fit.
+type AuditError struct {
 	Seq    int64 // the number of the entry that should stand there
-	Kind   AuditFaultKind
+	Kind   AuditErrorKind
 	Detail string // one sentence
 }
 
 // Error names the entry, what happened to it and how that shows.
-func (f *AuditFault) Error() string {
+func (f *AuditError) Error() string {
 	return fmt.Sprintf("audit entry %d is %s: %s", f.Seq, f.Kind, f.Detail)
 }
 
 // CheckAudit recomputes the chain of all entries, the oldest first as they are
 // stored, and returns the first that doesn't fit, nil when all do. An empty
 // list fits.
-func CheckAudit(entries []AuditEntry) *AuditFault {
+func CheckAudit(entries []AuditEntry) *AuditError {
 	previous := ""
 	for i, e := range entries {
 		seq := int64(i) + 1
@@ -115,17 +115,17 @@ func CheckAudit(entries []AuditEntry) *AuditFault {
 			previous = e.Hash
 			continue
 		}
-		return auditFault(entries, seq, previous)
+		return auditError(entries, seq, previous)
 	}
 	return nil
 }
 
-// auditFault says what is wrong with the entry at a place of the list; all
+// auditError says what is wrong with the entry at a place of the list; all
 // before it fit.
-func auditFault(entries []AuditEntry, seq int64, previous string) *AuditFault {
+func auditError(entries []AuditEntry, seq int64, previous string) *AuditError {
 	e := entries[seq-1]
-	fault := func(kind AuditFaultKind, detail string, args ...any) *AuditFault {
-		return &AuditFault{Seq: seq, Kind: kind, Detail: fmt.Sprintf(detail, args...)}
+	fault := func(kind AuditErrorKind, detail string, args ...any) *AuditError {
+		return &AuditError{Seq: seq, Kind: kind, Detail: fmt.Sprintf(detail, args...)}
 	}
 	// Going back to 2n finds an entry that was given a new number after up to
 	// half of all were taken out.

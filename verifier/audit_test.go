@@ -45,7 +45,7 @@ func TestCheckAuditFinds(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func([]AuditEntry) []AuditEntry
 		seq   int64
-		kind  AuditFaultKind
+		kind  AuditErrorKind
 	}{
 		"who":      {func(e []AuditEntry) []AuditEntry { e[1].By = "nobody"; return e }, 2, AuditChanged},
 		"when":     {func(e []AuditEntry) []AuditEntry { e[1].At = e[1].At.Add(time.Microsecond); return e }, 2, AuditChanged},

@@ -21,7 +21,7 @@ var guardRules = map[verifier.Guard]string{
 	verifier.GuardAmbiguity:    "several deploys overlap, and which one did the harm is not clear",
 	verifier.GuardExpiry:       "the verdict is too old to act on",
 	verifier.GuardMode:         "the policy judges and tells only (mode shadow)",
-	verifier.GuardWindow:       "the calendar leaves actions to people now",
+	verifier.GuardWindow:       "a freeze or the calendar leaves actions to people now",
 	verifier.GuardPerson:       "a person decided otherwise",
 }
 

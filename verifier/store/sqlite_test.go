@@ -218,7 +218,7 @@ func TestReadAudit(t *testing.T) {
 	for _, spoil := range []struct {
 		statement string
 		seq       int64
-		kind      verifier.AuditFaultKind
+		kind      verifier.AuditErrorKind
 	}{
 		{`UPDATE audit SET reason = 'none' WHERE seq = 4`, 4, verifier.AuditChanged},
 		{`DELETE FROM audit WHERE seq = 2`, 2, verifier.AuditMissing},
