@@ -139,6 +139,14 @@ func (w *World) revertsOf(such func(verifier.RevertRequest) bool) string {
 var ambiguityScenarios = []scenario{
 	{id: "D15", happens: "Two services are deployed two minutes apart, and one is bad", expected: "only the bad one is reverted",
 		ends: "reverted: cart", worlds: 5, quick: 1, run: twoDeploys(map[string]string{"checkout": "1.5", "cart": "1.2"}, nil)},
+	{id: "D16", happens: "Two services are deployed two minutes apart, and both are bad", expected: "held, both are named",
+		ends: "reverted: none", worlds: 5, quick: 1, run: twoDeploys(map[string]string{"checkout": "1.2", "cart": "1.2"}, nil)},
+	{id: "D17", happens: "Two services are deployed two minutes apart; the first calls the second, which is bad", expected: "held, or the called one alone is reverted; never the caller",
+		ends: "reverted: none", worlds: 5, quick: 1, run: twoDeploys(map[string]string{"checkout": "1.5", "cart": "1.2"}, map[string][]string{"checkout": {"cart"}})},
+	{id: "D17 called first", happens: "The same, and the second calls the first, which is bad", expected: "the called one is reverted, for the harm was there before its caller came",
+		ends: "reverted: checkout", worlds: 5, quick: 1, run: twoDeploys(map[string]string{"checkout": "1.2", "cart": "1.5"}, map[string][]string{"cart": {"checkout"}})},
+	{id: "D28 hold", happens: "A base image breaks ten services within five minutes (`on_ambiguous: hold`)", expected: "0 reverts, one message names all ten",
+		ends: "0 reverts, 1 names all ten", worlds: 5, quick: 1, run: baseImage("hold")},
 	{id: "D28 independent", happens: "A base image breaks ten services within five minutes (`on_ambiguous: independent`)", expected: "3 reverts, then the brake",
 		ends: "3 reverts, 7 held by brake", worlds: 5, quick: 1, run: baseImage("independent")},
 }
@@ -188,6 +196,22 @@ func baseImage(onAmbiguous string) func(t *testing.T, seed uint64) []string {
 				braked++
 			}
 		}
+		if onAmbiguous == "hold" {
+			return []string{fmt.Sprintf("%s, %d names all ten", w.reverts(), w.naming(places))}
+		}
 		return []string{fmt.Sprintf("%s, %d held by %s", w.reverts(), braked, verifier.GuardBrake)}
 	}
+}
+
+// naming counts the verdicts that name every one of the places.
+func (w *World) naming(places []Place) int {
+	n := 0
+	for _, v := range w.All() {
+		if v.Verdict != nil && !slices.ContainsFunc(places, func(p Place) bool {
+			return p.Service != v.Deployment.Service && !strings.Contains(v.Verdict.Summary, p.Service+" 1.2, deployed")
+		}) {
+			n++
+		}
+	}
+	return n
 }
