@@ -52,7 +52,8 @@ func layerOf(dir string) string {
 		return "adapter"
 	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards":
 		return "adapter-child"
-	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench-decisions":
+	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench-decisions",
+		dir == "cmd/internal/invariant": // the tests' checker; the demo's module takes it as well
 		return "command"
 	}
 	return ""

@@ -1,0 +1,208 @@
+package invariant
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/judge"
+	"github.com/postflight/postflight/verifier/safety"
+)
+
+func (r Run) has(what string, holds func(Verification) bool) string {
+	if slices.ContainsFunc(r.State.Verifications, holds) {
+		return ""
+	}
+	return "the run has no " + what
+}
+
+func needVerification(r Run) string {
+	return r.has("verification", func(Verification) bool { return true })
+}
+
+func needVerdict(r Run) string {
+	return r.has("verdict", func(v Verification) bool { return v.Verdict != nil })
+}
+
+func needRevert(r Run) string {
+	return r.has("revert by postflight", func(v Verification) bool { return v.decided(verifier.Revert) })
+}
+
+// decided reports whether postflight itself decided so.
+func (v Verification) decided(d verifier.Decision) bool {
+	return v.Verdict != nil && v.Verdict.By == verifier.ByPostflight && v.Verdict.Decision == d
+}
+
+// message is one thing that was told.
+type message struct {
+	verifier.Event
+	of *verifier.Delivery
+}
+
+// messages returns what was stored to be told about a verification: a journal
+// of how it stood after each change.
+func (v Verification) messages() (out []message) {
+	for i := range v.Deliveries {
+		d := &v.Deliveries[i]
+		m := message{of: d}
+		if d.Kind == verifier.MessageDelivery && json.Unmarshal(d.Body, &m.Event) == nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// oneVerdict is I3.
+func oneVerdict(r Run) (out []Violation) {
+	for _, v := range r.State.Verifications {
+		if (v.Verdict != nil) != (v.State == verifier.StateDecided) {
+			out = append(out, wrong(v.ID, "it is %s, and has a verdict or lacks one", v.State))
+		}
+		counts := verifier.Decision("")
+		switch {
+		case v.Override != nil && v.Override.Decision != verifier.Cancel:
+			counts = v.Override.Decision
+		case v.Verdict != nil:
+			counts = v.Verdict.Decision
+		}
+		if v.Effective != counts {
+			out = append(out, wrong(v.ID, "%q is in effect, and verdict and override make it %q", v.Effective, counts))
+		}
+		for _, m := range v.messages() {
+			out = append(out, sameVerdict(v, m.of.ID, m.Event)...)
+		}
+	}
+	for _, c := range r.Messages.Entries {
+		var e verifier.Event
+		if json.Unmarshal(c.Body, &e) != nil {
+			continue
+		}
+		if v := r.State.verification(e.Data.ID); v != nil {
+			out = append(out, sameVerdict(*v, c.Header.Get("webhook-id"), e)...)
+		}
+	}
+	return out
+}
+
+// sameVerdict compares the verdict that a message told with the stored one.
+func sameVerdict(v Verification, id string, e verifier.Event) []Violation {
+	if e.Data.Verdict == nil || v.Verdict != nil && same(*e.Data.Verdict, *v.Verdict) {
+		return nil
+	}
+	if v.Verdict == nil {
+		return []Violation{wrong(v.ID+" "+id, "it told of the verdict %s, and none is stored", e.Data.Verdict.Decision)}
+	}
+	return []Violation{wrong(v.ID+" "+id, "it told of the verdict %s at %s, and stored is %s at %s",
+		e.Data.Verdict.Decision, clock(e.Data.Verdict.DecidedAt), v.Verdict.Decision, clock(v.Verdict.DecidedAt))}
+}
+
+// same reports whether two values are the same as JSON.
+func same(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// recomputed is I4.
+func recomputed(r Run) (out []Violation) {
+	if fault := verifier.CheckAudit(r.State.Audit); fault != nil {
+		out = append(out, wrong("audit", "%s", fault))
+	}
+	for _, v := range r.State.Verifications {
+		if o := v.PersonSays(); o != nil && !r.State.recorded(v.ID, *o) {
+			out = append(out, wrong(v.ID, "by the record %s decided %s at %s, and the audit trail has nothing of it", o.By, o.Decision, clock(o.At)))
+		}
+		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight {
+			continue
+		}
+		if sentence := v.recompute(); sentence != "" {
+			out = append(out, wrong(v.ID, "%s", sentence))
+		}
+	}
+	return out
+}
+
+// recorded reports whether a person's decision is in the audit trail.
+func (s State) recorded(verification string, o verifier.Override) bool {
+	return slices.ContainsFunc(s.Audit, func(e verifier.AuditEntry) bool {
+		return e.Action == verifier.AuditOverride && e.Subject == verification && e.By == o.By && e.Decision == string(o.Decision) && e.At.Equal(o.At)
+	})
+}
+
+// recompute asks the judge again over what is stored, and returns how the
+// verdict differs, "" when it doesn't.
+func (v Verification) recompute() string {
+	a, err := judge.Assess(v.Evidence, v.Verdict.DecidedAt)
+	if err != nil {
+		return "the judge can't read the stored evidence: " + err.Error()
+	}
+	if a.Decision == verifier.Revert && v.Attribution != nil {
+		a = safety.Attribute(v.Deployment, a.Findings, *v.Attribution, v.Verdict.DecidedAt).Apply(a)
+	}
+	wanted := verifier.Verdict{Decision: a.Decision, DecidedAt: v.Verdict.DecidedAt, Early: a.Early,
+		Summary: a.Summary, Reasons: a.Reasons, By: verifier.ByPostflight}
+	switch {
+	case a.Decision != v.Verdict.Decision:
+		return "the verdict is " + string(v.Verdict.Decision) + ", and the judge says \"" + string(a.Decision) + "\" of the stored evidence: " + a.Summary
+	case !same(wanted, *v.Verdict):
+		return "the verdict reads \"" + v.Verdict.Summary + "\", and the judge says of the stored evidence \"" + a.Summary + "\""
+	case !same(a.Findings, v.Signals):
+		return "the findings are not those that the judge makes of the stored evidence"
+	}
+	return ""
+}
+
+// lookTakes is how long a look may take to measure, and settling how long after
+// a step it is asked for.
+const (
+	lookTakes = 15 * time.Second
+	settling  = 5 * time.Second
+)
+
+// fresh is I8.
+func fresh(r Run) (out []Violation) {
+	for _, v := range r.State.Verifications {
+		if !v.decided(verifier.Revert) {
+			continue
+		}
+		var newest time.Time
+		bad := 0
+		for _, f := range v.Signals {
+			if f.Role != verifier.Decisive || f.State != verifier.SignalBad {
+				continue
+			}
+			bad++
+			if at := v.lastMeasured(f.Name); at.After(newest) {
+				newest = at
+			}
+		}
+		limit := 2*v.Policy.Interval.D() + v.Policy.Step.D() + settling + lookTakes
+		switch age := v.Verdict.DecidedAt.Sub(newest); {
+		case bad == 0:
+			out = append(out, wrong(v.ID, "it is a revert, and no decisive signal is bad"))
+		case newest.IsZero():
+			out = append(out, wrong(v.ID, "it is a revert, and the bad signals were never measured"))
+		case age > limit:
+			out = append(out, wrong(v.ID, "it is a revert on evidence that was %s old, and %s is fresh", age, limit))
+		}
+	}
+	return out
+}
+
+// lastMeasured is the end of the last measured step of a signal before the
+// verdict.
+func (v Verification) lastMeasured(signal string) (last time.Time) {
+	for _, e := range v.Evidence.Signals {
+		if e.Signal != signal {
+			continue
+		}
+		for _, o := range e.Observations {
+			if o.Outcome == verifier.Measured && !o.At.After(v.Verdict.DecidedAt) && o.At.After(last) {
+				last = o.At
+			}
+		}
+	}
+	return last
+}
