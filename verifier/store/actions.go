@@ -37,7 +37,7 @@ func scanAwaited(rows *sql.Rows) (a verifier.Awaited, err error) {
 // its messages, in one transaction. An error of change leaves everything as it
 // was, and is returned.
 func (s *Store) UpdateAction(ctx context.Context, verificationID string, now time.Time, change verifier.ActionChange) error {
-	return s.write(ctx, "move the action of verification "+verificationID, func(tx *sql.Tx) error {
+	return s.alone(ctx, "move the action of verification "+verificationID, func(tx *sql.Tx) error {
 		v, p, err := loadVerification(ctx, tx, verificationID)
 		if err != nil {
 			return err

@@ -99,7 +99,7 @@ func ReadAudit(ctx context.Context, url string) (entries []verifier.AuditEntry, 
 		return nil, err
 	}
 	defer db.Close() //nolint:errcheck // only read
-	err = transact(ctx, db, "read the audit trail", func(tx *sql.Tx) error {
+	err = transaction{db: db}.run(ctx, "read the audit trail", func(tx *sql.Tx) error {
 		entries, err = queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM audit ORDER BY seq`)
 		return err
 	})

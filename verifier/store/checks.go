@@ -16,8 +16,9 @@ import (
 // due again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	var checks []verifier.Check
-	err := s.write(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
-		checks, err = queryAll(ctx, tx, scanCheck, claimSQL, micros(now.Add(lease)), micros(now), limit)
+	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within}
+	err := claiming.run(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
+		checks, err = queryAll(ctx, tx, scanCheck, s.dialect.claim, micros(now), lease.Microseconds(), limit)
 		return err
 	})
 	if err != nil || len(checks) == 0 {
@@ -115,7 +116,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 // it was, and is returned.
 func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide verifier.DecideFunc) error {
 	id := c.Verification.ID
-	return s.write(ctx, "decide verification "+id, func(tx *sql.Tx) error {
+	return s.alone(ctx, "decide verification "+id, func(tx *sql.Tx) error {
 		v, err := hold(ctx, tx, c)
 		if err != nil {
 			return err

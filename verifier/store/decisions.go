@@ -12,7 +12,7 @@ import (
 // freeze, its end, a mark, a release of the brake) and returns it as it is
 // stored. From then on it holds: facts are read out of the audit trail.
 func (s *Store) RecordDecision(ctx context.Context, e verifier.AuditEntry) (stored verifier.AuditEntry, err error) {
-	err = s.write(ctx, "record "+string(e.Action), func(tx *sql.Tx) error {
+	err = s.alone(ctx, "record "+string(e.Action), func(tx *sql.Tx) error {
 		stored, err = appendAudit(ctx, tx, e)
 		return err
 	})

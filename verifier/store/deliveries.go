@@ -84,7 +84,7 @@ func loadAttempts(ctx context.Context, tx *sql.Tx, delivery string) ([]verifier.
 // of it, in one transaction. An error of change leaves everything as it was,
 // and is returned.
 func (s *Store) UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error {
-	return s.write(ctx, "update delivery "+id, func(tx *sql.Tx) error {
+	return s.alone(ctx, "update delivery "+id, func(tx *sql.Tx) error {
 		out, err := loadOutgoing(ctx, tx, id, now)
 		if err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 
 	"github.com/pressly/goose/v3"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/postflight/postflight/verifier"
@@ -23,25 +22,51 @@ const (
 	riverSchemaTable = "river_migration"
 )
 
-func newMigrations(db *sql.DB, logger *slog.Logger) (*goose.Provider, *rivermigrate.Migrator[*sql.Tx], error) {
-	files, err := fs.Sub(migrations, "migrations")
+func (d dialect) newMigrations(db *sql.DB, logger *slog.Logger) (*goose.Provider, *rivermigrate.Migrator[*sql.Tx], error) {
+	steps, err := d.steps()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read migrations: %w", err)
 	}
-	ours, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true), goose.WithSlog(logger))
+	ours, err := goose.NewProvider(d.migrations, db, nil,
+		goose.WithGoMigrations(steps...), goose.WithDisableGlobalRegistry(true), goose.WithSlog(logger))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read migrations: %w", err)
 	}
-	rivers, err := rivermigrate.New(riversqlite.New(db), &rivermigrate.Config{Logger: riverLogger(logger)})
+	rivers, err := rivermigrate.New(d.queue(db), &rivermigrate.Config{Logger: riverLogger(logger)})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read River's migrations: %w", err)
 	}
 	return ours, rivers, nil
 }
 
+// steps are the migrations of all databases, in the words of this one.
+func (d dialect) steps() ([]*goose.Migration, error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var out []*goose.Migration
+	for _, file := range files {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return nil, err
+		}
+		text, err := migrations.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		statements := d.schema.Replace(string(text))
+		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statements)
+			return err
+		}}, nil))
+	}
+	return out, nil
+}
+
 // migrate brings the schema forward, ours and River's. It never goes back.
-func migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
-	ours, rivers, err := newMigrations(db, logger)
+func (d dialect) migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
+	ours, rivers, err := d.newMigrations(db, logger)
 	if err != nil {
 		return err
 	}
@@ -56,8 +81,8 @@ func migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
 
 // checkSchema refuses a schema that a newer postflight, or a newer River in
 // it, has written. It only reads.
-func checkSchema(ctx context.Context, db *sql.DB, path string) error {
-	ours, rivers, err := newMigrations(db, slog.New(slog.DiscardHandler))
+func (d dialect) checkSchema(ctx context.Context, db *sql.DB, place string) error {
+	ours, rivers, err := d.newMigrations(db, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -72,20 +97,20 @@ func checkSchema(ctx context.Context, db *sql.DB, path string) error {
 		{schemaTable, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, "schema", known},
 		{riverSchemaTable, `SELECT coalesce(max(version), 0) FROM river_migration`, "River schema", riverKnown},
 	} {
-		exists, err := tableExists(ctx, db, schema.table)
-		if err != nil {
-			return fail(fmt.Sprintf("read the schema of store %q", path), err)
+		var exists bool
+		if err := db.QueryRowContext(ctx, d.tableExists, schema.table).Scan(&exists); err != nil {
+			return fail(fmt.Sprintf("read the schema of store %q", place), err)
 		}
 		if !exists {
 			continue
 		}
 		var found int64
 		if err := db.QueryRowContext(ctx, schema.query).Scan(&found); err != nil {
-			return fail(fmt.Sprintf("read the schema of store %q", path), err)
+			return fail(fmt.Sprintf("read the schema of store %q", place), err)
 		}
 		if found > schema.known {
 			return verifier.Errorf(verifier.Conflict,
-				"store %q has %s version %d, this postflight knows up to %d: run the newer postflight, or restore the backup from before its upgrade", path, schema.name, found, schema.known)
+				"store %q has %s version %d, this postflight knows up to %d: run the newer postflight, or restore the backup from before its upgrade", place, schema.name, found, schema.known)
 		}
 	}
 	return nil

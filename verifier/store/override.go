@@ -13,7 +13,7 @@ import (
 // verification meanwhile can't write any more. An error of decide leaves
 // everything as it was, and is returned.
 func (s *Store) Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error {
-	return s.write(ctx, "override verification "+id, func(tx *sql.Tx) error {
+	return s.alone(ctx, "override verification "+id, func(tx *sql.Tx) error {
 		v, p, err := loadVerification(ctx, tx, id)
 		if err != nil {
 			return err

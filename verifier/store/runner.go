@@ -5,10 +5,11 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/riverdriver"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -77,8 +78,8 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 }
 
 // newInserter returns a client that only queues jobs.
-func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error) {
-	client, err := river.NewClient(riversqlite.New(db), &river.Config{Logger: riverLogger(logger), SkipUnknownJobCheck: true, PollOnly: true})
+func newInserter(queue riverdriver.Driver[*sql.Tx], logger *slog.Logger) (*river.Client[*sql.Tx], error) {
+	client, err := river.NewClient(queue, &river.Config{Logger: riverLogger(logger), SkipUnknownJobCheck: true, PollOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
@@ -91,8 +92,7 @@ func newInserter(db *sql.DB, logger *slog.Logger) (*river.Client[*sql.Tx], error
 // due, never early. stop waits for running deliveries until its context ends,
 // then ends theirs.
 func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
-	err = s.write(ctx, "take over what was under way", func(tx *sql.Tx) error { return takeOver(ctx, tx) })
-	if err != nil {
+	if err := s.takeOver(ctx); err != nil {
 		return nil, err
 	}
 	poll := opts.Poll
@@ -103,7 +103,7 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer}); err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
-	client, err := river.NewClient(riversqlite.New(s.writer), &river.Config{
+	client, err := river.NewClient(s.dialect.queue(s.writer), &river.Config{
 		Logger: riverLogger(s.logger), ErrorHandler: faults{s.logger}, Workers: workers, PollOnly: true,
 		FetchPollInterval: poll, FetchCooldown: poll / 2,
 		Queues: map[string]river.QueueConfig{
@@ -120,7 +120,48 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fail("start deliveries", err)
 	}
-	return func(ctx context.Context) error { return stopClient(ctx, client) }, nil
+	stopTakingOver := s.keepTakingOver(context.WithoutCancel(ctx))
+	return func(ctx context.Context) error {
+		stopTakingOver()
+		return stopClient(ctx, client)
+	}, nil
+}
+
+// takeOver makes available what a process that was killed had taken.
+func (s *Store) takeOver(ctx context.Context) error {
+	return s.write(ctx, "take over what was under way", func(tx *sql.Tx) error {
+		for _, statement := range s.dialect.takeOver {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// keepTakingOver does so again and again until stop, where other replicas may
+// be killed at any time.
+func (s *Store) keepTakingOver(ctx context.Context) (stop func()) {
+	if s.dialect.takeOverEvery == 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(s.dialect.takeOverEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := s.takeOver(ctx); err != nil && ctx.Err() == nil {
+				s.logger.WarnContext(ctx, "deliveries of other replicas are not taken over", "err", err)
+			}
+		}
+	})
+	return func() { cancel(); running.Wait() }
 }
 
 func orDefault(n, otherwise int) int {

@@ -12,23 +12,63 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/postflight/postflight/verifier"
 )
 
-// claimSQL leases the due verifications: $1 is the lease's end, $2 now, $3 how
-// many. One statement, so that no two callers get the same one.
-const claimSQL = `UPDATE verifications SET lease_until = $1, epoch = epoch + 1
-WHERE id IN (
-	SELECT id FROM verifications
-	WHERE state IN ('pending', 'observing') AND next_check_at <= $2 AND lease_until <= $2
-	ORDER BY next_check_at LIMIT $3)
-RETURNING id, record, policy, epoch, next_check_at`
+var sqliteDialect = dialect{
+	migrations:  goose.DialectSQLite3,
+	schema:      strings.NewReplacer(),
+	tableExists: `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
+	claim: `UPDATE verifications SET lease_until = $1 + $2, epoch = epoch + 1
+		WHERE id IN (
+			SELECT id FROM verifications
+			WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1
+			ORDER BY next_check_at LIMIT $3)
+		RETURNING id, record, policy, epoch, next_check_at`,
+	// So that what was under way need not wait for a lease (a minute), for
+	// River's rescuer (an hour by default) and for its leadership to run out
+	// (15 s). River has no call for a job in state running, and the file's
+	// lock says that no other process works on any of them.
+	takeOver: []string{
+		`UPDATE verifications SET lease_until = 0 WHERE state IN ('pending', 'observing')`,
+		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
+		`DELETE FROM river_leader`,
+	},
+}
 
 // readers is how many reads run at once.
 const readers = 4
+
+// openSQLite opens the file in url, and holds it until Close.
+func (s *Store) openSQLite(ctx context.Context, url string) error {
+	s.dialect = sqliteDialect
+	path, err := databasePath(url)
+	if err != nil {
+		return err
+	}
+	if s.lock, err = lockFile(path); err != nil {
+		return err
+	}
+	if err := checkFile(ctx, path); err != nil {
+		return err
+	}
+	// One connection: writes queue here, in the process, instead of failing as busy.
+	if s.writer, err = openWriter(ctx, path); err != nil {
+		return err
+	}
+	if err := s.dialect.migrate(ctx, s.writer, s.logger); err != nil {
+		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
+	}
+	s.reader, err = openReader(ctx, path)
+	return err
+}
 
 // databasePath returns the absolute path in url.
 func databasePath(url string) (string, error) {
@@ -122,7 +162,7 @@ func checkFile(ctx context.Context, path string) error {
 	case result != "ok":
 		return verifier.Errorf(verifier.Internal, "store %q is corrupt: restore it from a backup or move it away: %s", path, result)
 	}
-	return checkSchema(ctx, db, path)
+	return sqliteDialect.checkSchema(ctx, db, path)
 }
 
 func checkHeader(path string) (empty bool, err error) {
@@ -148,39 +188,8 @@ func checkHeader(path string) (empty bool, err error) {
 	return false, nil
 }
 
-func tableExists(ctx context.Context, db *sql.DB, table string) (bool, error) {
-	var n int
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`, table).Scan(&n)
-	return n > 0, err
-}
-
-// takeOver makes available what a process that was killed had taken, so that
-// it need not wait for a lease (a minute), for River's rescuer (an hour by
-// default) and for its leadership to run out (15 s). River has no call for a
-// job in state running, and the file's lock says that no other process works
-// on any of them.
-func takeOver(ctx context.Context, tx *sql.Tx) error {
-	for _, statement := range []string{
-		`UPDATE verifications SET lease_until = 0 WHERE state IN ('pending', 'observing')`,
-		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
-		`DELETE FROM river_leader`,
-	} {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mayPass reports whether the same call may go through later.
-func mayPass(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sql.ErrConnDone) {
-		return true
-	}
-	var failure *sqlite.Error
-	if !errors.As(err, &failure) {
-		return false
-	}
+// sqliteMayPass reports whether the same call may go through later.
+func sqliteMayPass(failure *sqlite.Error) bool {
 	switch failure.Code() & 0xff { // the rest of the bits are details
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:

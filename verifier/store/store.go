@@ -4,21 +4,19 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/riverqueue/river"
-
-	"github.com/postflight/postflight/verifier"
 )
 
 // Store is the durable state. Its methods may be called at the same time.
 type Store struct {
-	writer *sql.DB // one connection: writes queue here, in the process, instead of failing as busy
-	reader *sql.DB
-	jobs   *river.Client[*sql.Tx] // inserts only
-	lock   *fileLock
-	logger *slog.Logger
+	dialect dialect
+	writer  *sql.DB
+	reader  *sql.DB
+	jobs    *river.Client[*sql.Tx] // inserts only
+	lock    *fileLock              // of the file, where there is one
+	logger  *slog.Logger
 }
 
 // Options are what Open needs beside the place.
@@ -31,45 +29,22 @@ type Options struct {
 // a file that another process holds, that is not SQLite, that is corrupt or
 // that a newer postflight wrote, and leaves such a file as it was.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
-	logger := opts.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+	s := &Store{logger: opts.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
 	}
-	path, err := databasePath(url)
+	err := s.openSQLite(ctx, url)
+	if err == nil {
+		s.jobs, err = newInserter(s.dialect.queue(s.writer), s.logger)
+	}
 	if err != nil {
-		return nil, err
-	}
-	lock, err := lockFile(path)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{lock: lock, logger: logger}
-	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
-	if err := checkFile(ctx, path); err != nil {
-		return err
-	}
-	var err error
-	if s.writer, err = openWriter(ctx, path); err != nil {
-		return err
-	}
-	if err := migrate(ctx, s.writer, s.logger); err != nil {
-		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
-	}
-	if s.reader, err = openReader(ctx, path); err != nil {
-		return err
-	}
-	s.jobs, err = newInserter(s.writer, s.logger)
-	return err
-}
-
-// Close ends everything and gives the file free for another process. Stop the
-// deliveries first.
+// Close ends everything and gives the file, where there is one, free for
+// another process. Stop the deliveries first.
 func (s *Store) Close() error {
 	var errs []error
 	for _, db := range []*sql.DB{s.reader, s.writer} {
@@ -77,7 +52,9 @@ func (s *Store) Close() error {
 			errs = append(errs, db.Close())
 		}
 	}
-	errs = append(errs, s.lock.release())
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
 	return errors.Join(errs...)
 }
 
@@ -90,42 +67,19 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// write runs fn in a transaction that is on disk when write returns nil.
+// write runs fn in a transaction that is on disk when write returns nil. It
+// must not rest on rows that fn doesn't write; see alone.
 func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transact(ctx, s.writer, doing, fn)
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within}.run(ctx, doing, fn)
+}
+
+// alone is write for what others' rows decide, such as how many reverts there
+// were: no other such transaction runs beside it, on any replica.
+func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone}.run(ctx, doing, fn)
 }
 
 // read runs fn on one unchanging view of the state.
 func (s *Store) read(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transact(ctx, s.reader, doing, fn)
-}
-
-func transact(ctx context.Context, db *sql.DB, doing string, fn func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return fail(doing, err)
-	}
-	if err := fn(tx); err != nil {
-		if undo := tx.Rollback(); undo != nil && !errors.Is(undo, sql.ErrTxDone) {
-			err = errors.Join(err, undo)
-		}
-		return fail(doing, err)
-	}
-	if err := tx.Commit(); err != nil {
-		return fail(doing, err)
-	}
-	return nil
-}
-
-// fail says what was being done when err came, with the kind that callers act
-// on. An error that has a kind already is passed on as it is.
-func fail(doing string, err error) error {
-	var known *verifier.Error
-	if errors.As(err, &known) {
-		return err
-	}
-	if mayPass(err) {
-		return verifier.Errorf(verifier.Unavailable, "%s: %w", doing, err)
-	}
-	return verifier.Errorf(verifier.Internal, "%s: %w", doing, err)
+	return transaction{db: s.reader, options: s.dialect.reading, within: s.dialect.within}.run(ctx, doing, fn)
 }

@@ -1,0 +1,37 @@
+package store
+
+import (
+	"database/sql"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/riverqueue/river/riverdriver"
+)
+
+// dialect is what differs between the kinds of database. All other statements
+// are the same text for each.
+type dialect struct {
+	migrations goose.Dialect
+	// schema turns the text of the migrations into this database's.
+	schema      *strings.Replacer
+	tableExists string // $1 is the table's name
+	queue       func(*sql.DB) riverdriver.Driver[*sql.Tx]
+
+	// claim leases due verifications in one statement, so that no two callers
+	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
+	// many. Where the database has a clock of its own, $1 is NULL for that.
+	claim                      string
+	writing, reading, claiming *sql.TxOptions
+	// alone is the first statement of a transaction that decides something by
+	// what others' rows say; "" where one transaction at a time writes anyway.
+	alone string
+	// within bounds a transaction, 0 for not at all: a network may swallow
+	// what a file can't.
+	within time.Duration
+
+	// takeOver makes available what a process that was killed had taken, at
+	// the start and, where other processes may be killed later, every so often.
+	takeOver      []string
+	takeOverEvery time.Duration
+}
