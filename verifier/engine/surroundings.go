@@ -111,7 +111,7 @@ func (e *Engine) neighbours(c verifier.Check, deployed []verifier.Deployment) []
 	room := e.o.Limits().AskNeighbours
 	for _, other := range deployed {
 		p, ok := verifier.PolicyFor(policies, other.Service, d.Environment)
-		if !ok || room <= 0 || len(comparable(p)) == 0 || slices.Contains(c.Policy.DependsOn, other.Service) || slices.Contains(p.DependsOn, d.Service) {
+		if !ok || room <= 0 || len(datable(p)) == 0 || slices.Contains(c.Policy.DependsOn, other.Service) || slices.Contains(p.DependsOn, d.Service) {
 			continue
 		}
 		room--
@@ -120,9 +120,9 @@ func (e *Engine) neighbours(c verifier.Check, deployed []verifier.Deployment) []
 	return out
 }
 
-// comparable returns the signals whose past can be read for any moment: the
+// datable returns the signals whose past can be read for any moment: the
 // decisive ones from Prometheus.
-func comparable(p verifier.Policy) []verifier.Signal {
+func datable(p verifier.Policy) []verifier.Signal {
 	return slices.DeleteFunc(p.Decisive(), func(s verifier.Signal) bool {
 		return s.Source() == verifier.FromProbe || s.Source() == verifier.FromTickets
 	})
@@ -152,7 +152,7 @@ func asIfDeployed(c verifier.Check, n neighbour, now time.Time) verifier.Check {
 	if reach := now.Add(-p.Window.D()); at.Before(reach) {
 		at = reach
 	}
-	p.Signals, p.Warmup, p.History = comparable(p), 0, min(p.History, verifier.Duration(max(neighbourPast, 12*p.Window.D())))
+	p.Signals, p.Warmup, p.History = datable(p), 0, min(p.History, verifier.Duration(max(neighbourPast, 12*p.Window.D())))
 	out := verifier.Check{Policy: p, Verification: verifier.Verification{ID: c.Verification.ID, ClosesAt: at.Add(p.Window.D()),
 		Deployment: verifier.Deployment{Service: n.service, Environment: c.Verification.Deployment.Environment, Version: n.version, StartedAt: at, FinishedAt: at}}}
 	unprepared(&out)
