@@ -302,4 +302,15 @@ func testLeftOut(t *testing.T, db database) {
 	spans, err = s.LeftOut(t.Context(), "checkout", "staging", later(-100))
 	require.NoError(t, err)
 	require.Empty(t, spans)
+
+	decide(t, s, opened(t, s, "1.4.0", later(500)), verifier.Inconclusive, later(510))
+	outage := opened(t, s, "1.5.0", later(600))
+	require.NoError(t, s.Decide(t.Context(), claim(t, s, outage.ID, later(610)), nil, later(610), func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		held, err := outage.Decide(verifier.Verdict{Decision: verifier.Inconclusive, DecidedAt: later(610), By: verifier.ByPostflight},
+			verifier.Action{State: verifier.ActionWithheld, Guard: verifier.GuardAttribution})
+		return held, nil, err
+	}))
+	spans, err = s.LeftOut(t.Context(), "checkout", "production", later(400))
+	require.NoError(t, err)
+	require.Equal(t, []verifier.Span{{From: utc(later(599)), To: utc(later(630))}}, spans, "the harm of an outage isn't usual either")
 }
