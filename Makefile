@@ -20,7 +20,7 @@ help: ## this list
 build: ## one static binary, ./postflight
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o postflight ./cmd/postflight
 
-demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|outage] [KEEP=1]
+demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|blind|outage|loop|brake|irreversible] [KEEP=1]
 	cd cmd/demo && go build -o ../../bin/demo . && POSTFLIGHT_BINARY=$(CURDIR)/postflight ../../bin/demo -scenario '$(SCENARIO)' -keep '$(KEEP)'
 
 test: test-tools ## every test with the race detector, then the daemon end to end beside a real Prometheus
@@ -31,6 +31,12 @@ test: test-tools ## every test with the race detector, then the daemon end to en
 	go build -race -trimpath -o bin/postflight-race ./cmd/postflight
 	cd cmd/demo && POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -v ./...
 
+STORIES := errors slow tickets blind outage loop brake irreversible
+stories: build ## every story of the demo, one after the other: ten minutes, by hand or weekly (make test tells three of them)
+	cd cmd/demo && go build -o ../../bin/demo .
+	@for story in $(STORIES); do POSTFLIGHT_BINARY=$(CURDIR)/postflight bin/demo -scenario $$story; done
+
+.PHONY: stories
 simulate: ## the scenarios of docs/safety.md with all of their seeds, in virtual time, and their results into that page
 	go test ./cmd/postflight/internal/simulator -full -update -v -timeout 60m | grep -v -e '=== ' -e '^ *--- PASS'
 

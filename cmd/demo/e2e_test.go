@@ -48,12 +48,13 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// open starts a world with these services; it is closed, and how the daemon
+// openWorld starts a world; it is closed, and how the daemon
 // leaves is checked, when the test ends.
-func openWorld(t *testing.T, services ...world.Service) *world.World {
+func openWorld(t *testing.T, o world.Options) *world.World {
 	t.Helper()
 	begun := time.Now()
-	w, err := world.Start(t.Context(), world.Options{Services: services, Binary: binary})
+	o.Binary = binary
+	w, err := world.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -61,7 +62,7 @@ func openWorld(t *testing.T, services ...world.Service) *world.World {
 		}
 		require.NoError(t, w.Close())
 	})
-	t.Logf("a world with %d services is up after %s", len(services), time.Since(begun).Round(time.Millisecond))
+	t.Logf("a world with %d services is up after %s", len(o.Services), time.Since(begun).Round(time.Millisecond))
 	return w
 }
 

@@ -15,7 +15,7 @@ import (
 // can't be seen is not called bad, and the record says why.
 func TestPrometheusDown(t *testing.T) {
 	t.Parallel()
-	w := openWorld(t, services("outage")...)
+	w := openWorld(t, world.Options{Services: services("outage")})
 	p := play(t, w, "outage")
 	p.kept(world.Good)
 
@@ -40,7 +40,7 @@ func TestPrometheusDown(t *testing.T) {
 // and ends with one verdict, and one rollback where there is one to make.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	w := openWorld(t, services("kill")...)
+	w := openWorld(t, world.Options{Services: services("kill")})
 	p := play(t, w, "kill")
 	kept := p.kept(world.Good)
 
@@ -69,7 +69,7 @@ func TestKill(t *testing.T) {
 // and the pipeline rolls back once.
 func TestKillDuringTheRollbackCall(t *testing.T) {
 	t.Parallel()
-	w := openWorld(t, services("midcall")...)
+	w := openWorld(t, world.Options{Services: services("midcall")})
 	p := play(t, w, "midcall")
 	p.kept(world.Good)
 

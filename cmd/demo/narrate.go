@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -98,7 +100,8 @@ func (n *narrator) decision(v verifier.Verification) {
 		colour = color.New(color.FgRed)
 	}
 	after := v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt).Round(100 * time.Millisecond)
-	n.note("%s after %s: %s", colour.Add(color.Bold).Sprint(strings.ToUpper(string(v.Verdict.Decision))), after, v.Verdict.Summary)
+	n.note("%s %s: %s after %s: %s", v.Deployment.Service, v.Deployment.Version,
+		colour.Add(color.Bold).Sprint(strings.ToUpper(string(v.Verdict.Decision))), after, v.Verdict.Summary)
 	for _, reason := range tellingReasons(v) {
 		n.note("  %s", reason)
 	}
@@ -125,7 +128,11 @@ func tellingReasons(v verifier.Verification) []string {
 }
 
 func (n *narrator) addresses(w *world.World) {
-	n.note("postflight %s · Prometheus %s · shop %s", w.Daemon.URL(), w.Prometheus.URL(), w.Shops[shopName].URL())
+	text := fmt.Sprintf("postflight %s · Prometheus %s", w.Daemon.URL(), w.Prometheus.URL())
+	for _, name := range slices.Sorted(maps.Keys(w.Shops)) {
+		text += fmt.Sprintf(" · %s %s", name, w.Shops[name].URL())
+	}
+	n.note("%s", text)
 }
 
 // progressLine says in one line what is known and how long it may still take.

@@ -26,6 +26,28 @@ func TestTheDemoTellsItsStory(t *testing.T) {
 	require.NotContains(t, out.String(), "\x1b", "no terminal, no colours")
 }
 
+// TestGuardedStories tells the two stories that need several shops and a real
+// Prometheus beside them; make stories tells all of them.
+func TestGuardedStories(t *testing.T) {
+	t.Parallel()
+	for name, tells := range map[string]string{
+		"outage": `INCONCLUSIVE after .*production got worse as a whole: .*(?s:.*)guard "attribution" withholds it(?s:.*)REVERT after .*(?s:.*)The story held`,
+		"brake":  `(?s)REVERT after .*brought .* 1\.1 back.*guard "brake" withholds it.*brake release.*The story held`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			story, ok := scenarioFor(name)
+			require.True(t, ok)
+			held, err := tell(t.Context(), newNarrator(&out), story, false)
+			t.Log(out.String())
+			require.NoError(t, err)
+			require.True(t, held)
+			require.Regexp(t, tells, out.String())
+		})
+	}
+}
+
 func TestProgressIsPlainLinesWithoutATerminal(t *testing.T) {
 	var out bytes.Buffer
 	n := newNarrator(&out)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/cmd/demo/internal/pipeline"
@@ -34,19 +36,28 @@ func expect(held bool, format string, args ...any) error {
 
 // release has the pipeline deploy and announce a version and waits for the
 // verdict.
-func (s *story) release(ctx context.Context, version, how string) (verifier.Verification, error) {
+func (s *story) release(ctx context.Context, version, how string, changedPaths ...string) (verifier.Verification, error) {
 	s.step("Release %s %s: %s", s.service, version, how)
-	answer, err := s.Pipeline.Release(ctx, s.service, version)
+	answer, err := s.announced(ctx, s.service, version, changedPaths...)
 	if err != nil {
 		return verifier.Verification{}, err
 	}
-	s.note("The pipeline announced it; postflight took it in %s and watches for %s.", answer.Took.Round(time.Millisecond), s.Window())
-	s.note("Watch it on %s", answer.URL)
 	if s.before != nil {
 		s.before()
 		s.before = nil
 	}
 	return s.verdict(ctx, answer.VerificationID)
+}
+
+// announced has the pipeline deploy and announce a version of a shop.
+func (s *story) announced(ctx context.Context, service, version string, changedPaths ...string) (pipeline.Answer, error) {
+	answer, err := s.Pipeline.Release(ctx, service, version, changedPaths...)
+	if err != nil {
+		return answer, err
+	}
+	s.note("The pipeline announced %s %s; postflight took it in %s and watches for %s.", service, version, answer.Took.Round(time.Millisecond), s.Window())
+	s.note("Watch it on %s", answer.URL)
+	return answer, nil
 }
 
 // verdict waits for a verdict, showing what is known meanwhile.
@@ -80,24 +91,45 @@ func (s *story) rolledBack(ctx context.Context, v verifier.Verification) (pipeli
 	if err != nil {
 		return pipeline.Announced{}, fmt.Errorf("the rollback should be confirmed: %w", err)
 	}
-	calls, deploys := s.Pipeline.Rollbacks(s.service), s.Pipeline.Announced(s.service)
+	service := v.Deployment.Service
+	deploys, calls := s.Pipeline.Announced(service), s.Pipeline.Rollbacks(service)
+	calls = slices.DeleteFunc(calls, func(a pipeline.Arrival) bool { return a.Header.Get("Idempotency-Key") != v.Action.RevertID })
 	last := deploys[len(deploys)-1]
-	if err := expect(len(calls) == 1, "the rollback hook should be called once, and was called %d times", len(calls)); err != nil {
+	if err := expect(len(calls) == 1, "rollback %s should be called once, and was called %d times", v.Action.RevertID, len(calls)); err != nil {
 		return last, err
 	}
-	s.good(fmt.Sprintf("postflight called the rollback hook %s after the verdict; the pipeline brought %s back and postflight confirmed it.",
-		calls[0].At.Sub(v.Verdict.DecidedAt).Round(time.Millisecond), last.Version))
+	s.good(fmt.Sprintf("postflight called the rollback hook %s after the verdict; the pipeline brought %s %s back and postflight confirmed it.",
+		calls[0].At.Sub(v.Verdict.DecidedAt).Round(time.Millisecond), service, last.Version))
 	return last, nil
 }
 
 // leftAlone checks that nothing was done about a release.
 func (s *story) leftAlone(v verifier.Verification, version string) error {
-	running := s.Shops[s.service].Version()
-	if err := expect(v.Verdict.Decision != verifier.Revert, "release %s should not be reverted", version); err != nil {
-		return err
+	return errors.Join(
+		expect(v.Verdict.Decision != verifier.Revert, "release %s should not be reverted", version),
+		s.calls(s.service, 0),
+		s.runs(s.service, version),
+	)
+}
+
+// pause waits between two parts of a story.
+func (s *story) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
-	if err := expect(len(s.Pipeline.Rollbacks(s.service)) == 0, "the rollback hook should not be called"); err != nil {
-		return err
-	}
-	return expect(running == version, "%s should still run, and %s does", version, running)
+}
+
+// calls checks how often the rollback hook was called for a service.
+func (s *story) calls(service string, want int) error {
+	n := len(s.Pipeline.Rollbacks(service))
+	return expect(n == want, "the rollback hook of %s should be called %d times, and was called %d times", service, want, n)
+}
+
+// runs checks which version of a service runs.
+func (s *story) runs(service, version string) error {
+	running := s.Shops[service].Version()
+	return expect(running == version, "%s %s should run, and %s does", service, version, running)
 }

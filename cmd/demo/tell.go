@@ -15,7 +15,7 @@ import (
 func tell(ctx context.Context, n *narrator, s scenario, stay bool) (held bool, err error) {
 	n.title(s.about)
 	begun := time.Now()
-	w, remove, err := open(ctx, n)
+	w, remove, err := open(ctx, n, s.world)
 	if err != nil {
 		return false, err
 	}
@@ -39,7 +39,7 @@ func tell(ctx context.Context, n *narrator, s scenario, stay bool) (held bool, e
 	return differs == nil, nil
 }
 
-func open(ctx context.Context, n *narrator) (w *world.World, remove func() error, err error) {
+func open(ctx context.Context, n *narrator, o world.Options) (w *world.World, remove func() error, err error) {
 	dir, err := os.MkdirTemp("", "postflight-build-")
 	if err != nil {
 		return nil, nil, fmt.Errorf("find postflight: %w", err)
@@ -49,8 +49,12 @@ func open(ctx context.Context, n *narrator) (w *world.World, remove func() error
 	if err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}
-	n.step("Open a shop with customers and %s of past, a Prometheus, a ticket desk, a pipeline and postflight", world.History)
-	w, err = world.Start(ctx, world.Options{Services: []world.Service{{Name: shopName}}, Binary: binary})
+	if len(o.Services) == 0 {
+		o.Services = []world.Service{{Name: shopName}}
+	}
+	o.Binary = binary
+	n.step("Open %s with customers and %s of past, a Prometheus, a ticket desk, a pipeline and postflight", shopsOf(o), world.History)
+	w, err = world.Start(ctx, o)
 	if err != nil {
 		return nil, nil, errors.Join(err, remove())
 	}

@@ -20,6 +20,7 @@ type Notification struct {
 	StartedAt    *time.Time `json:"started_at,omitempty"`
 	FinishedAt   *time.Time `json:"finished_at,omitempty"`
 	RevertID     string     `json:"revert_id,omitempty"`
+	ChangedPaths []string   `json:"changed_paths,omitempty"`
 }
 
 // Answer is what postflight said to a notification.
@@ -36,21 +37,22 @@ type Answer struct {
 }
 
 // Release deploys a version and announces it: started before, finished after.
-// The answer is the one to the second notification.
-func (p *Pipeline) Release(ctx context.Context, service, version string) (Answer, error) {
-	return p.release(ctx, service, version, "dana", "")
+// The answer is the one to the second notification. The pipeline tells which
+// paths changed, where any are named.
+func (p *Pipeline) Release(ctx context.Context, service, version string, changedPaths ...string) (Answer, error) {
+	return p.release(ctx, service, Notification{Version: version, Actor: "dana", ChangedPaths: changedPaths})
 }
 
-func (p *Pipeline) release(ctx context.Context, service, version, actor, revertID string) (Answer, error) {
+// release deploys and announces what n says of the version; where, when and
+// under which id is filled in.
+func (p *Pipeline) release(ctx context.Context, service string, n Notification) (Answer, error) {
 	a, err := p.app(service)
 	if err != nil {
 		return Answer{}, err
 	}
-	begun := time.Now()
-	n := Notification{
-		Service: service, Environment: p.options.Environment, Version: version, Previous: a.Version(),
-		DeploymentID: p.nextID(), Status: "started", Actor: actor, StartedAt: &begun, RevertID: revertID,
-	}
+	begun, version := time.Now(), n.Version
+	n.Service, n.Environment, n.Previous = service, p.options.Environment, a.Version()
+	n.DeploymentID, n.Status, n.StartedAt = p.nextID(), "started", &begun
 	if _, err := p.Announce(ctx, n, n.DeploymentID+"-started"); err != nil {
 		return Answer{}, fmt.Errorf("announce that the deploy of %s %s starts: %w", service, version, err)
 	}

@@ -44,11 +44,11 @@ func (p *Pipeline) rollback(a Arrival) (int, string) {
 
 // carryOut brings the target back and announces it like any deploy.
 func (p *Pipeline) carryOut(request verifier.RevertRequest, echo bool) {
-	revertID := ""
+	n := Notification{Version: request.TargetVersion, Actor: "postflight"}
 	if echo {
-		revertID = request.RevertID
+		n.RevertID = request.RevertID
 	}
-	if _, err := p.release(p.ctx, request.Service, request.TargetVersion, "postflight", revertID); err != nil && p.ctx.Err() == nil {
+	if _, err := p.release(p.ctx, request.Service, n); err != nil && p.ctx.Err() == nil {
 		slog.Error("carry out a rollback", "service", request.Service, "err", err)
 	}
 }

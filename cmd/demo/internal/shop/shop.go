@@ -38,6 +38,7 @@ type Shop struct {
 
 	mu      sync.Mutex
 	running Release
+	suffers float64 // share of requests that fail whatever runs
 	random  *rand.Rand
 }
 
@@ -100,6 +101,14 @@ func (s *Shop) Deploy(version string) error {
 	return nil
 }
 
+// Suffer makes a share of all requests, 0 to 1, fail whatever version runs, as
+// when something that the shop depends on is ill. 0 ends it.
+func (s *Shop) Suffer(share float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suffers = share
+}
+
 // Version returns the running version.
 func (s *Shop) Version() string {
 	s.mu.Lock()
@@ -120,7 +129,11 @@ func (s *Shop) Gather() ([]*dto.MetricFamily, error) { return s.metrics.registry
 func (s *Shop) draw(checkout bool) outcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running.draw(s.random, checkout)
+	o := s.running.draw(s.random, checkout)
+	if s.random.Float64() < s.suffers {
+		o.code, o.order = 503, false
+	}
+	return o
 }
 
 func (s *Shop) chance() float64 {

@@ -49,6 +49,8 @@ type settings struct {
 	Dir, Prometheus, Desk, Pipeline, Environment string
 	Window, Interval, Step, Warmup, Soak         string
 	History                                      string
+	Brake                                        int
+	Independent                                  bool
 	Services                                     []serviceSettings
 }
 

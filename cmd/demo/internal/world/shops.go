@@ -19,6 +19,7 @@ const (
 	Errors = "1.2"
 	Slow   = "1.3"
 	Next   = "1.4" // good as well
+	Hasty  = "1.5" // a fix that fixes nothing
 )
 
 // Releases are how the versions behave.
@@ -28,6 +29,7 @@ var Releases = []shop.Release{
 	{Version: Errors, ErrorRate: 0.08},
 	{Version: Slow, SlowShare: 0.8, SlowFactor: 3},
 	{Version: Next},
+	{Version: Hasty, ErrorRate: 0.08},
 }
 
 // TicketsPerHour is how many tickets customers of one shop open as a rule.

@@ -35,6 +35,11 @@ type Options struct {
 	// Window is how long a deploy is watched; 30s when 0.
 	Window time.Duration
 	Rate   float64 // requests a second on each shop; 100 when 0
+	// Brake is how many automatic reverts within 15 minutes engage the brake;
+	// 50 when 0, for the tests revert many services at once.
+	Brake int
+	// Independent policies judge each deploy alone, also while others overlap.
+	Independent bool
 }
 
 // World is everything, running.
@@ -60,6 +65,9 @@ func Start(ctx context.Context, o Options) (*World, error) {
 	}
 	if o.Window == 0 {
 		o.Window = 30 * time.Second
+	}
+	if o.Brake == 0 {
+		o.Brake = 50
 	}
 	dir, err := os.MkdirTemp("", "postflight-demo-")
 	if err != nil {
@@ -111,7 +119,8 @@ func (w *World) openShops(ctx context.Context) error {
 }
 
 func (w *World) startDaemon(ctx context.Context) error {
-	s := settings{Prometheus: w.Prometheus.URL(), Desk: w.Desk.URL(), Pipeline: w.Pipeline.URL()}
+	s := settings{Prometheus: w.Prometheus.URL(), Desk: w.Desk.URL(), Pipeline: w.Pipeline.URL(),
+		Brake: w.options.Brake, Independent: w.options.Independent}
 	for _, service := range w.options.Services {
 		s.Services = append(s.Services, serviceSettings{Name: service.Name, URL: w.Shops[service.Name].URL()})
 	}
@@ -128,6 +137,9 @@ func (w *World) startDaemon(ctx context.Context) error {
 	w.Prometheus.Scrape("postflight", w.Daemon.Address())
 	return nil
 }
+
+// Options are those of the start.
+func (w *World) Options() Options { return w.options }
 
 // Window is how long a deploy is watched.
 func (w *World) Window() time.Duration { return w.options.Window }
