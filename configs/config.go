@@ -79,11 +79,27 @@ type Source struct {
 	// Secret is the key of the notification's signature. For the native format
 	// and cdevents it is a Standard Webhooks secret: whsec_ with the base64 of
 	// 24 to 64 bytes, or any other text of 16 bytes or more, which is the key
-	// as it stands. For others, such as github (HMAC), any text of at least 8
-	// characters.
+	// as it stands. For others, such as github and flux (HMAC), any text of at
+	// least 8 characters.
 	Secret Secret `yaml:"secret_file"`
 	// MaxBody is the largest notification in bytes, 1KiB to 25MiB.
 	MaxBody int64 `yaml:"max_body" default:"1MiB"`
+	// Map names what the deploys are of, in place of where the format finds it;
+	// not for native notifications, which name everything themselves.
+	Map Names `yaml:"map"`
+}
+
+// Names say what deploys are of. Each is an RFC 9535 path into the
+// notification, which begins with $, such as $.metadata.team, and must lead to
+// one text or number; or the name itself, the same for all of the source's
+// deploys.
+type Names struct {
+	// Service is what was deployed.
+	Service string `yaml:"service"`
+	// Environment is where it was deployed.
+	Environment string `yaml:"environment"`
+	// Version is what runs there now.
+	Version string `yaml:"version"`
 }
 
 // Feed is where the number of tickets of a service comes from.

@@ -149,7 +149,7 @@ func TestUnavailable(t *testing.T) {
 		return out
 	}
 	require.Equal(t, []string{
-		`sources[2] "argocd": format argocd is not available in this version yet; available: native, github`,
+		`sources[2] "argocd": format argocd is not available in this version yet; available: native, github, cdevents`,
 		`feeds[0] "zendesk": preset zendesk is not available in this version yet; available: format json`,
 		`receivers[0] "oncall": slack is not available in this version yet; available: webhook`,
 	}, texts("example.yml"))

@@ -3,8 +3,12 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// servedFormats are the formats of sources that this version understands.
+var servedFormats = []string{"native", "github", "cdevents"}
 
 // Unavailable returns one error for each part of the configuration that the
 // schema knows and this version doesn't have yet. Such a file is valid, but
@@ -18,8 +22,8 @@ func (c *Config) Unavailable() []error {
 		add("storage.url", "PostgreSQL", "sqlite:FILE")
 	}
 	for i, s := range c.Sources {
-		if s.Format != "native" && s.Format != "github" {
-			add(fmt.Sprintf("sources[%d] %q", i, s.Name), "format "+s.Format, "native, github")
+		if !slices.Contains(servedFormats, s.Format) {
+			add(fmt.Sprintf("sources[%d] %q", i, s.Name), "format "+s.Format, strings.Join(servedFormats, ", "))
 		}
 	}
 	for i, f := range c.Feeds {

@@ -62,10 +62,10 @@ func signingKeys(secret string) [][]byte {
 	return keys
 }
 
-// githubSignature reports whether one of the secrets signed the body. Only
-// SHA-256 counts: GitHub still sends SHA-1 beside it.
-func githubSignature(h http.Header, body []byte, secrets []string) bool {
-	signature := h.Get(gh.SHA256SignatureHeader)
+// bodySignature reports whether one of the secrets made the signature of the
+// body, "sha256=" and the HMAC in hexadecimal. Only SHA-256 counts: GitHub
+// still sends SHA-1 beside it.
+func bodySignature(signature string, body []byte, secrets []string) bool {
 	if !strings.HasPrefix(signature, "sha256=") {
 		return false
 	}
@@ -86,6 +86,6 @@ func (nobody) authentic(http.Header, []byte, Source) bool { return false }
 
 func (nobody) signed(h http.Header) bool { return native{}.signed(h) || github{}.signed(h) }
 
-func (nobody) decode(http.Header, []byte) (verifier.Notification, string, error) {
+func (nobody) decode(http.Header, []byte, Mapping) (verifier.Notification, string, error) {
 	return verifier.Notification{}, "", unauthorized()
 }

@@ -18,8 +18,8 @@ import (
 // The vector is published in GitHub's "Validating webhook deliveries".
 func TestPublishedGitHubVector(t *testing.T) {
 	h := headers(gh.SHA256SignatureHeader, "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
-	require.True(t, githubSignature(h, []byte("Hello, World!"), []string{githubSecret}))
-	require.False(t, githubSignature(h, []byte("Hello, World"), []string{githubSecret}))
+	require.True(t, bodySignature(h.Get(gh.SHA256SignatureHeader), []byte("Hello, World!"), []string{githubSecret}))
+	require.False(t, bodySignature(h.Get(gh.SHA256SignatureHeader), []byte("Hello, World"), []string{githubSecret}))
 }
 
 type forgery struct {
@@ -28,18 +28,28 @@ type forgery struct {
 	body   string
 }
 
-func githubForgeries(t *testing.T) map[string]forgery {
-	body := recorded(t, "github_deployment_status.json")
-	right := signGitHub(githubSecret, body)
-	mac := hmac.New(sha1.New, []byte(githubSecret))
-	mac.Write([]byte(body))
+// signature is how a source signs the body of its notifications.
+type signature struct {
+	path, header string
+	others       []string // headers that come along
+	secret, body string
+}
+
+// forgeries are requests to a source that signs bodies with HMAC-SHA256, none
+// of which it made.
+func (s signature) forgeries() map[string]forgery {
+	right := signGitHub(s.secret, s.body)
+	mac := hmac.New(sha1.New, []byte(s.secret))
+	mac.Write([]byte(s.body))
 	old := "sha1=" + hex.EncodeToString(mac.Sum(nil))
+	with := func(pairs ...string) forgery {
+		return forgery{path: s.path, body: s.body, header: headers(append(append([]string{"Content-Type", "application/json"}, s.others...), pairs...)...)}
+	}
 	signed := func(signature string, pairs ...string) forgery {
-		return forgery{path: "/api/v1/hooks/github", body: body, header: headers(append([]string{"Content-Type", "application/json",
-			"X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "d-1", "X-Hub-Signature-256", signature}, pairs...)...)}
+		return with(append([]string{s.header, signature}, pairs...)...)
 	}
 	other := signed(right)
-	other.body = strings.Replace(body, "success", "failure", 1)
+	other.body = strings.Replace(s.body, "e", "E", 1)
 	padded := signed(right)
 	padded.body += " "
 	unknown := signed(right)
@@ -48,35 +58,77 @@ func githubForgeries(t *testing.T) map[string]forgery {
 	elsewhere.path = "/api/v1/hooks/pipeline"
 	native := signed(right)
 	native.path = "/api/v1/deployments"
-	noType := signed(signGitHub("wrong", body))
+	noType := signed(signGitHub("wrong", s.body))
 	noType.header.Del("Content-Type")
 	return map[string]forgery{
-		"no signature":           {path: "/api/v1/hooks/github", body: body, header: headers("Content-Type", "application/json", "X-GitHub-Event", "deployment_status")},
+		"no signature":           with(),
 		"empty signature":        signed(""),
 		"prefix only":            signed("sha256="),
-		"wrong secret":           signed(signGitHub("wrong", body)),
-		"empty secret":           signed(signGitHub("", body)),
-		"another source's token": signed(signGitHub(token, body)),
+		"wrong secret":           signed(signGitHub("wrong", s.body)),
+		"empty secret":           signed(signGitHub("", s.body)),
+		"another source's token": signed(signGitHub(token, s.body)),
 		"truncated signature":    signed(right[:len(right)-2]),
 		"longer signature":       signed(right + "00"),
 		"odd digits":             signed(right[:len(right)-1]),
 		"no hex":                 signed("sha256=" + strings.Repeat("zz", 32)),
 		"no prefix":              signed(strings.TrimPrefix(right, "sha256=")),
 		"sha1":                   signed(old),
-		"sha1 in its own header": {path: "/api/v1/hooks/github", body: body, header: headers("Content-Type", "application/json", "X-GitHub-Event", "deployment_status", "X-Hub-Signature", old)},
+		"sha1 in its own header": with("X-Hub-Signature", old),
 		"sha512 prefix":          signed("sha512=" + strings.TrimPrefix(right, "sha256=")),
 		"upper-case prefix":      signed("SHA256=" + strings.TrimPrefix(right, "sha256=")),
 		"space inside":           signed("sha256= " + strings.TrimPrefix(right, "sha256=")),
-		"unicode digits":         signed("sha256=" + strings.Replace(strings.TrimPrefix(right, "sha256="), "5", "\u0665", 1)),
-		"two signatures":         signed(signGitHub("wrong", body) + "," + right),
+		"unicode digits":         signed("sha256=" + strings.Replace(strings.TrimPrefix(right, "sha256="), right[10:11], "\u0665", 1)),
+		"two signatures":         signed(signGitHub("wrong", s.body) + "," + right),
 		"huge signature":         signed("sha256=" + strings.Repeat("0", 20000)),
 		"another body":           other,
 		"one space more":         padded,
 		"unknown source":         unknown,
 		"another source":         elsewhere,
 		"the native address":     native,
-		"bearer instead":         signed("", "Authorization", "Bearer "+githubSecret),
+		"bearer instead":         signed("", "Authorization", "Bearer "+s.secret),
 		"no content type":        noType,
+	}
+}
+
+// bearerForgeries are requests to a source that is known by its token, none of
+// which carries it.
+func bearerForgeries(path, own, body string) map[string]forgery {
+	authorised := func(value string) forgery {
+		return forgery{path: path, body: body, header: headers("Content-Type", "application/json", "Authorization", value)}
+	}
+	elsewhere := authorised("Bearer " + own)
+	elsewhere.path = "/api/v1/hooks/pipeline"
+	native := authorised("Bearer " + own)
+	native.path = "/api/v1/deployments"
+	unknown := authorised("Bearer " + own)
+	unknown.path = "/api/v1/hooks/nobody"
+	query := authorised("")
+	query.path += "?token=" + own
+	other := func(name string) forgery {
+		return forgery{path: path, body: body, header: headers("Content-Type", "application/json", name, own)}
+	}
+	return map[string]forgery{
+		"nothing":                authorised(""),
+		"empty bearer":           authorised("Bearer "),
+		"wrong bearer":           authorised("Bearer wrong"),
+		"token cut short":        authorised("Bearer " + own[:len(own)-1]),
+		"token and more":         authorised("Bearer " + own + "x"),
+		"upper-case token":       authorised("Bearer " + strings.ToUpper(own)),
+		"two tokens":             authorised("Bearer wrong, Bearer " + own),
+		"basic":                  authorised("Basic " + base64.StdEncoding.EncodeToString([]byte("any:"+own))),
+		"token without scheme":   authorised(own),
+		"another scheme":         authorised("Token " + own),
+		"another source's token": authorised("Bearer " + token),
+		"a signing secret":       authorised("Bearer " + webhookKey),
+		"an empty signature":     other("webhook-signature"),
+		"in X-Gitlab-Token":      other("X-Gitlab-Token"),
+		"in X-Auth-Token":        other("X-Auth-Token"),
+		"in a cookie":            other("Cookie"),
+		"signed with the token":  {path: path, body: body, header: headers("Content-Type", "application/json", "X-Hub-Signature-256", signGitHub(own, body), "X-Signature", signGitHub(own, body))},
+		"token in the query":     query,
+		"unknown source":         unknown,
+		"another source":         elsewhere,
+		"the native address":     native,
 	}
 }
 
@@ -130,7 +182,25 @@ func nativeForgeries(t *testing.T) map[string]forgery {
 }
 
 func TestForgeries(t *testing.T) {
-	for provider, forgeries := range map[string]map[string]forgery{"github": githubForgeries(t), "native": nativeForgeries(t)} {
+	event := recorded(t, "github_deployment_status.json")
+	service := recorded(t, "cdevents_service_deployed.json")
+	signed := signWebhook(t, webhookKey, "d-1", time.Now(), service)
+	stale := signWebhook(t, webhookKey, "d-1", time.Now().Add(-31*24*time.Hour), service)
+	providers := map[string]map[string]forgery{
+		"native": nativeForgeries(t),
+		"github": signature{path: "/api/v1/hooks/github", header: "X-Hub-Signature-256", secret: githubSecret, body: event,
+			others: []string{"X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "d-1"}}.forgeries(),
+		"cdevents": bearerForgeries("/api/v1/hooks/tekton", cdeventsToken, service),
+		"cdevents signed": {
+			"another body":        {path: "/api/v1/hooks/keptn", body: strings.Replace(service, "deployed", "rolledback", 1), header: signed},
+			"a month old":         {path: "/api/v1/hooks/keptn", body: service, header: stale},
+			"at a bearer's hook":  {path: "/api/v1/hooks/tekton", body: service, header: signed},
+			"at the native hook":  {path: "/api/v1/hooks/pipeline", body: service, header: signed},
+			"another's bearer":    {path: "/api/v1/hooks/keptn", body: service, header: headers("Content-Type", "application/json", "Authorization", "Bearer "+cdeventsToken)},
+			"its secret as token": {path: "/api/v1/hooks/keptn", body: service, header: headers("Content-Type", "application/json", "Authorization", "Bearer "+webhookKey)},
+		},
+	}
+	for provider, forgeries := range providers {
 		for name, f := range forgeries {
 			t.Run(provider+" "+name, func(t *testing.T) {
 				d := start(t)
@@ -141,7 +211,7 @@ func TestForgeries(t *testing.T) {
 				require.NotEmpty(t, r.header.Get("WWW-Authenticate"))
 				require.Zero(t, d.memory.rows())
 				for key := range d.counts.all() {
-					require.Regexp(t, `^(unknown|github|pipeline) unauthorized$`, key)
+					require.Regexp(t, `^(unknown|github|pipeline|tekton|keptn|flux|argocd) unauthorized$`, key)
 				}
 			})
 		}
@@ -190,7 +260,7 @@ func TestSecretsRotate(t *testing.T) {
 func TestEmptySecretsLetNobodyIn(t *testing.T) {
 	body := []byte(announced)
 	require.False(t, bearer(headers("Authorization", "Bearer "), []string{""}))
-	require.False(t, githubSignature(headers("X-Hub-Signature-256", signGitHub("", announced)), body, []string{""}))
+	require.False(t, bodySignature(signGitHub("", announced), body, []string{""}))
 	require.Empty(t, signingKeys(""))
 	require.Empty(t, signingKeys("whsec_"))
 	require.Empty(t, signingKeys("whsec_not base64!"))

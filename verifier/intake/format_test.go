@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
@@ -60,6 +61,9 @@ type conformance struct {
 	hostile string // names that no page should show
 	wrong   []string
 	want    verifier.Deployment
+	// delivery is the id of the delivery; "" is the one that it was signed
+	// with, as in formats whose senders give one.
+	delivery string
 }
 
 func conformances(t *testing.T) map[string]conformance {
@@ -79,7 +83,7 @@ func conformances(t *testing.T) map[string]conformance {
 	minimal := `{"service":"checkout","environment":"production","version":"1.42.0"}`
 	hostile := `{"service":"check\u202eout","environment":"pro\nduction","version":"1.42.0\u0000","actor":"<b>\u0007</b>","url":"javascript:alert(1)"}`
 	wrong := []string{"actor", "environment", "service", "url", "version"}
-	return map[string]conformance{
+	all := map[string]conformance{
 		"native bearer": {source: "pipeline", path: "/api/v1/deployments", sign: bearer, valid: announced, minimal: minimal, hostile: hostile, wrong: wrong, want: nativeWant},
 		"native signed": {source: "signed", path: "/api/v1/deployments", sign: signed, valid: announced, minimal: minimal, hostile: hostile, wrong: wrong, want: nativeWant},
 		"native hook":   {source: "signed", path: "/api/v1/hooks/signed", sign: signed, valid: announced, minimal: minimal, hostile: hostile, wrong: wrong, want: nativeWant},
@@ -99,6 +103,8 @@ func conformances(t *testing.T) map[string]conformance {
 			},
 		},
 	}
+	maps.Copy(all, cdeventsConformances(t))
+	return all
 }
 
 func TestFormats(t *testing.T) {
@@ -133,7 +139,11 @@ func (c conformance) testDuplicates(t *testing.T) {
 	require.Equal(t, "shadow", opened.Mode)
 	require.NotNil(t, opened.ClosesAt)
 	n := d.memory.notifications[0]
-	require.Equal(t, "d-1", n.DeliveryID)
+	delivery := c.delivery
+	if delivery == "" {
+		delivery = "d-1"
+	}
+	require.Equal(t, delivery, n.DeliveryID)
 	require.Equal(t, c.source, n.Source)
 	want := c.want
 	want.Source = c.source
@@ -214,10 +224,10 @@ func (c conformance) testRefused(t *testing.T) {
 }
 
 func TestFormatsAreListed(t *testing.T) {
-	require.Equal(t, []string{"github", "native"}, Formats())
+	require.Equal(t, []string{"cdevents", "github", "native"}, Formats())
 }
 
 func ExampleFormats() {
 	fmt.Println(Formats())
-	// Output: [github native]
+	// Output: [cdevents github native]
 }

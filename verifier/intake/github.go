@@ -23,22 +23,13 @@ type github struct{}
 // wait for an approval much longer, and nothing changes meanwhile.
 const longestGitHubDeploy = time.Hour
 
-// githubPayload is what a pipeline may write into a deployment's payload for
-// us.
-type githubPayload struct {
-	Service      string // service
-	RevertID     string // postflight_revert_id
-	Rollback     bool   // rollback: true
-	Irreversible bool   // reversible: false
-}
-
 func (github) authentic(h http.Header, body []byte, s Source) bool {
-	return githubSignature(h, body, s.Secrets)
+	return bodySignature(h.Get(gh.SHA256SignatureHeader), body, s.Secrets)
 }
 
 func (github) signed(h http.Header) bool { return h.Get(gh.SHA256SignatureHeader) != "" }
 
-func (github) decode(h http.Header, body []byte) (verifier.Notification, string, error) {
+func (github) decode(h http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	n := verifier.Notification{DeliveryID: h.Get(gh.DeliveryIDHeader)}
 	switch event := h.Get(gh.EventTypeHeader); event {
 	case "deployment_status":
@@ -56,7 +47,7 @@ func (github) decode(h http.Header, body []byte) (verifier.Notification, string,
 	// the field that is wrong.
 	var event gh.DeploymentStatusEvent
 	if err := json.Unmarshal(body, &event); err != nil {
-		return n, "", wrongType(err)
+		return n, "", wrongType(err, "deployment_status event")
 	}
 	state := event.GetDeploymentStatus().GetState()
 	status, known := githubStatuses[state]
@@ -67,11 +58,14 @@ func (github) decode(h http.Header, body []byte) (verifier.Notification, string,
 	if n.DeliveryID == "" {
 		n.DeliveryID = fmt.Sprintf("deployment/%d/status/%d", event.GetDeployment().GetID(), event.GetDeploymentStatus().GetID())
 	}
-	if wrong := checkGitHub(n); len(wrong) > 0 {
+	wrong := m.apply(&n.Deployment, githubOrigins, body)
+	if wrong = append(wrong, checkIDs(n, "X-GitHub-Delivery", "deployment.id")...); len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
 	return n, "", nil
 }
+
+var githubOrigins = origins{service: "repository.full_name", environment: "deployment_status.environment", version: "deployment.sha"}
 
 var githubStatuses = map[string]verifier.DeploymentStatus{
 	"success":     verifier.DeployFinished,
@@ -87,31 +81,20 @@ func githubDeployment(event *gh.DeploymentStatusEvent, status verifier.Deploymen
 	if deployment == nil {
 		deployment = &gh.Deployment{} // go-github's getters take nil, its fields don't
 	}
-	told := readGitHubPayload(deployment.Payload)
+	told := readTold(deployment.Payload)
 	d := verifier.Deployment{
-		Service:      first(told.Service, event.GetRepo().GetFullName()),
-		Environment:  first(report.GetEnvironment(), deployment.GetEnvironment()),
-		Version:      first(deployment.GetSHA(), deployment.GetRef()),
-		Status:       status,
-		Actor:        printable(first(deployment.GetCreator().GetLogin(), event.GetSender().GetLogin())),
-		RevertID:     printable(told.RevertID),
-		Rollback:     told.Rollback,
-		Irreversible: told.Irreversible,
-		Labels:       map[string]string{},
+		Service:     first(told.Service, event.GetRepo().GetFullName()),
+		Environment: first(report.GetEnvironment(), deployment.GetEnvironment()),
+		Version:     first(deployment.GetSHA(), deployment.GetRef()),
+		Status:      status,
+		Actor:       printable(first(deployment.GetCreator().GetLogin(), event.GetSender().GetLogin())),
 	}
+	told.note(&d)
 	if id := deployment.GetID(); id != 0 {
 		d.DeploymentID = strconv.FormatInt(id, 10)
 	}
-	for name, value := range map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": event.GetRepo().GetFullName()} {
-		if value = printable(value); value != "" {
-			d.Labels[name] = value
-		}
-	}
-	for _, link := range []string{report.GetLogURL(), report.GetTargetURL()} {
-		if d.URL == "" && isLink(link) {
-			d.URL = link
-		}
-	}
+	d.Labels = labelled(map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": event.GetRepo().GetFullName()})
+	d.URL = firstLink(report.GetLogURL(), report.GetTargetURL())
 	created, reported := deployment.GetCreatedAt().Time, report.GetCreatedAt().Time
 	switch {
 	case status == verifier.DeployStarted:
@@ -124,51 +107,25 @@ func githubDeployment(event *gh.DeploymentStatusEvent, status verifier.Deploymen
 	return d
 }
 
-// readGitHubPayload reads a deployment's payload: an object, or a text that
-// holds one. Anything else is somebody else's and says nothing to us.
-func readGitHubPayload(raw json.RawMessage) githubPayload {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		raw = json.RawMessage(text)
+// wrongType names the field whose JSON type isn't the one that the format
+// knows.
+func wrongType(err error, what string) error {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return malformed("the body is no " + what + ": " + shorten(err.Error()))
 	}
-	var fields object
-	if json.Unmarshal(raw, &fields) != nil {
-		return githubPayload{}
-	}
-	return githubPayload{
-		Service: textOf(fields["service"]), RevertID: textOf(fields["postflight_revert_id"]),
-		Rollback: textOf(fields["rollback"]) == "true", Irreversible: textOf(fields["reversible"]) == "false",
-	}
+	return verifier.InvalidFields("the body is no "+what, verifier.FieldError{
+		Field: mismatch.Field, Message: "must be " + mismatch.Type.String(), Value: mismatch.Value})
 }
 
-// textOf returns a JSON text, or true and false as such, for inputs of GitHub's
-// workflows are texts; "" for anything else.
-func textOf(raw json.RawMessage) string {
-	var text string
-	if flag := string(raw); flag == "true" || flag == "false" {
-		return flag
-	}
-	if json.Unmarshal(raw, &text) != nil {
-		return "" // not meant for us
-	}
-	return text
-}
-
-// checkGitHub names what keeps an event from being verified. Where it happened
-// and what was deployed must be clear; the rest was left out where it is odd.
-func checkGitHub(n verifier.Notification) []verifier.FieldError {
-	d := n.Deployment
+// checkIDs names what is wrong with the ids of a delivery and of its deploy,
+// by the fields that they came from.
+func checkIDs(n verifier.Notification, delivery, deploy string) []verifier.FieldError {
 	var wrong []verifier.FieldError
 	for _, f := range []struct {
 		field, value string
 		most         int
-	}{
-		{"repository.full_name", d.Service, maxText},
-		{"deployment_status.environment", d.Environment, maxText},
-		{"deployment.sha", d.Version, maxText},
-		{"deployment.id", d.DeploymentID, maxText},
-		{"X-GitHub-Delivery", n.DeliveryID, 255},
-	} {
+	}{{deploy, n.Deployment.DeploymentID, maxText}, {delivery, n.DeliveryID, 255}} {
 		if message := wrongText(f.value, f.most); message != "" {
 			wrong = append(wrong, verifier.FieldError{Field: f.field, Message: message, Value: shorten(f.value)})
 		}
@@ -176,15 +133,26 @@ func checkGitHub(n verifier.Notification) []verifier.FieldError {
 	return wrong
 }
 
-// wrongType names the field whose JSON type isn't the one that the format
-// knows.
-func wrongType(err error) error {
-	var mismatch *json.UnmarshalTypeError
-	if !errors.As(err, &mismatch) {
-		return malformed("the body is no deployment_status event: " + shorten(err.Error()))
+// labelled leaves out labels without a value, and those that a page shouldn't
+// show.
+func labelled(all map[string]string) map[string]string {
+	kept := map[string]string{}
+	for name, value := range all {
+		if value = printable(value); value != "" {
+			kept[name] = value
+		}
 	}
-	return verifier.InvalidFields("the body is no deployment_status event", verifier.FieldError{
-		Field: mismatch.Field, Message: "must be " + mismatch.Type.String(), Value: mismatch.Value})
+	return kept
+}
+
+// firstLink returns the first address that may be shown as one.
+func firstLink(links ...string) string {
+	for _, link := range links {
+		if isLink(link) {
+			return link
+		}
+	}
+	return ""
 }
 
 func first(texts ...string) string {

@@ -61,6 +61,9 @@ type Source struct {
 	Tokens  []string
 	Secrets []string
 	MaxBody int64 // bytes; 0 is 1 MiB
+	// Map replaces the names that the format finds; native notifications name
+	// everything themselves and are left as they are.
+	Map Mapping
 }
 
 // DefaultMaxBody is the limit of a body, in bytes, where a source sets none;
@@ -105,8 +108,9 @@ type Options struct {
 // formats are the payloads that sources may send, by their name in the
 // configuration.
 var formats = map[string]format{
-	"native": native{},
-	"github": github{},
+	"native":   native{},
+	"github":   github{},
+	"cdevents": cdevents{},
 }
 
 // Formats returns the formats that are understood, in alphabetical order.
@@ -119,10 +123,12 @@ type format interface {
 	authentic(h http.Header, body []byte, s Source) bool
 	// signed reports whether the body must be read to authenticate.
 	signed(h http.Header) bool
-	// decode reads what an authenticated source sent. ignored is why an
-	// event starts nothing; an error is verifier.Invalid and names every
-	// wrong field. The notification's source is set by the caller.
-	decode(h http.Header, body []byte) (n verifier.Notification, ignored string, err error)
+	// decode reads what an authenticated source sent, with the names that the
+	// source maps. ignored is why an event starts nothing; an error is
+	// verifier.Invalid and names every wrong field. The notification's source
+	// is set by the caller. A format with content types besides
+	// application/json has a method media that returns them.
+	decode(h http.Header, body []byte, m Mapping) (n verifier.Notification, ignored string, err error)
 }
 
 // Receipt answers a notification: the ids of the verification that it opened

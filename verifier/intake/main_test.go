@@ -142,6 +142,8 @@ const (
 	token        = "token-of-the-pipeline"
 	webhookKey   = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	githubSecret = "It's a Secret to Everybody"
+
+	cdeventsToken = "token-of-the-event-broker"
 )
 
 func sources() []Source {
@@ -149,6 +151,8 @@ func sources() []Source {
 		{Name: "pipeline", Format: "native", Tokens: []string{token}},
 		{Name: "signed", Format: "native", Secrets: []string{webhookKey}},
 		{Name: "github", Format: "github", Secrets: []string{githubSecret}},
+		{Name: "tekton", Format: "cdevents", Tokens: []string{cdeventsToken}},
+		{Name: "keptn", Format: "cdevents", Secrets: []string{webhookKey}},
 		{Name: "large", Format: "native", Tokens: []string{"large-token"}, MaxBody: 2 << 20},
 	}
 }

@@ -51,7 +51,7 @@ func (native) authentic(h http.Header, body []byte, s Source) bool {
 
 func (native) signed(h http.Header) bool { return h.Get(standardwebhooks.HeaderWebhookSignature) != "" }
 
-func (native) decode(h http.Header, body []byte) (verifier.Notification, string, error) {
+func (native) decode(h http.Header, body []byte, _ Mapping) (verifier.Notification, string, error) {
 	id, err := nativeDelivery(h)
 	if err != nil {
 		return verifier.Notification{}, "", err

@@ -80,7 +80,7 @@ func TestNativeFields(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := native{}.decode(headers(), []byte(tt.body))
+			_, _, err := native{}.decode(headers(), []byte(tt.body), Mapping{})
 			require.Equal(t, verifier.Invalid, verifier.KindOf(err))
 			var e *verifier.Error
 			require.ErrorAs(t, err, &e)
@@ -133,7 +133,7 @@ func TestNativeTakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := verifier.Deployment{Service: "checkout", Environment: "production", Version: "1.42.0", Status: verifier.DeployFinished}
 			tt.want(&want)
-			n, ignored, err := native{}.decode(headers(), []byte(tt.body))
+			n, ignored, err := native{}.decode(headers(), []byte(tt.body), Mapping{})
 			require.NoError(t, err)
 			require.Empty(t, ignored)
 			require.True(t, want.FinishedAt.Equal(n.Deployment.FinishedAt))
@@ -223,7 +223,7 @@ func FuzzNative(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		n, ignored, err := native{}.decode(headers("webhook-id", "1"), body)
+		n, ignored, err := native{}.decode(headers("webhook-id", "1"), body, Mapping{})
 		checkDecoded(t, n, ignored, err)
 	})
 }

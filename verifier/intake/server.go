@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,10 +103,10 @@ func (in *incoming) take(ctx context.Context) (*answer, Result, error) {
 		return nil, "", err
 	}
 	header := in.header()
-	if err := checkContent(header); err != nil {
+	if err := checkContent(header, in.format); err != nil {
 		return nil, "", err
 	}
-	n, ignored, err := in.format.decode(header, body)
+	n, ignored, err := in.format.decode(header, body, source.Map)
 	if err != nil {
 		return nil, "", err
 	}
@@ -171,16 +172,21 @@ func (in *incoming) receipt(ctx context.Context, a verifier.Acceptance) Receipt 
 
 // checkContent refuses what is not plain JSON. It is asked only once the
 // sender is known.
-func checkContent(h http.Header) error {
+func checkContent(h http.Header, f format) error {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return huma.NewError(http.StatusUnsupportedMediaType, "compressed bodies are not taken: send the notification as it is",
 			&huma.ErrorDetail{Location: "Content-Encoding", Message: "leave it out", Value: encoding})
 	}
 	sent := h.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(sent)
-	if err != nil || media != "application/json" {
-		return huma.NewError(http.StatusUnsupportedMediaType, "notifications are taken as application/json: set the webhook's content type to that",
-			&huma.ErrorDetail{Location: "Content-Type", Message: "must be application/json", Value: sent})
+	known := []string{"application/json"}
+	if own, ok := f.(interface{ media() []string }); ok {
+		known = append(known, own.media()...)
+	}
+	if err != nil || !slices.Contains(known, media) {
+		types := strings.Join(known, " or ")
+		return huma.NewError(http.StatusUnsupportedMediaType, "notifications are taken as "+types+": set the webhook's content type to that",
+			&huma.ErrorDetail{Location: "Content-Type", Message: "must be " + types, Value: sent})
 	}
 	return nil
 }

@@ -68,10 +68,8 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 			WorseShare: float64(c.Safety.Attribution.WorseShare),
 		},
 	}
-	for _, s := range c.Sources {
-		cur.sources = append(cur.sources, intake.Source{
-			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: s.MaxBody,
-		})
+	if cur.sources, err = sources(c.Sources); err != nil {
+		return nil, err
 	}
 	for _, a := range c.Access {
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
@@ -81,6 +79,21 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 		return nil, err
 	}
 	return cur, nil
+}
+
+// sources are who may announce deploys, as the intake knows them.
+func sources(configured []configs.Source) ([]intake.Source, error) {
+	out := make([]intake.Source, 0, len(configured))
+	for _, s := range configured {
+		names, err := intake.NewMapping(s.Map.Service, s.Map.Environment, s.Map.Version)
+		if err != nil {
+			return nil, fmt.Errorf("source %q: %w", s.Name, err)
+		}
+		out = append(out, intake.Source{
+			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: s.MaxBody, Map: names,
+		})
+	}
+	return out, nil
 }
 
 // transports are the two ways out of one rule: to hosts that the operator
