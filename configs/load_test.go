@@ -149,12 +149,14 @@ func TestUnavailable(t *testing.T) {
 		return out
 	}
 	require.Equal(t, []string{
-		`sources[2] "argocd": format argocd is not available in this version yet; available: native, github, cdevents`,
 		`feeds[0] "zendesk": preset zendesk is not available in this version yet; available: format json`,
 		`receivers[0] "oncall": slack is not available in this version yet; available: webhook`,
 	}, texts("example.yml"))
 	require.Empty(t, texts("testdata/good/short.yml"))
 	require.Len(t, texts("testdata/good/full.yml"), 14, "one feed, nine receivers, four rollbacks")
+
+	planned := &Config{Storage: Storage{URL: "sqlite:a"}, Sources: []Source{{Name: "ci", Format: "jenkins"}}}
+	require.EqualError(t, planned.Unavailable()[0], `sources[0] "ci": format jenkins is not available in this version yet; available: native, github, cdevents, flux, argocd`)
 
 	c := &Config{Storage: Storage{URL: "postgres://me@db/postflight"}}
 	require.EqualError(t, c.Unavailable()[0], "storage.url: PostgreSQL is not available in this version yet; available: sqlite:FILE")

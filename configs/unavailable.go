@@ -8,7 +8,7 @@ import (
 )
 
 // servedFormats are the formats of sources that this version understands.
-var servedFormats = []string{"native", "github", "cdevents"}
+var servedFormats = []string{"native", "github", "cdevents", "flux", "argocd"}
 
 // Unavailable returns one error for each part of the configuration that the
 // schema knows and this version doesn't have yet. Such a file is valid, but

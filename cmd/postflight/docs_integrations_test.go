@@ -1,14 +1,19 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"text/template"
 
 	"github.com/goccy/go-yaml"
 	"github.com/prometheus/common/promslog"
@@ -55,11 +60,23 @@ func fenced(t *testing.T, page, language string) []string {
 	return out
 }
 
+// manifest returns the manifest of a kind on a page.
+func manifest(t *testing.T, page, kind string) map[string]any {
+	t.Helper()
+	for _, m := range manifests(t, page) {
+		if m["kind"] == kind {
+			return m
+		}
+	}
+	require.Fail(t, "no manifest", "%s on %s", kind, page)
+	return nil
+}
+
 // integration is a daemon with the configuration of an integration's page.
 type integration struct {
-	t    *testing.T
-	url  string
-	auth string
+	t      *testing.T
+	url    string
+	secret string
 }
 
 func integrated(t *testing.T, page string) integration {
@@ -80,16 +97,15 @@ func integrated(t *testing.T, page string) integration {
 	name := strings.TrimSuffix(page, ".md")
 	secret, err := os.ReadFile(filepath.Join(filepath.Dir(file), "secrets", name))
 	require.NoError(t, err)
-	return integration{t: t, url: "http://" + daemon.Address() + "/api/v1/hooks/" + name, auth: "Bearer " + string(secret)}
+	return integration{t: t, url: "http://" + daemon.Address() + "/api/v1/hooks/" + name, secret: string(secret)}
 }
 
-// post sends a notification with the page's token and returns the answer.
+// post sends a notification and returns the answer.
 func (i integration) post(header http.Header, body string) (int, receipt) {
 	i.t.Helper()
 	req, err := http.NewRequestWithContext(i.t.Context(), http.MethodPost, i.url, strings.NewReader(body))
 	require.NoError(i.t, err)
 	req.Header = header
-	req.Header.Set("Authorization", i.auth)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(i.t, err)
 	defer resp.Body.Close()
@@ -109,10 +125,104 @@ func TestCDEventsPage(t *testing.T) {
 	_, data, found := strings.Cut(curl, "--data '")
 	require.True(t, found)
 	daemon := integrated(t, "cdevents.md")
+	header.Set("Authorization", "Bearer "+daemon.secret)
 	status, opened := daemon.post(header, strings.TrimSuffix(strings.TrimSpace(data), "'"))
 	require.Equal(t, http.StatusAccepted, status)
 	require.NotEmpty(t, opened.VerificationID)
 	status, again := daemon.post(header, strings.TrimSuffix(strings.TrimSpace(data), "'"))
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, opened.VerificationID, again.VerificationID)
+}
+
+// TestFluxPage sends what the page's Alert and Provider make of an event.
+func TestFluxPage(t *testing.T) {
+	provider, alert := manifest(t, "flux.md", "Provider"), manifest(t, "flux.md", "Alert")
+	require.Equal(t, "generic-hmac", provider["spec"].(map[string]any)["type"])
+	require.Equal(t, "https://postflight.example/api/v1/hooks/flux", provider["spec"].(map[string]any)["address"])
+	metadata := alert["spec"].(map[string]any)["eventMetadata"].(map[string]any)
+	metadata["revision"] = "6.5.4"
+	body, err := json.Marshal(map[string]any{
+		"involvedObject": map[string]any{"kind": "HelmRelease", "name": "checkout", "namespace": "shop", "uid": "7d0cdc51"},
+		"severity":       alert["spec"].(map[string]any)["eventSeverity"], "reason": "UpgradeSucceeded", "metadata": metadata,
+	})
+	require.NoError(t, err)
+	daemon := integrated(t, "flux.md")
+	mac := hmac.New(sha256.New, []byte(daemon.secret))
+	mac.Write(body)
+	header := http.Header{"Content-Type": {"application/json"}, "X-Signature": {"sha256=" + hex.EncodeToString(mac.Sum(nil))}}
+	status, opened := daemon.post(header, string(body))
+	require.Equal(t, http.StatusAccepted, status, "the policy is for the environment that the Alert names")
+	require.NotEmpty(t, opened.VerificationID)
+}
+
+// sprig holds those functions of Argo CD's templates that the page uses.
+var sprig = template.FuncMap{
+	"toJson": func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+	"pick": func(from map[string]any, keys ...string) map[string]any {
+		return kept(from, func(key string) bool { return slices.Contains(keys, key) })
+	},
+	"omit": func(from map[string]any, keys ...string) map[string]any {
+		return kept(from, func(key string) bool { return !slices.Contains(keys, key) })
+	},
+}
+
+func kept(from map[string]any, keep func(string) bool) map[string]any {
+	out := map[string]any{}
+	for key, value := range from {
+		if keep(key) {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+// TestArgoCDPage renders the page's template with applications and sends what
+// it makes.
+func TestArgoCDPage(t *testing.T) {
+	data := manifest(t, "argocd.md", "ConfigMap")["data"].(map[string]any)
+	var service struct {
+		URL     string                         `yaml:"url"`
+		Headers []struct{ Name, Value string } `yaml:"headers"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(data["service.webhook.postflight"].(string)), &service))
+	require.Equal(t, "https://postflight.example/api/v1/hooks/argocd", service.URL)
+	var triggers []struct {
+		When    string   `yaml:"when"`
+		OncePer string   `yaml:"oncePer"`
+		Send    []string `yaml:"send"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(data["trigger.postflight"].(string)), &triggers))
+	require.Equal(t, "app.status.operationState?.finishedAt", triggers[0].OncePer)
+	require.Equal(t, []string{"postflight"}, triggers[0].Send)
+	var templates struct {
+		Webhook map[string]struct{ Method, Body string } `yaml:"webhook"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(data["template.postflight"].(string)), &templates))
+	require.Equal(t, "POST", templates.Webhook["postflight"].Method)
+	body, err := template.New("body").Funcs(sprig).Parse(templates.Webhook["postflight"].Body)
+	require.NoError(t, err)
+
+	daemon := integrated(t, "argocd.md")
+	header := http.Header{}
+	for _, h := range service.Headers {
+		header.Set(h.Name, strings.ReplaceAll(h.Value, "$postflight-token", daemon.secret))
+	}
+	send := func(application string) (int, receipt) {
+		var app map[string]any
+		require.NoError(t, json.Unmarshal([]byte(application), &app))
+		var out strings.Builder
+		require.NoError(t, body.Execute(&out, map[string]any{"app": app, "context": map[string]any{"argocdUrl": "https://argocd.example"}}))
+		return daemon.post(header, out.String())
+	}
+	status, opened := send(`{"metadata":{"name":"checkout","namespace":"argocd","uid":"c1f2a7de"},
+		"spec":{"project":"shop","destination":{"namespace":"production","server":"https://kubernetes.default.svc"}},
+		"status":{"health":{"status":"Healthy"},"summary":{"images":["ghcr.io/acme/checkout:1.42.0"]},
+		 "operationState":{"phase":"Succeeded","startedAt":"2026-11-23T02:40:41Z","finishedAt":"2026-11-23T02:41:07Z","message":"\"synced\"",
+		  "operation":{"initiatedBy":{"username":"dana"}},"syncResult":{"revision":"f95f852b","resources":[{"kind":"Deployment"}]}}}}`)
+	require.Equal(t, http.StatusAccepted, status)
+	require.NotEmpty(t, opened.VerificationID)
+	status, failed := send(`{"metadata":{"name":"cart","namespace":"argocd","uid":"d2"},"spec":{"project":"shop","destination":{"namespace":"production"}},
+		"status":{"operationState":{"phase":"Failed","startedAt":"2026-11-23T02:40:41Z","syncResult":{"revisions":["a1","b2"]}}}}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, failed.Ignored, "failed")
 }

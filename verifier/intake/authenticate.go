@@ -84,7 +84,9 @@ type nobody struct{}
 
 func (nobody) authentic(http.Header, []byte, Source) bool { return false }
 
-func (nobody) signed(h http.Header) bool { return native{}.signed(h) || github{}.signed(h) }
+func (nobody) signed(h http.Header) bool {
+	return native{}.signed(h) || github{}.signed(h) || flux{}.signed(h)
+}
 
 func (nobody) decode(http.Header, []byte, Mapping) (verifier.Notification, string, error) {
 	return verifier.Notification{}, "", unauthorized()

@@ -190,7 +190,10 @@ func TestForgeries(t *testing.T) {
 		"native": nativeForgeries(t),
 		"github": signature{path: "/api/v1/hooks/github", header: "X-Hub-Signature-256", secret: githubSecret, body: event,
 			others: []string{"X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "d-1"}}.forgeries(),
-		"cdevents": bearerForgeries("/api/v1/hooks/tekton", cdeventsToken, service),
+		"flux":       signature{path: "/api/v1/hooks/flux", header: "X-Signature", secret: fluxSecret, body: recorded(t, "flux_helmrelease.json")}.forgeries(),
+		"flux token": bearerForgeries("/api/v1/hooks/fluxtoken", fluxToken, recorded(t, "flux_helmrelease.json")),
+		"argocd":     bearerForgeries("/api/v1/hooks/argocd", argocdToken, recorded(t, "argocd.json")),
+		"cdevents":   bearerForgeries("/api/v1/hooks/tekton", cdeventsToken, service),
 		"cdevents signed": {
 			"another body":        {path: "/api/v1/hooks/keptn", body: strings.Replace(service, "deployed", "rolledback", 1), header: signed},
 			"a month old":         {path: "/api/v1/hooks/keptn", body: service, header: stale},
@@ -211,7 +214,7 @@ func TestForgeries(t *testing.T) {
 				require.NotEmpty(t, r.header.Get("WWW-Authenticate"))
 				require.Zero(t, d.memory.rows())
 				for key := range d.counts.all() {
-					require.Regexp(t, `^(unknown|github|pipeline|tekton|keptn|flux|argocd) unauthorized$`, key)
+					require.Regexp(t, `^(unknown|github|pipeline|tekton|keptn|flux|fluxtoken|argocd) unauthorized$`, key)
 				}
 			})
 		}

@@ -104,6 +104,8 @@ func conformances(t *testing.T) map[string]conformance {
 		},
 	}
 	maps.Copy(all, cdeventsConformances(t))
+	maps.Copy(all, fluxConformances(t))
+	maps.Copy(all, argocdConformances(t))
 	return all
 }
 
@@ -224,10 +226,10 @@ func (c conformance) testRefused(t *testing.T) {
 }
 
 func TestFormatsAreListed(t *testing.T) {
-	require.Equal(t, []string{"cdevents", "github", "native"}, Formats())
+	require.Equal(t, []string{"argocd", "cdevents", "flux", "github", "native"}, Formats())
 }
 
 func ExampleFormats() {
 	fmt.Println(Formats())
-	// Output: [cdevents github native]
+	// Output: [argocd cdevents flux github native]
 }

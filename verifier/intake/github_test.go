@@ -18,7 +18,14 @@ func event(t testing.TB, changes ...string) string {
 	return changed(t, recorded(t, "github_deployment_status.json"), changes...)
 }
 
-// changed is a JSON object with some of its fields replaced.
+// quoted is a text as JSON writes it.
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // no text can't be written
+	return string(b)
+}
+
+// changed is a JSON object with some of its fields replaced; ~ in a path is a
+// dot within a key.
 func changed(t testing.TB, object string, changes ...string) string {
 	t.Helper()
 	var top map[string]any
@@ -29,7 +36,7 @@ func changed(t testing.TB, object string, changes ...string) string {
 		for _, key := range path[:len(path)-1] {
 			at = at[key].(map[string]any)
 		}
-		last := path[len(path)-1]
+		last := strings.ReplaceAll(path[len(path)-1], "~", ".")
 		if changes[i+1] == "-" {
 			delete(at, last)
 			continue

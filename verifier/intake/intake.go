@@ -111,6 +111,8 @@ var formats = map[string]format{
 	"native":   native{},
 	"github":   github{},
 	"cdevents": cdevents{},
+	"flux":     flux{},
+	"argocd":   argocd{},
 }
 
 // Formats returns the formats that are understood, in alphabetical order.

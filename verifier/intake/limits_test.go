@@ -48,6 +48,7 @@ func TestStrangersAreReadNoFurtherThanTheCap(t *testing.T) {
 		"no signature":           {"/api/v1/hooks/github", headers(), 0, 401},
 		"wrong signature":        {"/api/v1/hooks/github", headers("X-Hub-Signature-256", "sha256=00"), DefaultMaxBody + 1, 413},
 		"unknown, signed":        {"/api/v1/hooks/nobody", headers("X-Hub-Signature-256", "sha256=00"), DefaultMaxBody + 1, 413},
+		"unknown, as Flux signs": {"/api/v1/hooks/nobody", headers("X-Signature", "sha256=00"), DefaultMaxBody + 1, 413},
 		"right token, its cap":   {"/api/v1/deployments", bearerHeaders(), DefaultMaxBody + 1, 413},
 		"a source that may more": {"/api/v1/deployments", headers("Authorization", "Bearer large-token"), 2<<20 + 1, 413},
 	}

@@ -144,6 +144,9 @@ const (
 	githubSecret = "It's a Secret to Everybody"
 
 	cdeventsToken = "token-of-the-event-broker"
+	fluxSecret    = "key-of-the-provider"
+	fluxToken     = "token-of-the-provider"
+	argocdToken   = "token-of-the-webhook"
 )
 
 func sources() []Source {
@@ -153,6 +156,9 @@ func sources() []Source {
 		{Name: "github", Format: "github", Secrets: []string{githubSecret}},
 		{Name: "tekton", Format: "cdevents", Tokens: []string{cdeventsToken}},
 		{Name: "keptn", Format: "cdevents", Secrets: []string{webhookKey}},
+		{Name: "flux", Format: "flux", Secrets: []string{fluxSecret}},
+		{Name: "fluxtoken", Format: "flux", Tokens: []string{fluxToken}},
+		{Name: "argocd", Format: "argocd", Tokens: []string{argocdToken}},
 		{Name: "large", Format: "native", Tokens: []string{"large-token"}, MaxBody: 2 << 20},
 	}
 }

@@ -1,0 +1,130 @@
+package intake
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// argocd is what Argo CD notifications send with the template and trigger of
+// docs/integrations/argocd.md: a webhook with a bearer token, once an
+// operation has ended. Argo CD signs nothing and tries three times.
+type argocd struct{}
+
+// argoEvent is the body that the template makes.
+type argoEvent struct {
+	App         string `json:"app"`
+	UID         string `json:"uid"`
+	Project     string `json:"project"`
+	URL         string `json:"url"`
+	Destination struct {
+		Namespace string `json:"namespace"`
+		Name      string `json:"name"`
+	} `json:"destination"`
+	Operation struct {
+		Phase      string `json:"phase"`
+		StartedAt  string `json:"startedAt"`
+		FinishedAt string `json:"finishedAt"`
+		Operation  struct {
+			InitiatedBy struct {
+				Username  string `json:"username"`
+				Automated bool   `json:"automated"`
+			} `json:"initiatedBy"`
+			Info []struct {
+				Name  string `json:"name"`
+				Value string `json:"value"`
+			} `json:"info"`
+		} `json:"operation"`
+	} `json:"operation"`
+	Sync struct {
+		Revision  string   `json:"revision"`
+		Revisions []string `json:"revisions"`
+	} `json:"sync"`
+	Health string `json:"health"`
+}
+
+func (argocd) authentic(h http.Header, _ []byte, s Source) bool { return bearer(h, s.Tokens) }
+
+func (argocd) signed(http.Header) bool { return false }
+
+func (argocd) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
+	var n verifier.Notification
+	if _, err := readObject(body); err != nil {
+		return n, "", err
+	}
+	var event argoEvent
+	if err := json.Unmarshal(body, &event); err != nil {
+		return n, "", wrongType(err, "notification of docs/integrations/argocd.md")
+	}
+	phase := event.Operation.Phase
+	status, known := argoPhases[phase]
+	switch {
+	case phase == "":
+		return n, "", verifier.InvalidFields("this is not what the template of docs/integrations/argocd.md sends", verifier.FieldError{Field: "operation.phase", Message: "is required"})
+	case !known:
+		return n, fmt.Sprintf("an operation in phase %q starts nothing", shorten(phase)), nil
+	}
+	var wrong []verifier.FieldError
+	n.Deployment, wrong = event.deployment(status)
+	wrong = append(m.apply(&n.Deployment, argoOrigins, body), wrong...)
+	if len(wrong) > 0 {
+		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the notification are wrong", wrong...)
+	}
+	if started := event.Operation.StartedAt; started != "" {
+		object := first(event.UID, event.App)
+		n.Deployment.DeploymentID = idOf(object, started)
+		n.DeliveryID = idOf(object, started, phase, event.Operation.FinishedAt)
+	}
+	return n, "", nil
+}
+
+var argoOrigins = origins{service: "app", environment: "destination.namespace", version: "sync.revision"}
+
+// argoPhases are the phases in which an operation has ended, as gitops-engine
+// names them. A running one has no revision that stays until its end.
+var argoPhases = map[string]verifier.DeploymentStatus{
+	"Succeeded": verifier.DeployFinished,
+	"Failed":    verifier.DeployFailed,
+	"Error":     verifier.DeployFailed,
+}
+
+func (e argoEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, []verifier.FieldError) {
+	by := e.Operation.Operation.InitiatedBy
+	actor := by.Username
+	if by.Automated {
+		actor = first(actor, "automated sync")
+	}
+	d := verifier.Deployment{
+		Service: e.App, Environment: first(e.Destination.Namespace, e.Destination.Name),
+		Version: first(e.Sync.Revision, strings.Join(e.Sync.Revisions, ",")),
+		Status:  status, Actor: printable(actor), URL: firstLink(e.URL),
+		Labels: labelled(map[string]string{"project": e.Project, "cluster": e.Destination.Name, "health": e.Health}),
+	}
+	for _, info := range e.Operation.Operation.Info {
+		if info.Name == "postflight_revert_id" {
+			d.RevertID = printable(info.Value)
+		}
+	}
+	var wrong []verifier.FieldError
+	for _, moment := range []struct {
+		field, text string
+		into        *time.Time
+	}{
+		{"operation.startedAt", e.Operation.StartedAt, &d.StartedAt},
+		{"operation.finishedAt", e.Operation.FinishedAt, &d.FinishedAt},
+	} {
+		if moment.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, moment.text)
+		if err != nil {
+			wrong = append(wrong, verifier.FieldError{Field: moment.field, Message: "must be a time as RFC 3339 writes it", Value: shorten(moment.text)})
+		}
+		*moment.into = at
+	}
+	return d, wrong
+}
