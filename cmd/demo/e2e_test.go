@@ -60,7 +60,8 @@ func openWorld(t *testing.T, o world.Options) *world.World {
 		if t.Failed() {
 			t.Logf("the end of postflight's log:\n%s", w.Daemon.Log())
 		}
-		require.NoError(t, w.Close())
+		defer func() { require.NoError(t, w.Close()) }()
+		checkInvariants(t, w)
 	})
 	t.Logf("a world with %d services is up after %s", len(o.Services), time.Since(begun).Round(time.Millisecond))
 	return w

@@ -103,6 +103,26 @@ func (p *Pipeline) Announce(ctx context.Context, n Notification, key string) (An
 	})
 }
 
+// Sent is one notification as it was sent, and what postflight said to it.
+type Sent struct {
+	Answer
+	Header map[string]string
+	Sent   []byte
+}
+
+// Sent returns every notification that was answered, in order of the answers.
+func (p *Pipeline) Sent() []Sent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Sent(nil), p.sent...)
+}
+
+func (p *Pipeline) keep(s Sent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, s)
+}
+
 // Send posts a body as it is to a path of postflight.
 func (p *Pipeline) Send(ctx context.Context, path string, body []byte, header map[string]string) (Answer, error) {
 	begun := time.Now()
@@ -112,6 +132,7 @@ func (p *Pipeline) Send(ctx context.Context, path string, body []byte, header ma
 		return Answer{}, fmt.Errorf("post %s: %w", path, err)
 	}
 	answer := Answer{Status: res.StatusCode(), Took: time.Since(begun), SentAt: begun, Body: res.String()}
+	defer func() { p.keep(Sent{Answer: answer, Header: header, Sent: body}) }()
 	if res.StatusCode() != http.StatusOK && res.StatusCode() != http.StatusAccepted {
 		return answer, fmt.Errorf("post %s: postflight answered %s: %s", path, res.Status(), res.String())
 	}

@@ -46,6 +46,7 @@ type Pipeline struct {
 	deploys   int
 	announced []Announced
 	arrivals  []Arrival
+	sent      []Sent
 	held      *hold          // for the next rollback request
 	answered  map[string]int // status by Idempotency-Key of a rollback request
 }

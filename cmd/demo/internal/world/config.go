@@ -26,6 +26,9 @@ const (
 	SignedSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD" // #nosec G101 -- of the demo only
 )
 
+// Secrets are all secrets of the demo's configuration; nothing may show them.
+func Secrets() []string { return []string{pipelineToken, hookSecret, GitHubSecret, SignedSecret} }
+
 // Times of the policy. Steps of a second keep the demo short; everything else
 // is as it would be in production.
 const (

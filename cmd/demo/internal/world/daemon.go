@@ -34,6 +34,7 @@ type Daemon struct {
 	command *exec.Cmd
 	exited  chan struct{}
 	log     *logWriter
+	lives   []Life
 }
 
 // NewDaemon returns a daemon that is not started yet; its log goes to a file
@@ -63,7 +64,11 @@ func (d *Daemon) Start(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("start postflight: it logged no address within %s:\n%s", startLimit, d.Log()), d.Kill())
 	}
-	return d.waitReady(ctx)
+	if err := d.waitReady(ctx); err != nil {
+		return err
+	}
+	d.born()
+	return nil
 }
 
 func (d *Daemon) launch() error {
@@ -138,6 +143,7 @@ func (d *Daemon) Stop() error {
 	if !d.Running() {
 		return nil
 	}
+	d.dies(false)
 	// A Ctrl-C on the terminal reaches the daemon as well, perhaps before us.
 	if err := d.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop postflight: %w", err)
@@ -158,6 +164,7 @@ func (d *Daemon) Kill() error {
 	if !d.Running() {
 		return nil
 	}
+	d.dies(true)
 	if err := d.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill postflight: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 )
 
 // logTail is how much of the daemon's log an error quotes.
@@ -48,6 +49,44 @@ func (d *Daemon) Log() string {
 		return fmt.Sprintf("(its log can't be read: %v)", err)
 	}
 	return string(b[max(0, len(b)-logTail):])
+}
+
+// WholeLog returns all that the daemon logged, over its restarts.
+func (d *Daemon) WholeLog() ([]byte, error) {
+	b, err := os.ReadFile(d.logFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the log of postflight: %w", err)
+	}
+	return b, nil
+}
+
+// Life is one process of the daemon.
+type Life struct {
+	Started time.Time // when it was ready
+	Ended   time.Time // zero while it lives
+	Killed  bool
+}
+
+// Lives returns the processes so far, in order.
+func (d *Daemon) Lives() []Life {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]Life(nil), d.lives...)
+}
+
+func (d *Daemon) born() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lives = append(d.lives, Life{Started: time.Now()})
+}
+
+// dies notes when a process began to end.
+func (d *Daemon) dies(killed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := len(d.lives); n > 0 && d.lives[n-1].Ended.IsZero() {
+		d.lives[n-1].Ended, d.lives[n-1].Killed = time.Now(), killed
+	}
 }
 
 // Memory is what a process holds, in bytes, from /proc.

@@ -141,6 +141,9 @@ func (w *World) startDaemon(ctx context.Context) error {
 // Options are those of the start.
 func (w *World) Options() Options { return w.options }
 
+// Database is the file of the daemon's store.
+func (w *World) Database() string { return filepath.Join(w.dir, "postflight.db") }
+
 // Window is how long a deploy is watched.
 func (w *World) Window() time.Duration { return w.options.Window }
 

@@ -177,8 +177,11 @@ func (p *Pipeline) announce(a announcement) Answer {
 	for range 1000 {
 		status, answer := p.world.Post(path, header, body)
 		if status != 0 && status != http.StatusServiceUnavailable {
-			return readAnswer(p.world.t, status, answer)
+			read := readAnswer(p.world.t, status, answer)
+			p.world.notified(a, status, read)
+			return read
 		}
+		p.world.notified(a, status, Answer{})
 		time.Sleep(10 * time.Second)
 	}
 	p.world.t.Errorf("announce %s: postflight never answered", a.delivery)

@@ -47,6 +47,7 @@ type World struct {
 	background sync.WaitGroup
 
 	mu     sync.Mutex
+	kept   kept
 	daemon *app.App // nil while it is down
 	cutOff bool     // the daemon's own network is down
 }
@@ -75,6 +76,7 @@ func New(t testing.TB, o Options) *World {
 func (w *World) close() {
 	w.background.Wait()
 	w.Stop()
+	w.check()
 	if w.t.Failed() && testing.Verbose() {
 		w.t.Log(w.log.String())
 	}
@@ -90,6 +92,7 @@ func (w *World) Start() {
 	require.NoError(w.t, err)
 	require.NoError(w.t, daemon.Start(context.Background()))
 	w.set(daemon)
+	w.lives(true)
 }
 
 // Stop ends the daemon, if it runs.
@@ -97,6 +100,7 @@ func (w *World) Stop() {
 	w.t.Helper()
 	if daemon := w.running(); daemon != nil {
 		w.set(nil)
+		w.lives(false)
 		require.NoError(w.t, daemon.Stop())
 	}
 }
