@@ -21,7 +21,7 @@ import (
 func checkInvariants(t *testing.T, w *world.World) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	run := invariant.Run{Secrets: world.Secrets(), Limits: safety.Limits{BrakeReverts: 50}}
+	run := invariant.Run{Secrets: world.Secrets(), Limits: safety.Limits{BrakeReverts: w.Options().Brake}}
 	var shown []invariant.Output
 	if w.Daemon.Running() {
 		held, err := w.Daemon.Memory()
