@@ -21,6 +21,8 @@ const (
 	Marked   Style = iota // the native notification with the revert_id of the request
 	Unmarked              // the native notification, as of any other deploy
 	GitHub                // deployment_status events, as of any other deploy
+	CDEvents              // a service.rolledback event, at the end alone
+	Flux                  // a HelmRelease's RollbackSucceeded, at the end alone
 	Silent                // nothing at all, as Argo CD's own trigger does for a revision that it has seen
 )
 
@@ -31,10 +33,41 @@ type announcement struct {
 	delivery string // tells it from others; the same again is a repetition
 }
 
+// told reports whether the style has words for it: some systems tell only how
+// a rollback ended.
+func (a announcement) told() bool {
+	switch a.style {
+	case Silent:
+		return false
+	case CDEvents, Flux:
+		return a.Status == "finished"
+	}
+	return true
+}
+
+// sent returns the source that it goes through, and the delivery id that
+// postflight knows it by: CDEvents and Flux have none but what they hold.
+func (a announcement) sent() (source, delivery string) {
+	switch a.style {
+	case GitHub:
+		return "github", a.delivery
+	case CDEvents:
+		return "cdevents", "/ci " + a.delivery
+	case Flux:
+		return "flux", ""
+	}
+	return "pipeline", a.delivery
+}
+
 // request returns the path, headers and body in which a style says it.
 func (a announcement) request() (path string, header http.Header, body []byte, err error) {
-	if a.style == GitHub {
+	switch a.style {
+	case GitHub:
 		return a.github()
+	case CDEvents:
+		return a.cdevents()
+	case Flux:
+		return a.flux()
 	}
 	body, err = json.Marshal(a.Announcement)
 	header = http.Header{"Authorization": {"Bearer " + pipelineToken}, "Idempotency-Key": {a.delivery}}
@@ -61,13 +94,38 @@ func (a announcement) github() (path string, header http.Header, body []byte, er
 		"repository": map[string]any{"full_name": "shop/" + a.Service},
 		"sender":     map[string]any{"login": "dana"},
 	})
-	mac := hmac.New(sha256.New, []byte(githubSecret))
-	mac.Write(body)
 	header = http.Header{
 		"X-Github-Event": {"deployment_status"}, "X-Github-Delivery": {a.delivery},
-		"X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
+		"X-Hub-Signature-256": {signature(githubSecret, body)},
 	}
 	return "/api/v1/hooks/github", header, body, err
+}
+
+func signature(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// cdevents says it as a pipeline that sends CDEvents does, in binary mode.
+func (a announcement) cdevents() (path string, header http.Header, body []byte, err error) {
+	body, err = json.Marshal(map[string]any{
+		"context": map[string]any{"specversion": "0.4.1", "id": a.delivery, "source": "/ci", "type": "dev.cdevents.service.rolledback.0.2.0", "timestamp": stamp(a.FinishedAt)},
+		"subject": map[string]any{"id": a.Service, "source": "/ci", "type": "service", "content": map[string]any{
+			"environment": map[string]any{"id": a.Environment}, "artifactId": "pkg:oci/" + a.Service + "@" + a.Version}},
+	})
+	return "/api/v1/hooks/cdevents", http.Header{"Authorization": {"Bearer " + pipelineToken}}, body, err
+}
+
+// flux says it as Flux' notification-controller does when Helm has remediated.
+func (a announcement) flux() (path string, header http.Header, body []byte, err error) {
+	body, err = json.Marshal(map[string]any{
+		"involvedObject": map[string]any{"kind": "HelmRelease", "namespace": "shop", "name": a.Service, "uid": "uid-" + a.Service + "-" + a.Environment},
+		"severity":       "info", "timestamp": stamp(a.FinishedAt), "reason": "RollbackSucceeded",
+		"message":  "Helm rollback to previous release succeeded",
+		"metadata": map[string]any{"environment": a.Environment, "revision": a.Version, "token": a.delivery},
+	})
+	return "/api/v1/hooks/flux", http.Header{"X-Signature": {signature(fluxSecret, body)}}, body, err
 }
 
 func stamp(at *time.Time) string {

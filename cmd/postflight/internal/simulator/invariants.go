@@ -20,14 +20,11 @@ type kept struct {
 
 // notified remembers what a source told and what it was answered.
 func (w *World) notified(a announcement, status int, answer Answer) {
-	source := "pipeline"
-	if a.style == GitHub {
-		source = "github"
-	}
+	source, delivery := a.sent()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kept.notifications = append(w.kept.notifications, invariant.Notification{
-		At: time.Now(), Source: source, DeliveryID: a.delivery, Service: a.Service, Environment: a.Environment, Version: a.Version,
+		At: time.Now(), Source: source, DeliveryID: delivery, Service: a.Service, Environment: a.Environment, Version: a.Version,
 		Status: status, VerificationID: answer.VerificationID,
 	})
 }

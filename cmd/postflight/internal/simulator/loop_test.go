@@ -48,6 +48,8 @@ var loopScenarios = []scenario{
 	loopAnnounced("D1 marked", "the pipeline announces the rollback with its `revert_id`", Marked, true),
 	loopAnnounced("D2 unmarked", "the rollback is announced like any other deploy", Unmarked, false),
 	loopAnnounced("D2 GitHub", "GitHub announces the rollback as a deployment of its own", GitHub, false),
+	loopAnnounced("D3 CDEvents", "the rollback is announced as a `service.rolledback` event", CDEvents, false),
+	loopAnnounced("D4 Flux", "Flux announces it as `RollbackSucceeded`", Flux, false),
 	{id: "D1-D4 old version bad", happens: "A bad release is rolled back, and the old version has become bad too",
 		expected: "1 revert in 24 h; the rollback is watched, withheld as a loop, and told",
 		ends:     "1 revert, then loop", worlds: 5, quick: 1, run: oldIsBadToo},

@@ -12,6 +12,7 @@ const (
 	pipelineToken = "simulated-pipeline-token"
 	personToken   = "simulated-token-of-dana"
 	githubSecret  = "simulated-github-secret"
+	fluxSecret    = "simulated-flux-secret"
 	hookSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // #nosec G101 -- of the simulation only
 )
 
@@ -73,11 +74,13 @@ func (o Options) files() map[string]string {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		fmt.Fprintf(&lines, "    %s: %s\n", key, keys[key])
 	}
-	return map[string]string{"pipeline": pipelineToken, "github": githubSecret, "dana": personToken, "hooks": hookSecret,
+	return map[string]string{"pipeline": pipelineToken, "github": githubSecret, "flux": fluxSecret, "dana": personToken, "hooks": hookSecret,
 		"postflight.yml": fmt.Sprintf(`storage: { url: "sqlite:%s" }
 sources:
   - { name: pipeline, format: native, token_file: pipeline }
   - { name: github, format: github, secret_file: github }
+  - { name: cdevents, format: cdevents, token_file: pipeline }
+  - { name: flux, format: flux, secret_file: flux }
 access: [{ name: dana, token_file: dana, may: [read, decide, operate] }]
 prometheus: [{ name: main, url: "http://prometheus.sim" }]
 receivers: [{ name: oncall, webhook: { url: "http://oncall.sim/verdicts", secret_file: hooks } }]

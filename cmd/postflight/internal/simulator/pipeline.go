@@ -162,7 +162,7 @@ func (p *Pipeline) nextID() string {
 
 // announce tells postflight, again until it answers.
 func (p *Pipeline) announce(a announcement) Answer {
-	if a.style == Silent {
+	if !a.told() {
 		return Answer{}
 	}
 	if a.delivery == "" {
