@@ -9,8 +9,9 @@ import (
 )
 
 // promptly is how long after its request a rollback's first attempt starts at
-// the latest, beside the time until the daemon notices.
-const promptly = 10 * time.Second
+// the latest, beside the time until the daemon notices. Four are sent at once,
+// and of many that are asked for in one minute some wait for those before.
+const promptly = 30 * time.Second
 
 func needFailedMessage(r Run) string {
 	if r.has("message that failed", func(v Verification) bool {
