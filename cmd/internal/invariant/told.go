@@ -9,9 +9,12 @@ import (
 )
 
 // promptly is how long after its request a rollback's first attempt starts at
-// the latest, beside the time until the daemon notices. Four are sent at once,
-// and of many that are asked for in one minute some wait for those before.
-const promptly = 30 * time.Second
+// the latest, beside the time until the daemon notices. Rollbacks wait for one
+// another, for so many are sent at once.
+const (
+	promptly = 10 * time.Second
+	atOnce   = 4
+)
 
 func needFailedMessage(r Run) string {
 	if r.has("message that failed", func(v Verification) bool {
@@ -31,12 +34,19 @@ func needFailedMessage(r Run) string {
 
 // undelayed is I19. How long verdicts may take is I11.
 func undelayed(r Run) (out []Violation) {
-	for _, q := range r.State.requests() {
+	requests := r.State.requests()
+	for _, q := range requests {
 		if len(q.row.Attempts) == 0 {
 			continue // a guard held it back
 		}
-		first := q.row.Attempts[0].At
-		if due := r.alive(q.row.CreatedAt, promptly+2*r.poll()); first.After(due) {
+		first, inLine := q.row.Attempts[0].At, 0
+		for _, other := range requests {
+			if a := other.row.Attempts; other.row.ID != q.row.ID && len(a) > 0 && !other.row.CreatedAt.After(first) && a[0].At.After(q.row.CreatedAt) {
+				inLine++
+			}
+		}
+		turns := time.Duration((inLine + atOnce - 1) / atOnce)
+		if due := r.alive(q.row.CreatedAt, promptly+2*r.poll()+turns*(r.poll()+alerting.SendTimeout)); first.After(due) {
 			out = append(out, wrong(q.of.ID+" "+q.row.ID, "it was requested at %s, and first sent at %s", clock(q.row.CreatedAt), clock(first)))
 		}
 	}
