@@ -236,3 +236,26 @@ func TestMainIsShort(t *testing.T) {
 	require.NoError(t, err)
 	require.Less(t, bytes.Count(b, []byte("\n")), 100)
 }
+
+// What docs/judging.md quotes of errors is what the judge says in a golden file.
+func TestQuotedFindingsAreTheJudges(t *testing.T) {
+	goldens, err := filepath.Glob(filepath.Join("..", "..", "verifier", "judge", "testdata", "*.golden"))
+	require.NoError(t, err)
+	var said strings.Builder
+	for _, file := range goldens {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		said.Write(b)
+	}
+	page := strings.Join(strings.Fields(pages(t)["docs/judging.md"]), " ")
+	quotes := regexp.MustCompile("[*`] ?(?:text )?(errors (?:rose )?[^*`]*[0-9][^*`]*[^*` ])").FindAllStringSubmatch(page, -1)
+	require.GreaterOrEqual(t, len(quotes), 5)
+	for _, q := range quotes {
+		require.Contains(t, said.String(), q[1])
+	}
+	tenfold, err := os.ReadFile(filepath.Join("..", "..", "verifier", "judge", "testdata", "errors_tenfold.golden"))
+	require.NoError(t, err)
+	minutes := regexp.MustCompile(`revert after (\d+)m0s`).FindSubmatch(tenfold)
+	require.NotNil(t, minutes)
+	require.Contains(t, page, "the verdict fell after "+string(minutes[1])+" minutes")
+}
