@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -58,6 +60,10 @@ func auditCommand(s streams) *cobra.Command {
 			if asJSON(cmd) {
 				return json.NewEncoder(s.out).Encode(page)
 			}
+			if len(page.Entries) == 0 && (service != "" || environment != "") {
+				fmt.Fprintln(s.err, "nothing was decided there: check --service and --environment")
+				return nil
+			}
 			return printAudit(s, page)
 		},
 	}
@@ -105,6 +111,9 @@ func auditVerifyCommand(s streams) *cobra.Command {
 			"was noted earlier: give it as --head, and it must still be there.",
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if hash, err := hex.DecodeString(known); err != nil || known != "" && len(hash) != sha256.Size {
+				return usagef("--head: the %d hexadecimal digits that verify printed (got %q)", 2*sha256.Size, known)
+			}
 			entries, err := auditEntries(cmd, storage)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -18,7 +19,7 @@ func brakeCommand(s streams) *cobra.Command {
 		Short: "Let automatic reverts go on",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if reason == "" {
+			if strings.TrimSpace(reason) == "" {
 				return usagef("brake release needs --reason: it is recorded")
 			}
 			c, err := newClient(cmd)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -14,7 +15,7 @@ import (
 func decision[T any](s streams, cmd *cobra.Command, name, path string, body func(args []string) (map[string]string, error), sentence func(T) string) *cobra.Command {
 	var reason string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if reason == "" {
+		if strings.TrimSpace(reason) == "" {
 			return usagef("%s needs --reason: it is recorded", name)
 		}
 		sent, err := body(args)

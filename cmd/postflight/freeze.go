@@ -27,7 +27,7 @@ func freezeCommand(s streams) *cobra.Command {
 	cmd.Flags().StringVar(&length, "for", "", "how long, such as 4h or 3d; without it until somebody unfreezes")
 	return decision(s, cmd, "freeze", "/api/v1/freezes", func([]string) (map[string]string, error) {
 		if d, err := model.ParseDuration(length); length != "" && (err != nil || d <= 0) {
-			return nil, usagef("--for: a time such as 4h or 3d (got %q)", length)
+			return nil, usagef("--for: how long, such as 4h or 3d (got %q)", length)
 		}
 		return map[string]string{"for": length}, nil
 	}, func(f newFreeze) string {

@@ -179,6 +179,10 @@ func judgeCase(c recordedCase, opt judge.SeriesOptions) (judgement, error) {
 	if err != nil {
 		return judgement{}, err
 	}
+	if first, last := points[0].At, points[len(points)-1].At; c.At.Before(first) || c.At.After(last) {
+		return judgement{}, fmt.Errorf("the change at %s is outside of the series, which goes from %s to %s: --changed-at and changed_at are Unix seconds",
+			c.At.Format(time.RFC3339), first.UTC().Format(time.RFC3339), last.UTC().Format(time.RFC3339))
+	}
 	v := judge.JudgeSeries(points, c.At, opt)
 	return judgement{
 		Case: c.Case, Verdict: v.Decision, DecidedAt: v.DecidedAt.Unix(), Minutes: v.Minutes,

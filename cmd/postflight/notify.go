@@ -112,6 +112,9 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 	if err != nil {
 		return err
 	}
+	if c.token == "" {
+		return usagef("notify needs the token of a source: --token-file, POSTFLIGHT_TOKEN_FILE or POSTFLIGHT_TOKEN")
+	}
 	// Before anything is announced, for its flags may be wrong.
 	w, err := newWaiting(cmd, s, c)
 	if err != nil {

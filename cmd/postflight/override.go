@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ func overrideCommand(s streams) *cobra.Command {
 			if decision != verifier.Keep && decision != verifier.Revert && decision != verifier.Cancel {
 				return usagef("override: the decision is keep, revert or cancel (got %q)", args[1])
 			}
-			if reason == "" {
+			if strings.TrimSpace(reason) == "" {
 				return usagef("override needs --reason: people read it beside the verdict")
 			}
 			c, err := newClient(cmd)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,6 +154,8 @@ func TestAnInterruptedWaitIsNoVerdict(t *testing.T) {
 
 func TestNotifyTriesAgainAsTheSameDelivery(t *testing.T) {
 	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("pipeline-token"), 0o600))
 	keys := make(chan string, notifyTries)
 	code, out, _ := command(t, t.Context(), func(w http.ResponseWriter, r *http.Request) {
 		keys <- r.Header.Get("Idempotency-Key")
@@ -162,7 +166,7 @@ func TestNotifyTriesAgainAsTheSameDelivery(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusAccepted)
 		answer(t, w, receipt{VerificationID: "vf_1", Mode: "shadow"})
-	}, "notify", "--service=a", "--environment=e", "--version=1")
+	}, "notify", "--service=a", "--environment=e", "--version=1", "--token-file="+token)
 	require.Equal(t, 0, code)
 	require.Equal(t, "vf_1\n", out)
 	first, second := <-keys, <-keys
