@@ -44,15 +44,17 @@ type Calibration struct {
 	ClockLow  []float64 `json:"clock_low,omitempty"`
 	ClockHigh []float64 `json:"clock_high,omitempty"`
 
-	// Kappa is the relative variance of a bin beyond Poisson, at least 0.
+	// Kappa is the relative variance of a bin beyond Poisson, at least 0: a bin
+	// that expects m events has the variance m + Kappa*m*m (negative binomial).
 	Kappa float64 `json:"kappa"`
 	// Drift is how far the level of a healthy window strays from the
 	// predicted one, by the time elapsed; the standard deviation never grows.
 	Drift []Drift `json:"drift,omitempty"`
-	// Exposure is the usual number of opportunities (hours for counts) a bin.
+	// Exposure is the usual number of opportunities a bin: events for ratios,
+	// hours for counts.
 	Exposure float64 `json:"exposure"`
 
-	// Roughness is the mean logarithm of a value's steps just before the
+	// Roughness is the mean natural logarithm of a value's steps just before the
 	// deploy. Spans are the scales of its statistics over spans since the
 	// deploy, among placebos.
 	Roughness float64 `json:"roughness,omitempty"`
@@ -63,7 +65,7 @@ type Calibration struct {
 	Placebos    int `json:"placebos"`
 	Independent int `json:"independent"`
 	// Threshold is what a fraction alpha of placebos ever exceeds over a
-	// whole window: a log e-value for ratios and counts, a multiple of the
+	// whole window: a natural log e-value for ratios and counts, a multiple of the
 	// span scales for values. It means nothing while Usual is false.
 	Threshold  float64 `json:"threshold"`
 	TopPlacebo float64 `json:"top_placebo"` // the largest of any placebo
