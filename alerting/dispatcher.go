@@ -47,9 +47,9 @@ type try struct {
 // has committed.
 type step struct {
 	change verifier.DeliveryChange
-	try    *try                   // to be sent next; nil when nothing is
-	moved  *verifier.Verification // whose action moved
-	again  time.Duration          // after which to call Deliver again; 0 is never
+	try    *try                    // to be sent next; nil when nothing is
+	moved  []verifier.Verification // whose actions moved
+	again  time.Duration           // after which to call Deliver again; 0 is never
 }
 
 // Deliver makes one attempt of a delivery, if there is still one to make, and
@@ -94,8 +94,8 @@ func (d *Dispatcher) update(ctx context.Context, id string, next func(verifier.O
 	if err != nil {
 		return step{}, err
 	}
-	if s.moved != nil {
-		d.metrics.ActionMoved(*s.moved)
+	for _, v := range s.moved {
+		d.metrics.ActionMoved(v)
 	}
 	return s, nil
 }

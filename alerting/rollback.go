@@ -81,21 +81,36 @@ func (s step) end(o verifier.Outgoing, to verifier.ActionState, guard verifier.G
 	return s.discard(reason).move(o, to, guard, reason, now)
 }
 
-// move moves the action on and tells of it, unless it has moved already.
+// move moves the action on and tells of it, unless it has moved already; with
+// it those of the release that go back by the same request.
 func (s step) move(o verifier.Outgoing, to verifier.ActionState, guard verifier.Guard, reason string, now time.Time) (step, error) {
 	if !waits(o) {
 		return s, nil
 	}
-	v := o.Verification
+	v, messages, err := moved(o.Verification, o.Policy, to, guard, reason, now)
+	if err != nil {
+		return step{}, err
+	}
+	s.change.Action, s.change.Messages, s.moved = &v.Action, messages, []verifier.Verification{v}
+	for _, m := range o.Facts.Release {
+		if m.Verification == nil || m.Verification.Action.State != verifier.ActionRequested || m.Verification.Action.RevertID != o.Delivery.Key {
+			continue // it moved on by itself
+		}
+		its, told, err := moved(*m.Verification, m.Policy, to, guard, reason, now)
+		if err != nil {
+			return step{}, err
+		}
+		s.change.Members, s.change.Messages, s.moved = append(s.change.Members, its), append(s.change.Messages, told...), append(s.moved, its)
+	}
+	return s, nil
+}
+
+func moved(v verifier.Verification, p verifier.Policy, to verifier.ActionState, guard verifier.Guard, reason string, now time.Time) (verifier.Verification, []verifier.Delivery, error) {
 	action, err := v.Action.Move(to, guard, reason, now)
 	if err != nil {
-		return step{}, err
+		return v, nil, err
 	}
 	v.Action = action
-	messages, err := verifier.Messages(verifier.EventActionChanged, v, o.Policy, now)
-	if err != nil {
-		return step{}, err
-	}
-	s.change.Action, s.change.Messages, s.moved = &action, messages, &v
-	return s, nil
+	messages, err := verifier.Messages(verifier.EventActionChanged, v, p, now)
+	return v, messages, err
 }

@@ -59,6 +59,10 @@ type Action struct {
 	// caps and brake count those.
 	AutomaticAt *time.Time `json:"automatic_at,omitempty"`
 	ChangedAt   *time.Time `json:"changed_at,omitempty"`
+	// ReleaseID is the release that goes back together by one request, and
+	// RequestedBy the verification that made it, "" for that one itself.
+	ReleaseID   string `json:"release_id,omitempty"`
+	RequestedBy string `json:"requested_by,omitempty"`
 }
 
 // Open reports whether the action may still bring the target back.
@@ -112,6 +116,10 @@ type RevertRequest struct {
 	Reason                 string    `json:"reason"`
 	ExpiresAt              time.Time `json:"expires_at"`
 	URL                    string    `json:"url"`
+	// ReleaseID and Services say who goes back together, this one first; empty
+	// for a service that goes back alone.
+	ReleaseID string          `json:"release_id,omitempty"`
+	Services  []RevertService `json:"services,omitempty"`
 }
 
 // Body returns the request as the bytes to be stored and sent.
@@ -166,6 +174,9 @@ type Facts struct {
 	ReleaseWindows []Period
 	Freezes        []Period
 	ExpiresAt      time.Time // zero before the request is made
+	// Release are the other deployments of the same release and environment,
+	// which go back together; read for a verdict and before each attempt.
+	Release []Member
 	// Overlapping are the deploys of other services of the environment that
 	// may have done the harm as well; read for a verdict only.
 	Overlapping []Overlap

@@ -4,10 +4,16 @@ package verifier
 // keeps what they decide: the store reads the facts in a transaction, calls
 // the function, and stores what it returned in the same transaction.
 
-// DecideFunc turns the facts of the moment into the decided verification and
-// its deliveries. It must be pure: the store may call it again. Its error
-// leaves everything stored as it was.
-type DecideFunc func(Facts) (Verification, []Delivery, error)
+// DecideFunc turns the facts of the moment into a decision. It must be pure: the
+// store may call it again. Its error leaves everything stored as it was.
+type DecideFunc func(Facts) (Decided, error)
+
+// Decided is what a verdict changes. All of it commits together.
+type Decided struct {
+	Verification Verification
+	Members      []Verification // of the same release, which go back together with it
+	Deliveries   []Delivery
+}
 
 // ActionChange turns a verification into the one with its action moved on. It
 // must be pure: the store may call it again. Returning the action unchanged
@@ -43,11 +49,12 @@ type Outgoing struct {
 // DeliveryChange is what an attempt, or the decision not to make one, changes.
 // All of it commits together.
 type DeliveryChange struct {
-	State    DeliveryState // "" leaves it as it is
-	Reason   string        // why it was discarded
-	Attempt  *Attempt      // to be added; one with the same At replaces the earlier one
-	Action   *Action       // the verification's action, where it moved
-	Messages []Delivery    // to be sent because of it
+	State    DeliveryState  // "" leaves it as it is
+	Reason   string         // why it was discarded
+	Attempt  *Attempt       // to be added; one with the same At replaces the earlier one
+	Action   *Action        // the verification's action, where it moved
+	Members  []Verification // of the same release, whose actions moved with it
+	Messages []Delivery     // to be sent because of it
 }
 
 // Awaited is a verification whose rollback was accepted and whose target was

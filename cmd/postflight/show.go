@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -66,12 +68,41 @@ func printVerification(s streams, v verifier.Verification) error {
 	if v.URL != "" {
 		fmt.Fprintf(w, "page\t%s\n", v.URL)
 	}
+	printSurroundings(w, v.Attribution)
 	printSignals(w, v)
 	printDeliveries(w, v.Deliveries)
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the record: %w", err)
 	}
 	return nil
+}
+
+// printSurroundings tells what else may have done the harm, where that was
+// asked.
+func printSurroundings(w *tabwriter.Writer, at *verifier.Attribution) {
+	if at == nil {
+		return
+	}
+	if at.Waiting != "" {
+		fmt.Fprintf(w, "waiting\t%s\n", at.Waiting)
+	}
+	for _, c := range at.Candidates {
+		fmt.Fprintf(w, "overlaps\t%s %s, deployed %s: %s %s\n", c.Service, c.Version, clockTime(&c.StartedAt), c.State, since(c.Change, c.Onset))
+	}
+	for _, n := range at.Neighbours {
+		what := "neighbour"
+		if n.Dependency {
+			what = "depends on"
+		}
+		fmt.Fprintf(w, "%s\t%s: %s %s\n", what, n.Service, n.State, since(cmp.Or(n.Change, n.Message), n.Onset))
+	}
+}
+
+func since(change string, onset *time.Time) string {
+	if onset == nil {
+		return change
+	}
+	return change + " since " + clockTime(onset)
 }
 
 func printSignals(w *tabwriter.Writer, v verifier.Verification) {

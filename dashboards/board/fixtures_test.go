@@ -259,9 +259,28 @@ func fixtures() []fixture {
 		if g == verifier.GuardMode {
 			v.Mode = verifier.Shadow
 		}
+		if g == verifier.GuardAttribution || g == verifier.GuardAmbiguity {
+			v.Attribution = surroundings()
+		}
 		out = append(out, fixture{name: "withheld-" + string(g), v: v, now: late})
 	}
 	return append(out, endings(late)...)
+}
+
+// surroundings are one of each kind.
+func surroundings() *verifier.Attribution {
+	onset := deployed.Add(4 * time.Minute)
+	return &verifier.Attribution{OnAmbiguous: verifier.AmbiguousHold, Worse: 3, Share: 0.33, AskedAt: deployed.Add(9 * time.Minute),
+		Candidates: []verifier.Candidate{
+			{VerificationID: "vf_cart", Service: "cart", Version: "2.0", StartedAt: deployed.Add(-time.Minute), State: verifier.CandidateBad, Change: "errors rose from 0.2% to 4%", Onset: &onset},
+			{VerificationID: "vf_stock", Service: "stock", Version: "7", StartedAt: deployed.Add(-8 * time.Minute), State: verifier.CandidateGood},
+			{Service: "login", Version: "3.1", StartedAt: deployed.Add(5 * time.Minute), State: verifier.CandidateUnclear, Until: deployed.Add(15 * time.Minute)},
+		},
+		Neighbours: []verifier.Neighbour{
+			{Service: "ledger", State: verifier.NeighbourWorse, Dependency: true, Change: "latency rose from 5% to 31%", Onset: &onset},
+			{Service: "search", State: verifier.NeighbourSteady},
+			{Service: "mail", State: verifier.NeighbourUnknown, Message: "errors has too little traffic to tell"},
+		}}
 }
 
 func endings(late time.Time) []fixture {

@@ -20,6 +20,9 @@ func hostile(text string) verifier.Verification {
 	d.Service, d.Environment, d.Version, d.Previous, d.Actor, d.URL = text, text, text, text, text, text
 	d.Source, d.DeploymentID, d.RollbackWhy, d.Rollback = text, text, text, true
 	v.Verdict.Summary, v.Verdict.By, v.Policy = text, text, text
+	v.Attribution = surroundings()
+	c, n := &v.Attribution.Candidates[0], &v.Attribution.Neighbours[0]
+	c.Service, c.Version, c.Change, n.Service, n.Change, n.Message = text, text, text, text, text, text
 	v.Override = &verifier.Override{Decision: verifier.Keep, By: text, At: deployed, Reason: text}
 	v.Action.Rollback, v.Action.TargetVersion, v.Action.RevertID = text, text, text
 	for i := range v.Signals {

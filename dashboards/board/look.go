@@ -57,6 +57,8 @@ type verdictView struct {
 	Open                          []step
 	Signals                       []signalView
 	MoreSignals                   int
+	Around                        []surroundingView
+	MoreAround                    int
 	Asked                         []string // names of signals that were not judged yet
 	Unknown                       []string
 	Missing                       bool // Unknown names something that was not known
@@ -113,6 +115,7 @@ func (l look) view() verdictView {
 		}
 	}
 	out.Unknown, out.Missing = l.unknown()
+	out.Around, out.MoreAround = l.surroundings()
 	out.Timeline, out.MoreEvents = l.timeline()
 	out.Charts, out.ChartNote = l.charts()
 	out.Deliveries, out.MoreDeliveries = l.deliveries()
@@ -137,6 +140,8 @@ func (l look) headline() string {
 	}
 	bad := l.namesIn(verifier.SignalBad)
 	switch {
+	case v.Attribution != nil && v.Attribution.Waiting != "" && len(bad) > 0:
+		return "Looks bad: " + list(bad) + ". No verdict yet: " + clean(v.Attribution.Waiting, sentenceLength) + "."
 	case len(bad) > 0:
 		return "Looks bad: " + list(bad) + ". No verdict yet."
 	case v.ClearedAt != nil:

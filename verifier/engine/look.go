@@ -92,67 +92,79 @@ func (e *Engine) record(ctx context.Context, c verifier.Check, fresh map[string]
 
 // decide commits the verdict with everything that follows from it.
 func (e *Engine) decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, a verifier.Assessment, now time.Time) error {
-	var decided verifier.Verification
-	err := e.o.Store.Decide(ctx, c, fresh, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
-		v, deliveries, err := e.verdict(c, a, f, now)
-		decided = v
-		return v, deliveries, err
+	var all verifier.Decided
+	err := e.o.Store.Decide(ctx, c, fresh, now, func(f verifier.Facts) (verifier.Decided, error) {
+		var err error
+		all, err = e.verdict(c, a, f, now)
+		return all, err
 	})
 	if err != nil {
 		return err
 	}
-	e.o.Metrics.Decided(decided)
-	if decided.Action.State != verifier.ActionNone {
-		e.o.Metrics.ActionMoved(decided)
+	for _, v := range append(all.Members, all.Verification) {
+		if v.Verdict != nil && v.Verdict.DecidedAt.Equal(now) {
+			e.o.Metrics.Decided(v)
+		}
+		if v.Action.State != verifier.ActionNone {
+			e.o.Metrics.ActionMoved(v)
+		}
+		e.o.Log.Info("verdict", "verification", v.ID, "service", v.Deployment.Service,
+			"environment", v.Deployment.Environment, "version", v.Deployment.Version,
+			"decision", string(v.Effective), "action", string(v.Action.State), "guard", string(v.Action.Guard))
 	}
-	e.o.Log.Info("verdict", "verification", decided.ID, "service", decided.Deployment.Service,
-		"environment", decided.Deployment.Environment, "version", decided.Deployment.Version,
-		"decision", string(decided.Verdict.Decision), "action", string(decided.Action.State), "guard", string(decided.Action.Guard))
 	return nil
 }
 
 // verdict turns an assessment into the decided verification, its messages and,
 // where the guards allow it, a rollback request. It is pure.
-func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Facts, now time.Time) (verifier.Verification, []verifier.Delivery, error) {
+func (e *Engine) verdict(c verifier.Check, a verifier.Assessment, f verifier.Facts, now time.Time) (verifier.Decided, error) {
 	var held safety.Attributed
 	if a.Decision == verifier.Revert {
 		at, by := e.attributed(c, a, f, now)
 		if by.Wait {
-			return c.Verification, nil, waits{at}
+			return verifier.Decided{}, waits{at}
 		}
 		c.Verification.Attribution, held, a = &at, by, by.Apply(a)
 	}
-	verdict := verifier.Verdict{
+	v, err := c.Verification.Decide(verifier.Verdict{
 		Decision: a.Decision, DecidedAt: now, Early: a.Early,
 		Summary: a.Summary, Reasons: a.Reasons, By: verifier.ByPostflight,
-	}
-	v, err := c.Verification.Decide(verdict, verifier.Action{State: verifier.ActionNone})
+	}, verifier.Action{State: verifier.ActionNone})
 	if err != nil {
-		return v, nil, err
+		return verifier.Decided{}, err
 	}
-	var deliveries []verifier.Delivery
+	d := verifier.Decided{Verification: v}
 	switch {
 	case held.Guard != "":
-		v.Action, err = withheld(v.Action, safety.Ruling{Guard: held.Guard, Reason: held.Reason}, f, now)
+		d.Verification.Action, err = withheld(v.Action, safety.Ruling{Guard: held.Guard, Reason: held.Reason}, f, now)
 	case a.Decision == verifier.Revert:
-		v.Action, deliveries, err = e.rollBack(v, c.Policy, f, now)
+		err = e.rollBack(&d, c.Policy, f, now)
 	}
 	if err != nil {
-		return v, nil, err
+		return verifier.Decided{}, err
 	}
-	messages, err := verifier.Messages(verifier.EventDecided, v, c.Policy, now)
-	return v, append(deliveries, messages...), err
+	messages, err := verifier.Messages(verifier.EventDecided, d.Verification, c.Policy, now)
+	d.Deliveries = append(d.Deliveries, messages...)
+	return d, err
 }
 
-// rollBack requests the rollback of a revert where the guards allow it.
-func (e *Engine) rollBack(v verifier.Verification, p verifier.Policy, f verifier.Facts, now time.Time) (verifier.Action, []verifier.Delivery, error) {
+// rollBack requests the rollback of a revert, and of the whole release that it
+// belongs to, where the guards allow it.
+func (e *Engine) rollBack(d *verifier.Decided, p verifier.Policy, f verifier.Facts, now time.Time) (err error) {
+	v := d.Verification
 	ruling := safety.Check(f, e.o.Limits())
 	if !ruling.Allowed {
-		action, err := withheld(v.Action, ruling, f, now)
-		return action, nil, err
+		d.Verification.Action, err = withheld(v.Action, ruling, f, now)
+		return err
 	}
 	action, request, err := safety.Request(v, p, f, e.o.URL(v.ID), now)
-	return action, []verifier.Delivery{request}, err
+	if err != nil {
+		return err
+	}
+	d.Verification.Action = action
+	members, messages, err := safety.Together(v, f, action, now)
+	d.Members, d.Deliveries = members, append([]verifier.Delivery{request}, messages...)
+	return err
 }
 
 // withheld is the action that a guard holds back; it names the target for

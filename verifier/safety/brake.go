@@ -21,7 +21,18 @@ func BrakeEngaged(past []verifier.PastRevert, releasedAt time.Time, l Limits) bo
 // engagedBy returns the first reverts that were close enough together to
 // engage the brake; nil when none were. l has its defaults.
 func engagedBy(past []verifier.PastRevert, releasedAt time.Time, l Limits) []verifier.PastRevert {
-	return closeTogether(since(past, releasedAt, func(verifier.PastRevert) bool { return true }), l.BrakeReverts, l.BrakeWithin)
+	type request struct {
+		id string
+		at int64
+	}
+	seen := map[request]bool{}
+	first := func(p verifier.PastRevert) bool { // a release goes back by one request
+		r := request{p.RevertID, p.At.UnixNano()}
+		again := seen[r]
+		seen[r] = r.id != ""
+		return !again
+	}
+	return closeTogether(since(past, releasedAt, first), l.BrakeReverts, l.BrakeWithin)
 }
 
 // brake: many automatic reverts at once mean that something bigger is wrong,

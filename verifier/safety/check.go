@@ -74,9 +74,17 @@ var guards = []guard{
 	{verifier.GuardCaps, false, true, caps},
 }
 
-// Check asks every guard, before a revert is requested.
+// Check asks every guard, before a revert is requested, and for every other
+// deployment of the same release.
 func Check(f verifier.Facts, l Limits) Ruling {
-	return rule(f, l, func(guard) bool { return true })
+	all := func(guard) bool { return true }
+	r := rule(f, l, all)
+	if r.Allowed {
+		if held := membersHold(f, l, "", all); !held.Allowed {
+			return held
+		}
+	}
+	return r
 }
 
 // CheckAttempt asks the guards that must still agree just before a stored
@@ -85,7 +93,14 @@ func Check(f verifier.Facts, l Limits) Ruling {
 // carried out, and every other one is stopped.
 func CheckAttempt(f verifier.Facts, revertID string, l Limits) Ruling {
 	f.PastReverts = others(f.PastReverts, revertID)
-	return rule(f, l, func(g guard) bool { return g.everyAttempt })
+	again := func(g guard) bool { return g.everyAttempt }
+	r := rule(f, l, again)
+	if r.Allowed {
+		if held := membersHold(f, l, revertID, again); !held.Allowed {
+			return held
+		}
+	}
+	return r
 }
 
 func rule(f verifier.Facts, l Limits, asked func(guard) bool) Ruling {

@@ -31,6 +31,7 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 		return v.Action, verifier.Delivery{}, err
 	}
 	action.Rollback, action.TargetVersion = p.Rollback, f.Target.Version
+	action.ReleaseID, action.RequestedBy = "", "" // of an earlier request
 	action.RevertID, action.RequestedAt = verifier.NewID(verifier.RevertPrefix), &now
 	if v.PersonSays() == nil {
 		action.AutomaticAt = &now
@@ -40,12 +41,16 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 	if expires <= 0 {
 		expires = RevertExpires
 	}
-	body, err := verifier.RevertRequest{
+	request := verifier.RevertRequest{
 		Type: string(verifier.EventRevert), RevertID: action.RevertID, VerificationID: v.ID,
 		Service: v.Deployment.Service, Environment: v.Deployment.Environment,
 		ExpectedCurrentVersion: v.Deployment.Version, TargetVersion: action.TargetVersion,
 		Reason: reason, ExpiresAt: now.Add(expires).UTC(), URL: url,
-	}.Body()
+	}
+	if together(v, f) {
+		action.ReleaseID, request.ReleaseID, request.Services = v.Deployment.ReleaseID, v.Deployment.ReleaseID, services(v.Deployment, f)
+	}
+	body, err := request.Body()
 	if err != nil {
 		return v.Action, verifier.Delivery{}, err
 	}

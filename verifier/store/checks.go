@@ -131,16 +131,21 @@ func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][
 		if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
 			return err
 		}
-		decided, deliveries, err := decide(facts)
+		if facts.Release, err = loadRelease(ctx, tx, v, now); err != nil {
+			return err
+		}
+		decided, err := decide(facts)
 		if err != nil {
 			return err
 		}
-		if decided.ID != id {
-			return fmt.Errorf("the decision is about %q", decided.ID)
+		if decided.Verification.ID != id {
+			return fmt.Errorf("the decision is about %q", decided.Verification.ID)
 		}
-		if err := saveVerification(ctx, tx, decided); err != nil {
-			return err
+		for _, changed := range append(decided.Members, decided.Verification) {
+			if err := saveVerification(ctx, tx, changed); err != nil {
+				return err
+			}
 		}
-		return s.insertDeliveries(ctx, tx, deliveries)
+		return s.insertDeliveries(ctx, tx, decided.Deliveries)
 	})
 }

@@ -97,9 +97,9 @@ func testStaleEpoch(t *testing.T, db database) {
 	v := opened(t, s, "1.0.0", start)
 	stale := claim(t, s, v.ID, later(1))
 	holder := claim(t, s, v.ID, later(2))
-	decideKeep := func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+	decideKeep := func(verifier.Facts) (verifier.Decided, error) {
 		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep}, verifier.Action{State: verifier.ActionNone})
-		return decided, nil, err
+		return verifier.Decided{Verification: decided}, err
 	}
 	fresh := map[string][]verifier.Observation{"errors": {{At: later(1), Outcome: verifier.Measured}}}
 	write := func(c verifier.Check) []error {
@@ -210,16 +210,16 @@ func testDecideUndone(t *testing.T, db database) {
 	require.NoError(t, s.Prepare(t.Context(), c))
 	refusal := verifier.Errorf(verifier.Conflict, "not now")
 	fresh := map[string][]verifier.Observation{"errors": {{At: later(1), Outcome: verifier.Measured}}}
-	err := s.Decide(t.Context(), c, fresh, later(1), func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
-		return verifier.Verification{}, nil, refusal
+	err := s.Decide(t.Context(), c, fresh, later(1), func(verifier.Facts) (verifier.Decided, error) {
+		return verifier.Decided{}, refusal
 	})
 	require.ErrorIs(t, err, refusal)
 
 	// The verdict stored and a delivery refused: neither stays.
-	err = s.Decide(t.Context(), c, fresh, later(1), func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+	err = s.Decide(t.Context(), c, fresh, later(1), func(verifier.Facts) (verifier.Decided, error) {
 		_, deliveries := requested(t, v, "target", later(1))
 		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep}, verifier.Action{State: verifier.ActionNone})
-		return decided, append(deliveries, deliveries...), err
+		return verifier.Decided{Verification: decided, Deliveries: append(deliveries, deliveries...)}, err
 	})
 	requireKind(t, verifier.Internal, err)
 	stored, err := s.Verification(t.Context(), v.ID)
@@ -305,10 +305,10 @@ func testLeftOut(t *testing.T, db database) {
 
 	decide(t, s, opened(t, s, "1.4.0", later(500)), verifier.Inconclusive, later(510))
 	outage := opened(t, s, "1.5.0", later(600))
-	require.NoError(t, s.Decide(t.Context(), claim(t, s, outage.ID, later(610)), nil, later(610), func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+	require.NoError(t, s.Decide(t.Context(), claim(t, s, outage.ID, later(610)), nil, later(610), func(verifier.Facts) (verifier.Decided, error) {
 		held, err := outage.Decide(verifier.Verdict{Decision: verifier.Inconclusive, DecidedAt: later(610), By: verifier.ByPostflight},
 			verifier.Action{State: verifier.ActionWithheld, Guard: verifier.GuardAttribution})
-		return held, nil, err
+		return verifier.Decided{Verification: held}, err
 	}))
 	spans, err = s.LeftOut(t.Context(), "checkout", "production", later(400))
 	require.NoError(t, err)

@@ -105,7 +105,10 @@ func loadOutgoing(ctx context.Context, tx *sql.Tx, id string, now time.Time) (ou
 	if err != nil || out.Delivery.Kind != verifier.RollbackDelivery {
 		return out, err
 	}
-	out.Facts, err = loadFacts(ctx, tx, out.Verification, out.Policy, now)
+	if out.Facts, err = loadFacts(ctx, tx, out.Verification, out.Policy, now); err != nil {
+		return out, err
+	}
+	out.Facts.Release, err = loadRelease(ctx, tx, out.Verification, now)
 	return out, err
 }
 
@@ -127,6 +130,11 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 	}
 	if c.Action != nil {
 		if err := saveAction(ctx, tx, out.Verification, *c.Action); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.Members {
+		if err := saveVerification(ctx, tx, m); err != nil {
 			return err
 		}
 	}

@@ -15,12 +15,12 @@ func saveDeployment(ctx context.Context, tx *sql.Tx, d verifier.Deployment) erro
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO deployments
-		(id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, place, record)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		(id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, place, release_id, record)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (id) DO UPDATE SET status = excluded.status, irreversible = excluded.irreversible,
-			started_at = excluded.started_at, finished_at = excluded.finished_at, received_at = excluded.received_at, place = excluded.place, record = excluded.record`,
+			started_at = excluded.started_at, finished_at = excluded.finished_at, received_at = excluded.received_at, place = excluded.place, release_id = excluded.release_id, record = excluded.record`,
 		d.ID, d.Source, d.DeploymentID, d.Service, d.Environment, d.Version, d.Status, boolean(d.Irreversible),
-		micros(d.StartedAt), micros(d.FinishedAt), micros(d.ReceivedAt), d.Place, record)
+		micros(d.StartedAt), micros(d.FinishedAt), micros(d.ReceivedAt), d.Place, d.ReleaseID, record)
 	return err
 }
 

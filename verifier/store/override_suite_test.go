@@ -83,9 +83,9 @@ func testOverrideEndsLook(t *testing.T, db database) {
 		requireKind(t, verifier.Conflict, s.Prepare(t.Context(), checks[0]))
 		requireKind(t, verifier.Conflict, s.Record(t.Context(), checks[0], nil, later(2), nil))
 		requireKind(t, verifier.Conflict, s.Decide(t.Context(), checks[0], nil, later(2),
-			func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+			func(verifier.Facts) (verifier.Decided, error) {
 				require.Fail(t, "it was decided already")
-				return checks[0].Verification, nil, nil
+				return verifier.Decided{Verification: checks[0].Verification}, nil
 			}))
 		after, err := s.Verification(t.Context(), id)
 		require.NoError(t, err)

@@ -50,6 +50,7 @@ func conform(t *testing.T, db database) {
 		"surroundings: neighbours":           testNeighbours,
 		"surroundings: overlapping":          testOverlapping,
 		"surroundings: stored":               testAttributionStored,
+		"release":                            testRelease,
 		"facts: barrier":                     testBarrier,
 		"facts: running deploy":              testRunning,
 		"facts: unclear order":               testUnclear,
@@ -156,7 +157,7 @@ func claim(t *testing.T, s *store.Store, id string, now time.Time) verifier.Chec
 func decide(t *testing.T, s *store.Store, v verifier.Verification, d verifier.Decision, now time.Time) verifier.Verification {
 	t.Helper()
 	var decided verifier.Verification
-	err := s.Decide(t.Context(), claim(t, s, v.ID, now), nil, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+	err := s.Decide(t.Context(), claim(t, s, v.ID, now), nil, now, func(f verifier.Facts) (verifier.Decided, error) {
 		action := verifier.Action{State: verifier.ActionNone}
 		var deliveries []verifier.Delivery
 		if d == verifier.Revert {
@@ -164,7 +165,7 @@ func decide(t *testing.T, s *store.Store, v verifier.Verification, d verifier.De
 		}
 		var err error
 		decided, err = v.Decide(verifier.Verdict{Decision: d, DecidedAt: now, By: verifier.ByPostflight}, action)
-		return decided, deliveries, err
+		return verifier.Decided{Verification: decided, Deliveries: deliveries}, err
 	})
 	require.NoError(t, err)
 	return decided

@@ -45,7 +45,7 @@ var mutants = []mutant{
 	}},
 	{"I2", "the same delivery was answered 202 twice", "", func(r *Run) { r.Notifications.Entries[1].Status = http.StatusAccepted }},
 	{"I2", "one announcement is stored as two deployments", `INSERT INTO deployments SELECT 'dp_twin', source, deployment_id, service, environment, version, status, irreversible,
-		started_at, finished_at, received_at, 0, json_set(record, '$.id', 'dp_twin', '$.place', 0) FROM deployments WHERE deployment_id = 'ci-d14'`, nil},
+		started_at, finished_at, received_at, 0, release_id, json_set(record, '$.id', 'dp_twin', '$.place', 0) FROM deployments WHERE deployment_id = 'ci-d14'`, nil},
 	{"I3", "a message told of another verdict", "", func(r *Run) {
 		editMessage(r, verifier.EventDecided, func(c *Call) {
 			c.Body = bytes.Replace(c.Body, []byte(`"decision":"keep"`), []byte(`"decision":"revert"`), 1)

@@ -115,7 +115,10 @@ func (r Run) counted() (out []Violation) {
 		if closeTogether(here, perDay, 24*time.Hour) {
 			out = append(out, wrong(id, "it was requested automatically at %s, when its service was frozen: %d others within a day", clock(a.at), perDay))
 		}
-		everywhere := since(past[:i], r.State.lastAt(a.at, func(e verifier.AuditEntry) bool { return e.Action == verifier.AuditBrakeRelease }), nil)
+		everywhere := since(past[:i], r.State.lastAt(a.at, func(e verifier.AuditEntry) bool { return e.Action == verifier.AuditBrakeRelease }),
+			func(p automatic) bool { // a release goes back by one request
+				return p.of.Action.RequestedBy == "" && p.of.Action.RevertID != a.of.Action.RevertID
+			})
 		if closeTogether(everywhere, brake, within) {
 			out = append(out, wrong(id, "it was requested automatically at %s, when the brake was engaged", clock(a.at)))
 		}

@@ -114,7 +114,7 @@ func recomputed(r Run) (out []Violation) {
 		if o := v.PersonSays(); o != nil && !r.State.recorded(v.ID, *o) {
 			out = append(out, wrong(v.ID, "by the record %s decided %s at %s, and the audit trail has nothing of it", o.By, o.Decision, clock(o.At)))
 		}
-		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight {
+		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight || r.State.wentAlong(v) {
 			continue
 		}
 		if sentence := v.recompute(); sentence != "" {
@@ -128,6 +128,17 @@ func recomputed(r Run) (out []Violation) {
 func (s State) recorded(verification string, o verifier.Override) bool {
 	return slices.ContainsFunc(s.Audit, func(e verifier.AuditEntry) bool {
 		return e.Action == verifier.AuditOverride && e.Subject == verification && e.By == o.By && e.Decision == string(o.Decision) && e.At.Equal(o.At)
+	})
+}
+
+// wentAlong reports whether a verification ended with the verdict of another
+// deployment of its release, which is judged itself.
+func (s State) wentAlong(v Verification) bool {
+	return slices.ContainsFunc(s.Verifications, func(first Verification) bool {
+		a, d := first.Action, first.Deployment
+		return v.Verdict != nil && v.Action.RequestedBy == first.ID && a.RequestedBy == "" && a.RevertID != "" && a.RevertID == v.Action.RevertID &&
+			d.ReleaseID != "" && d.ReleaseID == v.Deployment.ReleaseID && d.Environment == v.Deployment.Environment &&
+			first.decided(verifier.Revert) && first.Verdict.DecidedAt.Equal(v.Verdict.DecidedAt)
 	})
 }
 
@@ -164,7 +175,7 @@ const (
 // fresh is I8.
 func fresh(r Run) (out []Violation) {
 	for _, v := range r.State.Verifications {
-		if !v.decided(verifier.Revert) {
+		if !v.decided(verifier.Revert) || r.State.wentAlong(v) {
 			continue
 		}
 		var newest time.Time

@@ -14,9 +14,11 @@ CREATE TABLE deployments (
     finished_at BIGINT NOT NULL,
     received_at BIGINT NOT NULL,
     place BIGINT NOT NULL, -- order of becoming current; 0 never did
+    release_id TEXT NOT NULL,
     record TEXT NOT NULL
 );
 CREATE INDEX deployments_place ON deployments (service, environment, place);
+CREATE INDEX deployments_release ON deployments (environment, release_id) WHERE release_id <> '';
 CREATE INDEX deployments_environment ON deployments (environment, finished_at);
 CREATE INDEX deployments_announced ON deployments (source, deployment_id, service, environment) WHERE deployment_id <> '';
 
@@ -49,6 +51,7 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_due ON verifications (next_check_at) WHERE state IN ('pending', 'observing');
 CREATE INDEX verifications_opened ON verifications (opened_at, id);
 CREATE INDEX verifications_place ON verifications (service, environment, place);
+CREATE INDEX verifications_revert ON verifications (revert_id) WHERE revert_id <> '';
 CREATE INDEX verifications_environment ON verifications (environment, finished_at);
 CREATE INDEX verifications_open ON verifications (service, environment) WHERE action_state IN ('requested', 'accepted', 'unconfirmed');
 CREATE INDEX verifications_awaited ON verifications (requested_at) WHERE action_state IN ('accepted', 'unconfirmed');

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -97,14 +98,18 @@ func (s *scripted) steps(step time.Duration, from, to time.Time, rate func(time.
 
 // recording is a receiver that keeps what it is sent.
 type recording struct {
-	mu   sync.Mutex
-	sent []verifier.Delivery
+	mu       sync.Mutex
+	sent     []verifier.Delivery
+	declines bool // rollbacks
 }
 
 func (r *recording) Send(_ context.Context, d verifier.Delivery) alerting.Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sent = append(r.sent, d)
+	if r.declines && d.Kind == verifier.RollbackDelivery {
+		return alerting.Result{Outcome: alerting.Declined, Status: 409, Err: errors.New("another version runs")}
+	}
 	return alerting.Result{Outcome: alerting.Delivered, Status: 202}
 }
 
