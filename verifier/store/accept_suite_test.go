@@ -98,7 +98,7 @@ func testAcceptReusedKey(t *testing.T, db database) {
 
 func testAcceptReopen(t *testing.T, db database) {
 	url := db.place(t)
-	s, err := store.Open(t.Context(), url, store.Options{})
+	s, err := store.Open(t.Context(), url, virtual)
 	require.NoError(t, err)
 	v := opened(t, s, "1.0.0", start)
 	require.NoError(t, s.Close())

@@ -78,23 +78,13 @@ func selectAudit(f verifier.AuditFilter) (query string, args []any, err error) {
 }
 
 // ReadAudit returns all decisions of people in the store at url, the oldest
-// first. It only reads, beside a daemon that holds the file or without one.
+// first. It only reads, beside a daemon that uses it or without one.
 func ReadAudit(ctx context.Context, url string) (entries []verifier.AuditEntry, err error) {
-	path, err := databasePath(url)
-	if err != nil {
-		return nil, err
+	open := readSQLite
+	if isPostgres(url) {
+		open = readPostgres
 	}
-	empty, err := checkHeader(path)
-	if err != nil {
-		return nil, err
-	}
-	if empty {
-		return nil, verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
-	}
-	if err := checkFile(ctx, path); err != nil {
-		return nil, err
-	}
-	db, err := openReader(ctx, path)
+	db, err := open(ctx, url)
 	if err != nil {
 		return nil, err
 	}

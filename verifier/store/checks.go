@@ -10,15 +10,15 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// Claim leases up to limit verifications that are due at now, for lease,
-// raising each one's epoch, and returns them in order of when they were due,
+// Claim leases up to limit verifications that are due at now (on PostgreSQL by
+// the database's clock, unless Options say otherwise), for lease, raising each one's epoch, and returns them in order of when they were due,
 // with everything that a look needs. A verification whose lease runs out is
 // due again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	var checks []verifier.Check
 	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within}
 	err := claiming.run(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
-		checks, err = queryAll(ctx, tx, scanCheck, s.dialect.claim, micros(now), lease.Microseconds(), limit)
+		checks, err = queryAll(ctx, tx, scanCheck, s.dialect.claim, s.clock(now), lease.Microseconds(), limit)
 		return err
 	})
 	if err != nil || len(checks) == 0 {
@@ -40,6 +40,11 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 		return nil, err
 	}
 	return checks, nil
+}
+
+// clock is the time by which leases count: nothing for the database's own.
+func (s *Store) clock(now time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: micros(now), Valid: s.callersTime}
 }
 
 func scanCheck(rows *sql.Rows) (c verifier.Check, err error) {

@@ -123,7 +123,7 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 		_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, at, duration, status, result, error) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (delivery, at) DO UPDATE SET duration = excluded.duration, status = excluded.status,
 				result = excluded.result, error = excluded.error`,
-			id, micros(a.At), int64(a.Duration), a.Status, a.Result, a.Error)
+			id, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
 		if err != nil {
 			return err
 		}
@@ -142,6 +142,6 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 }
 
 func saveDeliveryState(ctx context.Context, tx *sql.Tx, id string, state verifier.DeliveryState, reason string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, state, reason)
+	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, state, storable(reason))
 	return err
 }

@@ -162,7 +162,7 @@ func testDeliveriesRun(t *testing.T, db database) {
 
 func testDeliveriesResume(t *testing.T, db database) {
 	url := db.place(t)
-	s, err := store.Open(t.Context(), url, store.Options{})
+	s, err := store.Open(t.Context(), url, virtual)
 	require.NoError(t, err)
 	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
 	id := deliveryOf(t, s, v.ID)

@@ -34,4 +34,6 @@ type dialect struct {
 	// the start and, where other processes may be killed later, every so often.
 	takeOver      []string
 	takeOverEvery time.Duration
+	// ownClock: the database has a clock that all replicas share.
+	ownClock bool
 }

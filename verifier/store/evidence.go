@@ -55,7 +55,7 @@ func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fres
 				ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
 					bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
 					message = excluded.message, timing = excluded.timing, control = excluded.control`,
-				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, o.Message, timing, control)
+				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, storable(o.Message), timing, control)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/postflight/postflight/verifier/store"
+	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
 // victimEnv names the store that a child process of the tests works on until
@@ -21,7 +22,10 @@ func TestMain(m *testing.M) {
 		victim(url)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		pgtest.Stop()
+		os.Exit(code)
+	}))
 }
 
 // victim takes deliveries and finishes none.

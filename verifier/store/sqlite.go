@@ -74,7 +74,7 @@ func (s *Store) openSQLite(ctx context.Context, url string) error {
 func databasePath(url string) (string, error) {
 	path, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
-		return "", verifier.Errorf(verifier.Invalid, `storage url %q: must be "sqlite:PATH" or "sqlite:///ABSOLUTE/PATH"`, redact(url))
+		return "", verifier.Errorf(verifier.Invalid, `storage url %q: must be "sqlite:PATH", "sqlite:///ABSOLUTE/PATH" or "postgres://USER@HOST/DATABASE"`, redact(url))
 	}
 	if rest, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {
@@ -124,6 +124,25 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 
 func openReader(ctx context.Context, path string) (*sql.DB, error) {
 	return connect(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+}
+
+// readSQLite opens a file that is there, and creates nothing.
+func readSQLite(ctx context.Context, url string) (*sql.DB, error) {
+	path, err := databasePath(url)
+	if err != nil {
+		return nil, err
+	}
+	empty, err := checkHeader(path)
+	if err != nil {
+		return nil, err
+	}
+	if empty {
+		return nil, verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+	}
+	if err := checkFile(ctx, path); err != nil {
+		return nil, err
+	}
+	return openReader(ctx, path)
 }
 
 func connect(ctx context.Context, path string, connections int, query url.Values) (*sql.DB, error) {

@@ -19,11 +19,11 @@ import (
 
 func TestOpenRefusesURL(t *testing.T) {
 	for url, want := range map[string]string{
-		"postgres://me:secret@db/postflight": `storage url "postgres:...": must be "sqlite:PATH"`,
-		"postflight.db":                      `storage url "postflight.db": must be "sqlite:PATH"`,
-		"sqlite:":                            "names no file",
-		"sqlite::memory:":                    "names no file",
-		"sqlite://host/x.db":                 `for a relative one write "sqlite:PATH"`,
+		"mysql://me:secret@db/postflight": `storage url "mysql:...": must be "sqlite:PATH"`,
+		"postflight.db":                   `storage url "postflight.db": must be "sqlite:PATH"`,
+		"sqlite:":                         "names no file",
+		"sqlite::memory:":                 "names no file",
+		"sqlite://host/x.db":              `for a relative one write "sqlite:PATH"`,
 	} {
 		_, err := store.Open(t.Context(), url, store.Options{})
 		requireKind(t, verifier.Invalid, err)
@@ -145,14 +145,7 @@ func TestKilled(t *testing.T) {
 	id := deliveryOf(t, s, v.ID)
 	require.NoError(t, s.Close())
 
-	child := exec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), victimEnv+"="+url)
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, id, strings.TrimSpace(line))
+	child := startVictim(t, url, id)
 	_, err = store.Open(t.Context(), url, store.Options{})
 	requireKind(t, verifier.Conflict, err)
 	require.NoError(t, child.Process.Kill())
@@ -167,6 +160,21 @@ func TestKilled(t *testing.T) {
 	}), store.DeliveryOptions{})
 	seen.wait(t, id)
 	require.Less(t, time.Since(begun), 5*time.Second, "not after River's rescue")
+}
+
+// startVictim starts a process that has taken that delivery when startVictim
+// returns.
+func startVictim(t *testing.T, url, id string) *exec.Cmd {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), victimEnv+"="+url)
+	out, err := child.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, id, strings.TrimSpace(line))
+	return child
 }
 
 // idle is a Deliverer with nothing to do.

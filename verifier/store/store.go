@@ -17,23 +17,36 @@ type Store struct {
 	jobs    *river.Client[*sql.Tx] // inserts only
 	lock    *fileLock              // of the file, where there is one
 	logger  *slog.Logger
+	// callersTime: leases count by the times that callers pass.
+	callersTime bool
 }
 
 // Options are what Open needs beside the place.
 type Options struct {
 	Logger *slog.Logger // nil logs nothing
+	// CallersTime lets leases count by the times that callers pass, on every
+	// database: for tests in virtual time. PostgreSQL otherwise counts by its
+	// own clock, which all replicas share.
+	CallersTime bool
 }
 
-// Open opens the store at url, "sqlite:PATH" or "sqlite:///ABSOLUTE/PATH",
-// creates what is missing and brings the schema up to this version. It refuses
-// a file that another process holds, that is not SQLite, that is corrupt or
-// that a newer postflight wrote, and leaves such a file as it was.
+// Open opens the store at url, "sqlite:PATH", "sqlite:///ABSOLUTE/PATH" or
+// "postgres://USER@HOST/DATABASE", creates what is missing and brings the
+// schema up to this version. It refuses a file that another process holds,
+// that is not SQLite or that is corrupt, and any store that a newer postflight
+// wrote, and leaves such a store as it was. Of PostgreSQL, any number of
+// replicas may have the same database open.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	s := &Store{logger: opts.Logger}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	err := s.openSQLite(ctx, url)
+	open := s.openSQLite
+	if isPostgres(url) {
+		open = s.openPostgres
+	}
+	err := open(ctx, url)
+	s.callersTime = opts.CallersTime || !s.dialect.ownClock
 	if err == nil {
 		s.jobs, err = newInserter(s.dialect.queue(s.writer), s.logger)
 	}

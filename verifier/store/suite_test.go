@@ -79,6 +79,9 @@ func conform(t *testing.T, db database) {
 	}
 }
 
+// virtual is for tests whose times are not the clock's.
+var virtual = store.Options{CallersTime: true}
+
 // start is when the tests' world begins: not in UTC, and finer than stored.
 var start = time.Date(2026, 11, 23, 3, 41, 7, 123456789, time.FixedZone("CET", 3600))
 
@@ -90,7 +93,7 @@ func utc(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
 
 func open(t *testing.T, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, store.Options{})
+	s, err := store.Open(t.Context(), url, virtual)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

@@ -5,14 +5,19 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 
 	"github.com/postflight/postflight/verifier"
 )
 
-// transaction is one unit of work on a database.
+// transaction is one unit of work on a database. Its function is called again
+// where another transaction got in the way: it must start afresh each time.
 type transaction struct {
 	db      *sql.DB
 	options *sql.TxOptions
@@ -26,11 +31,24 @@ func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) err
 		ctx, cancel = context.WithTimeout(ctx, t.within)
 		defer cancel()
 	}
-	if err := t.once(ctx, fn); err != nil {
+	var err error
+	for again := range tries {
+		if err = t.once(ctx, fn); err == nil || !lostRace(err) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(rand.N(time.Duration(again+1) * 10 * time.Millisecond)):
+		}
+	}
+	if err != nil {
 		return fail(doing, err)
 	}
 	return nil
 }
+
+// tries is how often a transaction is begun that others get in the way of.
+const tries = 6
 
 func (t transaction) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	tx, err := t.db.BeginTx(ctx, t.options)
@@ -59,6 +77,9 @@ func fail(doing string, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	if unstorable(err) {
+		return verifier.Errorf(verifier.Invalid, "%s: %w", doing, err)
+	}
 	if mayPass(err) {
 		return verifier.Errorf(verifier.Unavailable, "%s: %w", doing, err)
 	}
@@ -67,11 +88,19 @@ func fail(doing string, err error) error {
 
 // mayPass reports whether the same call may go through later.
 func mayPass(err error) bool {
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn} {
+	for _, known := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
+	var network net.Error
 	var ofSQLite *sqlite.Error
-	return errors.As(err, &ofSQLite) && sqliteMayPass(ofSQLite)
+	var ofPostgres *pgconn.PgError
+	switch {
+	case errors.As(err, &ofSQLite):
+		return sqliteMayPass(ofSQLite)
+	case errors.As(err, &ofPostgres):
+		return postgresMayPass(ofPostgres)
+	}
+	return errors.As(err, &network) || pgconn.SafeToRetry(err)
 }

@@ -140,4 +140,8 @@ CREATE TABLE audit (
     previous TEXT NOT NULL,
     hash TEXT NOT NULL
 );
+-- Holds nothing: what decides by others' rows locks it first, on databases
+-- where transactions write side by side.
+CREATE TABLE deciding (holds INTEGER);
+
 CREATE INDEX audit_place ON audit (action, service, environment);

@@ -1,0 +1,235 @@
+// Package pgtest runs a real PostgreSQL for tests: an own server in a
+// temporary directory, started with the first database that a test asks for
+// and gone with the test process, however that ends.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// GuardedUser may connect with GuardedPassword only; the others need none.
+const (
+	GuardedUser     = "guarded"
+	GuardedPassword = "a-secret-of-the-tests"
+)
+
+type server struct {
+	port  int
+	cmd   *exec.Cmd
+	watch io.Closer // closing it ends the server
+	log   string
+}
+
+var (
+	once    sync.Once
+	running *server
+	fault   error
+	number  atomic.Int64
+)
+
+// Database returns the url of a fresh, empty database.
+func Database(t testing.TB) string {
+	t.Helper()
+	once.Do(func() {
+		for range 3 { // another process may take the port before PostgreSQL does
+			if running, fault = start(); fault == nil {
+				return
+			}
+		}
+	})
+	require.NoError(t, fault)
+	name := "test" + strconv.FormatInt(number.Add(1), 10)
+	Exec(t, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
+	return running.url(name)
+}
+
+// Exec runs one statement.
+func Exec(t testing.TB, url, statement string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	_, err = conn.Exec(t.Context(), statement)
+	require.NoError(t, err)
+}
+
+// Stop ends the server, if one was started. Call it at the end of TestMain.
+func Stop() {
+	if running != nil {
+		running.stop()
+	}
+}
+
+func (s *server) url(database string) string {
+	return fmt.Sprintf("postgres://postflight@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
+}
+
+// programs returns the directory of initdb and postgres: Debian keeps those of
+// each version apart from the path.
+func programs() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		path, err := exec.LookPath("postgres")
+		if err != nil {
+			return "", errors.New("these tests need PostgreSQL (Debian: apt-get install postgresql; `make test` does that as root)")
+		}
+		return filepath.Dir(path), nil
+	}
+	slices.Sort(found)
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// unprivileged is whom PostgreSQL runs as: it refuses root. nil is ourselves.
+func unprivileged() (*syscall.SysProcAttr, error) {
+	if os.Getuid() != 0 {
+		return nil, nil
+	}
+	who, err := user.Lookup("postgres")
+	if err != nil {
+		if who, err = user.Lookup("nobody"); err != nil {
+			return nil, err
+		}
+	}
+	uid, err := strconv.ParseUint(who.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(who.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+}
+
+func start() (*server, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	as, err := unprivileged()
+	if err != nil {
+		return nil, fmt.Errorf("choose who runs PostgreSQL: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "postflight-pg")
+	if err != nil {
+		return nil, err
+	}
+	if as != nil {
+		if err := os.Chown(dir, int(as.Credential.Uid), int(as.Credential.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	if err := initialise(bin, dir, as); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s, err := serve(bin, dir, as)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := s.prepare(); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func initialise(bin, dir string, as *syscall.SysProcAttr) error {
+	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
+		"-U", "postflight", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	cmd.Dir, cmd.SysProcAttr = dir, as
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	access := "host all " + GuardedUser + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+	return os.WriteFile(filepath.Join(dir, "data", "pg_hba.conf"), []byte(access), 0o644) // #nosec G306 -- its server reads it
+}
+
+// supervise ends the server, and removes what it wrote, when the test process
+// closes the pipe or is gone.
+const supervise = `dir=$1; shift; "$@" </dev/null & read -r _; kill -QUIT $!; wait; rm -rf "$dir"/*; rmdir "$dir"`
+
+func serve(bin, dir string, as *syscall.SysProcAttr) (*server, error) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{port: free.Addr().(*net.TCPAddr).Port, log: filepath.Join(dir, "log")}
+	if err := free.Close(); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(s.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()                                                                                                       //nolint:errcheck // the server has it open
+	cmd := exec.Command("sh", "-c", supervise, "sh", dir, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
+		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300")
+	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = dir, as, log, log
+	if s.watch, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.cmd = cmd
+	if err := s.awaitReady(); err != nil {
+		s.stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) awaitReady() error {
+	for range 200 {
+		said, err := os.ReadFile(s.log)
+		switch {
+		case err != nil:
+			return err
+		case bytes.Contains(said, []byte("ready to accept connections")):
+			return nil
+		case bytes.Contains(said, []byte("FATAL")):
+			return fmt.Errorf("start PostgreSQL: %s", strings.TrimSpace(string(said)))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("PostgreSQL was not ready within 10 s, see %s", s.log)
+}
+
+// prepare makes the user that needs a password.
+func (s *server) prepare() error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "CREATE ROLE "+GuardedUser+" LOGIN PASSWORD '"+GuardedPassword+"'")
+	return errors.Join(err, conn.Close(ctx))
+}
+
+func (s *server) stop() {
+	_ = s.watch.Close() // it is killed: how it ends says nothing
+	_ = s.cmd.Wait()
+}

@@ -1,0 +1,240 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+	"github.com/postflight/postflight/verifier/store/pgtest"
+)
+
+// replicas opens two stores on one database, by whose clock their leases count.
+func replicas(t *testing.T) [2]*store.Store {
+	t.Helper()
+	place := pgtest.Database(t)
+	var out [2]*store.Store
+	for i := range out {
+		s, err := store.Open(t.Context(), place, store.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		out[i] = s
+	}
+	return out
+}
+
+// due opens the verifications of as many services, an hour ago.
+func due(t *testing.T, s *store.Store, services int) (list []verifier.Verification) {
+	t.Helper()
+	at := time.Now().Add(-time.Hour)
+	for i := range services {
+		n := finished("1", at)
+		n.DeliveryID, n.Deployment.Service = fmt.Sprint("delivery-", i), fmt.Sprint("service-", i)
+		list = append(list, *accept(t, s, n, at).Verification)
+	}
+	return list
+}
+
+func TestReplicasShareChecks(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	list := due(t, both[0], 40)
+	var mu sync.Mutex
+	var working sync.WaitGroup
+	claimed, by := map[string]int{}, [2]int{}
+	for i, s := range both {
+		working.Go(func() {
+			for {
+				checks, err := s.Claim(t.Context(), time.Now(), time.Minute, 3)
+				mu.Lock()
+				for _, c := range checks {
+					claimed[c.Verification.ID]++
+					by[i]++
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Unlock()
+				if len(checks) == 0 {
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	require.Len(t, claimed, len(list))
+	for id, times := range claimed {
+		require.Equal(t, 1, times, id)
+	}
+	require.Equal(t, len(list), by[0]+by[1])
+	require.Positive(t, by[0])
+	require.Positive(t, by[1])
+}
+
+// TestReplicasTakeOverChecks lets one replica claim and be silent; the other's
+// clock is wrong by an hour, which makes no difference.
+func TestReplicasTakeOverChecks(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	v := due(t, both[0], 1)[0]
+	const lease = time.Second
+	begun := time.Now()
+	silent, err := both[0].Claim(t.Context(), time.Now(), lease, 10)
+	require.NoError(t, err)
+	require.Len(t, silent, 1)
+	var taken []verifier.Check
+	for len(taken) == 0 {
+		taken, err = both[1].Claim(t.Context(), time.Now().Add(time.Hour), time.Minute, 10)
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), 5*time.Second)
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.GreaterOrEqual(t, time.Since(begun), lease, "not while the lease ran")
+	require.Equal(t, v.ID, taken[0].Verification.ID)
+	require.Equal(t, silent[0].Epoch+1, taken[0].Epoch)
+
+	now := time.Now()
+	requireKind(t, verifier.Conflict, both[0].Prepare(t.Context(), silent[0]))
+	requireKind(t, verifier.Conflict, both[0].Record(t.Context(), silent[0], nil, now, nil))
+	requireKind(t, verifier.Conflict, both[0].Decide(t.Context(), silent[0], nil, now, keep(v, now)))
+	require.NoError(t, both[1].Decide(t.Context(), taken[0], nil, now, keep(v, now)))
+	requireKind(t, verifier.Conflict, both[1].Decide(t.Context(), taken[0], nil, now, keep(v, now)))
+}
+
+func keep(v verifier.Verification, now time.Time) verifier.DecideFunc {
+	return func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: now, By: verifier.ByPostflight}, verifier.Action{State: verifier.ActionNone})
+		return decided, nil, err
+	}
+}
+
+// TestReplicasKeepCaps decides on both replicas at once by how many reverts
+// there were: never is one more requested than that.
+func TestReplicasKeepCaps(t *testing.T) {
+	t.Parallel()
+	const limit = 3
+	both := replicas(t)
+	list := due(t, both[0], 16)
+	checks, err := both[0].Claim(t.Context(), time.Now(), time.Minute, len(list))
+	require.NoError(t, err)
+	require.Len(t, checks, len(list))
+	var deciding sync.WaitGroup
+	errs := make([]error, len(checks))
+	for i, c := range checks {
+		deciding.Go(func() {
+			now := time.Now()
+			errs[i] = both[i%2].Decide(context.Background(), c, nil, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+				action, deliveries := verifier.Action{State: verifier.ActionNone}, []verifier.Delivery(nil)
+				if len(f.PastReverts) < limit {
+					action, deliveries = requested(t, c.Verification, "0", now)
+				}
+				decided, err := c.Verification.Decide(verifier.Verdict{Decision: verifier.Revert, DecidedAt: now, By: verifier.ByPostflight}, action)
+				return decided, deliveries, err
+			})
+		})
+	}
+	deciding.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	require.Len(t, facts(t, both[1], list[0].ID, time.Now()).PastReverts, limit)
+}
+
+func TestReplicasChainTheAudit(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	var writing sync.WaitGroup
+	for i := range 24 {
+		writing.Go(func() {
+			if err := both[i%2].ReleaseBrake(context.Background(), "dana", "fixed", later(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writing.Wait()
+	entries := wholeAudit(t, both[0])
+	require.Len(t, entries, 24)
+	require.Nil(t, verifier.CheckAudit(entries))
+}
+
+// TestReplicasAcceptOnce announces the same deploys to both at once.
+func TestReplicasAcceptOnce(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	var accepting sync.WaitGroup
+	for i := range 24 {
+		accepting.Go(func() {
+			n := finished(fmt.Sprint(i/4), later(i/4))
+			if _, _, err := both[i%2].Accept(context.Background(), n, []verifier.Policy{policy()}, later(10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	accepting.Wait()
+	list, _, err := both[0].Verifications(t.Context(), verifier.Filter{Limit: 100})
+	require.NoError(t, err)
+	running := 0
+	for _, v := range list {
+		if v.State == verifier.StatePending {
+			running++
+		}
+	}
+	require.Equal(t, 1, running, "the others are superseded")
+}
+
+func TestReplicasShareDeliveries(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	list := due(t, both[0], 24)
+	seen := newCalls()
+	var by [2]*calls
+	for i, s := range both {
+		by[i] = newCalls()
+		run(t, s, deliverFunc(func(_ context.Context, id string) (time.Duration, error) {
+			by[i].add(id)
+			seen.add(id)
+			time.Sleep(50 * time.Millisecond)
+			return 0, nil
+		}), store.DeliveryOptions{Rollbacks: 2})
+	}
+	for _, v := range list {
+		decide(t, both[0], v, verifier.Revert, time.Now())
+	}
+	for _, v := range list {
+		id := deliveryOf(t, both[0], v.ID)
+		require.Eventually(t, func() bool { return len(seen.times(id)) > 0 }, 10*time.Second, 10*time.Millisecond)
+	}
+	time.Sleep(500 * time.Millisecond)
+	for _, v := range list {
+		require.Len(t, seen.times(deliveryOf(t, both[0], v.ID)), 1, "by one of them, once")
+	}
+	require.NotEmpty(t, by[0].at)
+	require.NotEmpty(t, by[1].at)
+}
+
+// TestReplicasTakeOverDeliveries kills one replica while it delivers. The time
+// until the other takes over is put into the past.
+func TestReplicasTakeOverDeliveries(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	s := open(t, place)
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	id := deliveryOf(t, s, v.ID)
+	child := startVictim(t, place, id)
+	seen := newCalls()
+	run(t, s, deliverFunc(func(_ context.Context, id string) (time.Duration, error) {
+		seen.add(id)
+		return 0, nil
+	}), store.DeliveryOptions{})
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+	time.Sleep(time.Second)
+	require.Empty(t, seen.times(id), "it may still be under way")
+	pgtest.Exec(t, place, `UPDATE river_job SET attempted_at = attempted_at - interval '35 seconds'`)
+	seen.wait(t, id)
+}
