@@ -1,5 +1,5 @@
 # Every target works on a fresh Debian with Go; `make test` installs the C
-# compiler that the race detector needs, where it may.
+# compiler that the race detector needs and PostgreSQL, where it may.
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -43,7 +43,7 @@ simulate: ## the scenarios of docs/safety.md with all of their seeds, in virtual
 .PHONY: simulate
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
-	@bash .ci/tools gcc
+	@bash .ci/tools gcc postgres
 
 bench: ## benchmarks; compare figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...

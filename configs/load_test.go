@@ -159,7 +159,7 @@ func TestUnavailable(t *testing.T) {
 	require.EqualError(t, planned.Unavailable()[0], `sources[0] "ci": format jenkins is not available in this version yet; available: native, github, cdevents, flux, argocd`)
 
 	c := &Config{Storage: Storage{URL: "postgres://me@db/postflight"}}
-	require.EqualError(t, c.Unavailable()[0], "storage.url: PostgreSQL is not available in this version yet; available: sqlite:FILE")
+	require.Empty(t, c.Unavailable())
 }
 
 // TestDirective loads a file with everything that YAML allows around a

@@ -18,9 +18,6 @@ func (c *Config) Unavailable() []error {
 	add := func(where, what, available string) {
 		out = append(out, errors.New(where+": "+what+" is not available in this version yet; available: "+available))
 	}
-	if !strings.HasPrefix(c.Storage.URL, "sqlite:") {
-		add("storage.url", "PostgreSQL", "sqlite:FILE")
-	}
 	for i, s := range c.Sources {
 		if !slices.Contains(servedFormats, s.Format) {
 			add(fmt.Sprintf("sources[%d] %q", i, s.Name), "format "+s.Format, strings.Join(servedFormats, ", "))

@@ -132,7 +132,7 @@ func auditVerifyCommand(s streams) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&storage, "storage.url", "", "read this store's file instead of asking a daemon, such as sqlite:/var/lib/postflight/postflight.db")
+	cmd.Flags().StringVar(&storage, "storage.url", "", "read this store instead of asking a daemon, such as sqlite:/var/lib/postflight/postflight.db")
 	cmd.Flags().StringVar(&known, "head", "", "a head that was printed earlier, which must still be in the chain")
 	clientFlags(cmd.Flags())
 	return cmd

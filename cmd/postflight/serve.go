@@ -39,7 +39,7 @@ POSTFLIGHT_WEB_LISTEN_ADDRESS.`,
 	f.String("web.external-url", "", "address under which people reach the daemon (default: the listen address)")
 	f.Bool("web.allow-insecure", false, "listen beyond loopback without `access`")
 	f.Bool("web.enable-lifecycle", false, "reload by POST /-/reload")
-	f.String("storage.url", "", "where state is kept, such as sqlite:postflight.db (default: storage.url of the configuration)")
+	f.String("storage.url", "", "where state is kept, such as sqlite:postflight.db or postgres://user@host/postflight (default: storage.url of the configuration)")
 	f.String("log.level", "info", "debug, info, warn or error")
 	f.String("log.format", "logfmt", "logfmt or json")
 	return cmd

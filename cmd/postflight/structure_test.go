@@ -91,6 +91,9 @@ func TestImportsGoOneWay(t *testing.T) {
 	require.Greater(t, files, 40, "the walk found the sources")
 }
 
+// postgresTests runs a PostgreSQL for tests.
+const postgresTests = "verifier/store/pgtest"
+
 func checkImports(t *testing.T, rel, file string) {
 	t.Helper()
 	dir := path.Dir(rel)
@@ -108,6 +111,9 @@ func checkImports(t *testing.T, rel, file string) {
 			}
 			continue
 		}
+		if to == postgresTests {
+			require.True(t, strings.HasSuffix(rel, "_test.go"), "%s must not import %s: it is for tests", rel, to)
+		}
 		require.True(t, allowed(dir, from, to), "%s (%s) must not import %s (%s)", rel, from, to, layerOf(to))
 	}
 }
@@ -119,6 +125,7 @@ func allowed(dir, from, to string) bool {
 	}
 	if !slices.Contains(layers[from], layer) {
 		return from == "adapter" && parent(dir, to) ||
+			dir == "verifier/store" && to == postgresTests ||
 			from == "adapter" && layer == "shared" && strings.HasPrefix(dir, "probes/") ||
 			from == "adapter-child" && to == "alerting/receivertest" // the suite that every receiver passes
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // Claim leases up to limit verifications that are due at now (on PostgreSQL by
-// the database's clock, unless Options say otherwise), for lease, raising each one's epoch, and returns them in order of when they were due,
-// with everything that a look needs. A verification whose lease runs out is
-// due again.
+// the database's clock, unless Options say otherwise), for lease, raising each
+// one's epoch, and returns them in order of when they were due, with everything
+// that a look needs. A verification whose lease runs out is due again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	var checks []verifier.Check
 	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within}

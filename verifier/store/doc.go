@@ -1,4 +1,4 @@
-// Package store keeps postflight's durable state in SQLite: deployments,
+// Package store keeps postflight's durable state in SQLite or PostgreSQL: deployments,
 // verifications with their evidence, deliveries with their attempts, and the
 // brake. It reads facts and writes what others decide about them, in one
 // transaction, and decides nothing itself.
@@ -9,7 +9,13 @@
 // transaction of whatever they tell about.
 //
 // All times are stored as microseconds since 1970 in UTC. Everything that
-// depends on the kind of database is in sqlite.go and migrations.
+// depends on the kind of database is a dialect, in sqlite.go and postgres.go.
+//
+// On SQLite one process at a time has the file, and one transaction at a time
+// writes. On PostgreSQL any number of replicas share a database: transactions
+// that write what another has changed meanwhile are undone and run again, and
+// those that decide by others' rows (caps, fences, the chain of the audit) run
+// one at a time. Leases count by the database's clock.
 //
 // Errors are of the kinds of package verifier: NotFound for unknown ids,
 // Conflict for stale or impossible writes, Unavailable for what may go through

@@ -19,7 +19,11 @@ import (
 )
 
 func TestPostgres(t *testing.T) {
-	conform(t, database{place: func(t *testing.T) string { return pgtest.Database(t) }})
+	empty := pgtest.Database(t)
+	s, err := store.Open(t.Context(), empty, virtual)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	conform(t, database{place: func(t *testing.T) string { return pgtest.Copy(t, empty) }})
 }
 
 // with returns the url of a database with another user, name or port in it.
@@ -143,11 +147,11 @@ func TestPostgresPausedReplica(t *testing.T) {
 	begun, resume, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var once sync.Once
 	go func() {
-		ended <- paused.Decide(context.Background(), c, nil, later(1), func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		ended <- paused.Decide(context.Background(), c, nil, later(1), func(verifier.Facts) (verifier.Decided, error) {
 			once.Do(func() { close(begun) })
 			<-resume
 			decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: later(1), By: verifier.ByPostflight}, verifier.Action{State: verifier.ActionNone})
-			return decided, nil, err
+			return verifier.Decided{Verification: decided}, err
 		})
 	}()
 	<-begun

@@ -107,9 +107,9 @@ func TestReplicasTakeOverChecks(t *testing.T) {
 }
 
 func keep(v verifier.Verification, now time.Time) verifier.DecideFunc {
-	return func(verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+	return func(verifier.Facts) (verifier.Decided, error) {
 		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: now, By: verifier.ByPostflight}, verifier.Action{State: verifier.ActionNone})
-		return decided, nil, err
+		return verifier.Decided{Verification: decided}, err
 	}
 }
 
@@ -128,13 +128,13 @@ func TestReplicasKeepCaps(t *testing.T) {
 	for i, c := range checks {
 		deciding.Go(func() {
 			now := time.Now()
-			errs[i] = both[i%2].Decide(context.Background(), c, nil, now, func(f verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+			errs[i] = both[i%2].Decide(context.Background(), c, nil, now, func(f verifier.Facts) (verifier.Decided, error) {
 				action, deliveries := verifier.Action{State: verifier.ActionNone}, []verifier.Delivery(nil)
 				if len(f.PastReverts) < limit {
 					action, deliveries = requested(t, c.Verification, "0", now)
 				}
 				decided, err := c.Verification.Decide(verifier.Verdict{Decision: verifier.Revert, DecidedAt: now, By: verifier.ByPostflight}, action)
-				return decided, deliveries, err
+				return verifier.Decided{Verification: decided, Deliveries: deliveries}, err
 			})
 		})
 	}

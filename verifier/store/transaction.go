@@ -38,7 +38,7 @@ func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(rand.N(time.Duration(again+1) * 10 * time.Millisecond)):
+		case <-time.After(rand.N(time.Duration(again+1) * 10 * time.Millisecond)): // #nosec G404 -- to part those that met
 		}
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -50,16 +51,29 @@ var (
 // Database returns the url of a fresh, empty database.
 func Database(t testing.TB) string {
 	t.Helper()
+	return create(t, "template0")
+}
+
+// Copy returns the url of a copy of a database that nobody is connected to.
+func Copy(t testing.TB, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	require.NoError(t, err)
+	return create(t, strings.TrimPrefix(u.Path, "/"))
+}
+
+func create(t testing.TB, template string) string {
+	t.Helper()
 	once.Do(func() {
 		for range 3 { // another process may take the port before PostgreSQL does
-			if running, fault = start(); fault == nil {
+			if running, fault = start(context.Background()); fault == nil {
 				return
 			}
 		}
 	})
 	require.NoError(t, fault)
 	name := "test" + strconv.FormatInt(number.Add(1), 10)
-	Exec(t, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8'")
+	Exec(t, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
 	return running.url(name)
 }
 
@@ -124,7 +138,7 @@ func unprivileged() (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-func start() (*server, error) {
+func start(ctx context.Context) (*server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -142,22 +156,22 @@ func start() (*server, error) {
 			return nil, err
 		}
 	}
-	if err := initialise(bin, dir, as); err != nil {
+	if err := initialise(ctx, bin, dir, as); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s, err := serve(bin, dir, as)
+	s, err := serve(ctx, bin, dir, as)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func initialise(bin, dir string, as *syscall.SysProcAttr) error {
-	cmd := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
+func initialise(ctx context.Context, bin, dir string, as *syscall.SysProcAttr) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
 		"-U", "postflight", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 	cmd.Dir, cmd.SysProcAttr = dir, as
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -171,8 +185,8 @@ func initialise(bin, dir string, as *syscall.SysProcAttr) error {
 // closes the pipe or is gone.
 const supervise = `dir=$1; shift; "$@" </dev/null & read -r _; kill -QUIT $!; wait; rm -rf "$dir"/*; rmdir "$dir"`
 
-func serve(bin, dir string, as *syscall.SysProcAttr) (*server, error) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr) (*server, error) {
+	free, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +198,9 @@ func serve(bin, dir string, as *syscall.SysProcAttr) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()                                                                                                       //nolint:errcheck // the server has it open
-	cmd := exec.Command("sh", "-c", supervise, "sh", dir, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
-		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300")
+	defer log.Close()                                                                                                                   //nolint:errcheck // the server has it open
+	cmd := exec.CommandContext(ctx, "sh", "-c", supervise, "sh", dir, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
+		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "max_connections=300")
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = dir, as, log, log
 	if s.watch, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -219,8 +233,7 @@ func (s *server) awaitReady() error {
 }
 
 // prepare makes the user that needs a password.
-func (s *server) prepare() error {
-	ctx := context.Background()
+func (s *server) prepare(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
 		return err
