@@ -73,7 +73,23 @@ const (
 type Event struct {
 	Type      EventType    `json:"type"`
 	Timestamp time.Time    `json:"timestamp"`
-	Data      Verification `json:"data"`
+	// Urgent: somebody should look now. It is what on_inconclusive sets for an
+	// inconclusive verdict.
+	Urgent bool         `json:"urgent"`
+	Data   Verification `json:"data"`
+}
+
+// urgent reports whether what happened needs a person now: a revert, whether it
+// is carried out, held back or came to nothing, and an inconclusive verdict
+// where the policy says so. A rollback on its way or confirmed does not.
+func urgent(event EventType, v Verification, p Policy) bool {
+	switch {
+	case event == EventDecided && v.Verdict != nil:
+		return v.Verdict.Decision == Revert || v.Verdict.Decision == Inconclusive && p.OnInconclusive == InconclusivePage
+	case event == EventActionChanged:
+		return v.Action.State != ActionAccepted && v.Action.State != ActionConfirmed
+	}
+	return false
 }
 
 // Messages makes one delivery for each of the policy's receivers that tells of
@@ -83,7 +99,7 @@ func Messages(event EventType, v Verification, p Policy, now time.Time) ([]Deliv
 		return nil, nil
 	}
 	v.Deliveries = []Delivery{} // a message doesn't tell of messages
-	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Data: v})
+	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Urgent: urgent(event, v, p), Data: v})
 	if err != nil {
 		return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
 	}
