@@ -177,6 +177,10 @@ type Facts struct {
 	// Release are the other deployments of the same release and environment,
 	// which go back together; read for a verdict and before each attempt.
 	Release []Member
+	// TargetLost is the version that the request goes back to, once that is
+	// none to go back to any more: it was marked bad, or reverted itself. ""
+	// before the request is made.
+	TargetLost string
 	// Overlapping are the deploys of other services of the environment that
 	// may have done the harm as well; read for a verdict only.
 	Overlapping []Overlap

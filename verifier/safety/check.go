@@ -55,9 +55,10 @@ type guard struct {
 // wider one first: with the brake engaged many services are ill, which says
 // more than that this one was reverted an hour ago.
 //
-// Before an attempt the request is stored already, so irreversible, target and
-// caps are not asked again: the target is fixed in the request's bytes, and the
-// caps count the request itself. The others may have changed since, or cost
+// Before an attempt the request is stored already, so irreversible, the choice of
+// a target and caps are not asked again: the target is fixed in the request's
+// bytes, and only whether it was lost is asked; the caps count the request
+// itself. The others may have changed since, or cost
 // nothing to repeat where a defect elsewhere would otherwise cause a call: mode
 // alone makes shadow safe, loop alone makes a rollback safe.
 var guards = []guard{
@@ -68,6 +69,7 @@ var guards = []guard{
 	{verifier.GuardFence, true, false, fence},
 	{verifier.GuardExpiry, true, false, expiry},
 	{verifier.GuardIrreversible, false, false, irreversible},
+	{verifier.GuardTarget, true, false, lostTarget},
 	{verifier.GuardTarget, false, false, target},
 	{verifier.GuardWindow, true, true, window},
 	{verifier.GuardBrake, true, true, brake},

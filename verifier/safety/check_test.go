@@ -76,6 +76,8 @@ var heldBack = []held{
 		verifier.GuardTarget, "No other version of checkout in production was kept, cleared or marked good yet, so there is none to go back to.", false},
 	{"target is itself", func(f *verifier.Facts) { f.Target = &f.Deployment },
 		verifier.GuardTarget, "The version to go back to is 1.42.0 again, the one that was verified.", false},
+	{"target lost since the request", func(f *verifier.Facts) { f.TargetLost = "1.41.0" },
+		verifier.GuardTarget, "1.41.0, which the request goes back to, was marked bad or reverted since: nothing goes back to it.", true},
 	{"calendar freeze", func(f *verifier.Facts) {
 		f.Freezes = []verifier.Period{{Name: "summer", FirstDay: "2026-07-01", LastDay: "2026-07-31"}, {Name: "year-end", FirstDay: "2026-11-01"}}
 	}, verifier.GuardWindow, `The calendar's freeze "year-end" is in force: rollbacks wait for a person.`, true},

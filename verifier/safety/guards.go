@@ -102,6 +102,15 @@ func whyIrreversible(d verifier.Deployment) string {
 	return "was announced as irreversible"
 }
 
+// lostTarget: what a person said of the target after the request was made
+// holds before the call.
+func lostTarget(f verifier.Facts, _ Limits) string {
+	if f.TargetLost == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s, which the request goes back to, was marked bad or reverted since: nothing goes back to it.", f.TargetLost)
+}
+
 // target: the version to go back to comes from our own history or not at all.
 func target(f verifier.Facts, _ Limits) string {
 	switch {

@@ -34,7 +34,7 @@ func Override(v verifier.Verification, p verifier.Policy, f verifier.Facts, o ve
 	case verifier.Keep:
 		err = keep(&c, o)
 	default:
-		f.Override, f.ExpiresAt = &o, time.Time{} // of an earlier request
+		f.Override, f.ExpiresAt, f.TargetLost = &o, time.Time{}, "" // of an earlier request
 		err = revert(&c, p, f, o, l, url)
 	}
 	if err != nil {

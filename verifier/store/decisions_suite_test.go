@@ -142,6 +142,18 @@ func testMarkedTarget(t *testing.T, db database) {
 		}
 		require.Nil(t, facts(t, s, last.ID, later(100)).Target)
 	})
+	t.Run("after the request", func(t *testing.T) {
+		s := open(t, db.place(t))
+		last := deployAll(t, s, []past{{"1", "keep"}, {"2", "keep"}, {"3", ""}})
+		require.NoError(t, overrule(t, s, last.ID, verifier.Revert, later(30)))
+		require.Empty(t, facts(t, s, last.ID, later(31)).TargetLost)
+		records(t, s, verifier.AuditMark, "2", "bad", later(32), time.Time{})
+		f := facts(t, s, last.ID, later(33))
+		require.Equal(t, "2", f.TargetLost, "the request stays what it is")
+		require.Equal(t, "1", f.Target.Version)
+		records(t, s, verifier.AuditMark, "2", "good", later(34), time.Time{})
+		require.Empty(t, facts(t, s, last.ID, later(35)).TargetLost)
+	})
 	t.Run("without a verification", func(t *testing.T) {
 		s := open(t, db.place(t))
 		n := finished("1", start)

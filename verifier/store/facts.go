@@ -27,7 +27,7 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if f.Unclear, err = unclearDeploy(ctx, tx, d); err != nil {
 		return f, err
 	}
-	if f.Target, err = rollbackTarget(ctx, tx, d); err != nil {
+	if f.Target, err = rollbackTarget(ctx, tx, d, ""); err != nil {
 		return f, err
 	}
 	if f.Barrier, err = irreversible(ctx, tx, d, f.Target); err != nil {
@@ -42,7 +42,12 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if f.BrakeReleasedAt, f.PastReverts, err = pastReverts(ctx, tx, d, f.UnfrozenAt); err != nil {
 		return f, err
 	}
-	f.ExpiresAt, err = requestExpires(ctx, tx, v)
+	request, err := lastRequest(ctx, tx, v)
+	if err != nil || request == nil {
+		return f, err
+	}
+	f.ExpiresAt = request.ExpiresAt
+	f.TargetLost, err = lostTarget(ctx, tx, d, request.TargetVersion)
 	return f, err
 }
 
@@ -80,8 +85,9 @@ func unclearDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*ver
 // version, that was kept, cleared or marked good, and whose version has neither
 // counted as reverted since nor been marked bad. What a person says of a
 // version ends what was seen of it before; after a bad mark it takes a new
-// deploy of the version that is kept.
-func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
+// deploy of the version that is kept. Only that version is looked at where one
+// is given.
+func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment, only string) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT t.record FROM deployments t
 		LEFT JOIN verifications v ON v.deployment = t.id
 		LEFT JOIN `+marksSQL+` m ON m.version = t.version
@@ -91,8 +97,9 @@ func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*ve
 			AND NOT EXISTS (SELECT 1 FROM verifications w
 				WHERE w.service = t.service AND w.environment = t.environment AND w.version = t.version AND w.effective = 'revert'
 					AND w.place >= t.place AND NOT (coalesce(m.decision, '') = 'good' AND w.effective_at <= m.at))
+			AND $5 IN ('', t.version)
 		ORDER BY t.place DESC LIMIT 1`,
-		d.Service, d.Environment, d.Version, d.Place)
+		d.Service, d.Environment, d.Version, d.Place, only)
 }
 
 // irreversible is the newest irreversible deployment after the target, up to
@@ -151,19 +158,18 @@ func scanPastRevert(rows *sql.Rows) (r verifier.PastRevert, err error) {
 	return r, err
 }
 
-// requestExpires reads the end of a verification's rollback request out of the
-// request itself, zero where there is none.
-func requestExpires(ctx context.Context, tx *sql.Tx, v verifier.Verification) (time.Time, error) {
-	var body []byte
-	err := tx.QueryRowContext(ctx, `SELECT body FROM deliveries WHERE verification = $1 AND kind = 'rollback'
-		ORDER BY created_at DESC LIMIT 1`, v.ID).Scan(&body)
-	if errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, nil
+// lastRequest reads a verification's rollback request, nil where there is none.
+func lastRequest(ctx context.Context, tx *sql.Tx, v verifier.Verification) (*verifier.RevertRequest, error) {
+	return queryOne[verifier.RevertRequest](ctx, tx, "revert request of verification "+v.ID, `SELECT body FROM deliveries
+		WHERE verification = $1 AND kind = 'rollback' ORDER BY created_at DESC LIMIT 1`, v.ID)
+}
+
+// lostTarget returns the version that a request goes back to if it is none to
+// go back to any more, "" while it is one.
+func lostTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment, requested string) (string, error) {
+	still, err := rollbackTarget(ctx, tx, d, requested)
+	if err != nil || still != nil {
+		return "", err
 	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	var request verifier.RevertRequest
-	err = decode("revert request of verification "+v.ID, string(body), &request)
-	return request.ExpiresAt, err
+	return requested, nil
 }
