@@ -85,7 +85,8 @@ func inOrder(obs []verifier.Observation) []verifier.Observation {
 	slices.SortStableFunc(sorted, func(a, b verifier.Observation) int {
 		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Outcome, b.Outcome),
 			cmp.Compare(a.Bad, b.Bad), cmp.Compare(a.Total, b.Total),
-			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value), compareControls(a.Control, b.Control))
+			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value), compareControls(a.Control, b.Control),
+			cmp.Compare(a.Span, b.Span), cmp.Compare(a.Message, b.Message))
 	})
 	return sorted
 }

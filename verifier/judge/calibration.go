@@ -113,6 +113,7 @@ const maxPlacebos = 512
 // the signal. Observations inside a span of leftOut (reverted deploys,
 // declared incidents) are not learnt from. Observations may be in any order.
 func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time) Calibration {
+	history = inOrder(history) // sums round by the order of what they add
 	if !s.HasControl() {
 		return calibrate(s, p, history, leftOut, startedAt, nil)
 	}

@@ -33,11 +33,12 @@ func (f *fit) ratesAgainst(c *Calibration) {
 		return trial.pairError(origins, floor)
 	})
 	at := f.past.len()
-	_, n, reach := f.before(at, f.lookback)
-	if n <= 0 {
+	_, _, reach := f.before(at, f.lookback)
+	just := f.pair(at-reach, at)
+	if just.ours.n <= 0 {
 		return
 	}
-	f.setPair(c, f.pair(at-reach, at), floor)
+	f.setPair(c, just, floor)
 	c.Control.Exposure = all.control.n / float64(c.Points) * float64(c.Bin) / float64(c.Past)
 	c.Lookback = verifier.Duration(reach) * c.Past
 	origins := f.origins(f.lookback)
@@ -48,10 +49,15 @@ func (f *fit) ratesAgainst(c *Calibration) {
 	f.pairPlacebos(c, origins)
 }
 
-// pair returns what both groups did over the bins [from, to).
+// pair returns what both groups did over the bins [from, to): nothing where one
+// of them did nothing, and no less than nothing where running sums round.
 func (f *fit) pair(from, to int) (p pairSums) {
 	p.ours.x, p.ours.n = f.past.over(from, to)
 	p.control.x, p.control.n = f.control.over(from, to)
+	if p.ours.n <= 0 || p.control.n <= 0 {
+		return pairSums{}
+	}
+	p.ours.x, p.control.x = max(p.ours.x, 0), max(p.control.x, 0)
 	return p
 }
 
@@ -74,12 +80,11 @@ func (f *fit) setPair(c *Calibration, p pairSums, floor float64) {
 // at on strayed from what the control group made expected, and the variance
 // that counting alone gives it. ok is false where nothing can be said.
 func (f *fit) pairStray(at, h int, floor float64) (stray, variance float64, ok bool) {
-	_, n, reach := f.before(at, f.lookback)
-	now := f.pair(at, at+h)
-	if n <= 0 || now.ours.n <= 0 {
+	_, _, reach := f.before(at, f.lookback)
+	now, then := f.pair(at, at+h), f.pair(at-reach, at)
+	if then.ours.n <= 0 || now.ours.n <= 0 {
 		return 0, 0, false
 	}
-	then := f.pair(at-reach, at)
 	was, is := oddsOf(then, floor), oddsOf(now, floor)
 	expected := is.ours.n / is.control.n * was.ours.x / was.ours.n * is.control.x / was.control.x * was.control.n
 	stray = math.Log((now.ours.x + 0.5) / (expected + 0.5))

@@ -60,11 +60,12 @@ func (f *fit) pairPlacebos(c *Calibration, origins []int) {
 
 // pairPlacebo returns the largest log e-value of a placebo deploy at a bin.
 func (f *fit) pairPlacebo(c Calibration, at int) float64 {
-	_, n, reach := f.before(at, f.lookback)
-	if n <= 0 {
+	_, _, reach := f.before(at, f.lookback)
+	just := f.pair(at-reach, at)
+	if just.ours.n <= 0 {
 		return 0
 	}
-	f.setPair(&c, f.pair(at-reach, at), c.Control.Floor)
+	f.setPair(&c, just, c.Control.Floor)
 	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
 	e := newRateEvidence(f.signal, c, f.window)
 	if f.quietPair(e, at) {

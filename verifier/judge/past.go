@@ -31,9 +31,13 @@ type amount struct{ x, n float64 }
 // stop counting single events; what is larger counts as not measured.
 const largest = 1e15
 
+// fewest opportunities of a step that mean something: counters that were
+// extrapolated may show a part of one, and less is what rounding left of none.
+const fewest = 1e-9
+
 // amountOf reads an observation. ok is false where nothing was measured, which
-// includes numbers that can't be: NaN, beyond largest, negative, more bad than
-// total.
+// includes numbers that can't be: NaN, beyond largest, fewer than fewest,
+// negative, more bad than total.
 func amountOf(kind verifier.SignalKind, o verifier.Observation, step time.Duration) (a amount, ok bool) {
 	if o.Outcome != verifier.Measured {
 		return amount{}, false
@@ -41,7 +45,7 @@ func amountOf(kind verifier.SignalKind, o verifier.Observation, step time.Durati
 	switch kind {
 	case verifier.Ratio:
 		// Extrapolated counters may put bad a little above total.
-		ok = o.Bad >= 0 && o.Total > 0 && o.Bad <= 1.1*o.Total
+		ok = o.Bad >= 0 && o.Total >= fewest && o.Bad <= 1.1*o.Total
 		a = amount{min(o.Bad, o.Total), o.Total}
 	case verifier.Count:
 		span := o.Span.D()
@@ -146,8 +150,11 @@ func (p *past) len() int { return len(p.x) }
 // events and exposure over the bins [from, to), clipped to what there is.
 func (p *past) over(from, to int) (x, n float64) {
 	from, to = p.clip(from), p.clip(to)
-	if to <= from {
+	switch {
+	case to <= from:
 		return 0, 0
+	case to == from+1:
+		return p.x[from], p.n[from] // as it was, beside bins however large
 	}
 	return p.sx[to] - p.sx[from], p.sn[to] - p.sn[from]
 }
