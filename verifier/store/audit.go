@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/postflight/postflight/verifier"
@@ -34,11 +35,37 @@ func lastAudit(ctx context.Context, tx *sql.Tx) (*verifier.AuditEntry, error) {
 	return &last, err
 }
 
+// scanAudit refuses what reads as the entry that was written and is not it for
+// those who ask by SQL: a time that is another number for the same moment, a
+// text that a database without strict types keeps as bytes.
 func scanAudit(rows *sql.Rows) (e verifier.AuditEntry, err error) {
 	var at, until int64
-	err = rows.Scan(&e.Seq, &at, &e.By, &e.Action, &e.Service, &e.Environment, &e.Subject, &e.Decision, &until, &e.Reason, &e.Previous, &e.Hash)
+	var by, action, service, environment, subject, decision, reason, previous, hash plainText
+	err = rows.Scan(&e.Seq, &at, &by, &action, &service, &environment, &subject, &decision, &until, &reason, &previous, &hash)
+	if err != nil {
+		return e, fmt.Errorf("audit entry %d was changed: %w", e.Seq, err)
+	}
 	e.At, e.Until = fromMicros(at), fromMicros(until)
-	return e, err
+	if micros(e.At) != at || micros(e.Until) != until {
+		return e, fmt.Errorf("audit entry %d was changed: its times are none that postflight writes", e.Seq)
+	}
+	e.By, e.Action, e.Service, e.Environment = string(by), verifier.AuditAction(action), string(service), string(environment)
+	e.Subject, e.Decision, e.Reason = string(subject), string(decision), string(reason)
+	e.Previous, e.Hash = string(previous), string(hash)
+	return e, nil
+}
+
+// plainText is a column that holds text and nothing else.
+type plainText string
+
+// Scan takes text alone.
+func (t *plainText) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("a column holds %T where text belongs", value)
+	}
+	*t = plainText(text)
+	return nil
 }
 
 // Audit returns one page of the decisions of people that the filter selects,

@@ -223,6 +223,18 @@ func TestReadAudit(t *testing.T) {
 	require.Equal(t, wholeAudit(t, s), entries)
 	require.Nil(t, verifier.CheckAudit(entries))
 
+	// What the entry reads as stays the same, and what SQL finds does not.
+	for statement, mended := range map[string]string{
+		`UPDATE audit SET until = -62135596800000000 WHERE seq = 2`:            `UPDATE audit SET until = 0 WHERE seq = 2`,
+		`UPDATE audit SET decided_by = CAST(decided_by AS BLOB) WHERE seq = 2`: `UPDATE audit SET decided_by = CAST(decided_by AS TEXT) WHERE seq = 2`,
+	} {
+		alter(t, path, statement)
+		_, err = store.ReadAudit(t.Context(), "sqlite:"+path)
+		require.ErrorContains(t, err, "audit entry 2 was changed", statement)
+		alter(t, path, mended)
+	}
+	require.Equal(t, entries, wholeAudit(t, s))
+
 	for _, spoil := range []struct {
 		statement string
 		seq       int64
