@@ -71,8 +71,8 @@ const (
 
 // Event is what a webhook receiver gets, once per change.
 type Event struct {
-	Type      EventType    `json:"type"`
-	Timestamp time.Time    `json:"timestamp"`
+	Type      EventType `json:"type"`
+	Timestamp time.Time `json:"timestamp"`
 	// Urgent: somebody should look now. It is what on_inconclusive sets for an
 	// inconclusive verdict.
 	Urgent bool         `json:"urgent"`
