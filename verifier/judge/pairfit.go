@@ -2,7 +2,6 @@ package judge
 
 import (
 	"math"
-	"sort"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -43,10 +42,13 @@ func (f *fit) ratesAgainst(c *Calibration) {
 	c.Lookback = verifier.Duration(reach) * c.Past
 	origins := f.origins(f.lookback)
 	c.Kappa = f.pairNoise(floor)
-	f.pairDrift(c, origins)
+	f.drift(c, origins, func(at, h int) (float64, float64, bool) {
+		stray, variance, ok := f.pairStray(at, h, floor)
+		return stray, variance + c.Kappa/float64(h), ok
+	})
 	f.shiftedPair(c, at)
 	c.Detectable = detectableAgainst(f.signal, f.policy, *c)
-	f.pairPlacebos(c, origins)
+	f.placebos(c, origins, f.pairPlacebo)
 }
 
 // pair returns what both groups did over the bins [from, to): nothing where one
@@ -116,8 +118,7 @@ func (f *fit) pairError(origins []int, floor float64) float64 {
 // chance, over blocks of ten, with the wildest 1 % of bins left out.
 func (f *fit) pairNoise(floor float64) float64 {
 	const block = 10
-	type term struct{ excess, weight float64 }
-	var terms []term
+	var terms []excess
 	for at := 0; at+block <= f.past.len(); at += block {
 		all := f.pair(at, at+block)
 		m := f.past.measured(at, at+block)
@@ -136,49 +137,9 @@ func (f *fit) pairNoise(floor float64) float64 {
 			p, events := o/(1+o), b.ours.x+b.control.x+floor*b.control.n
 			e, npq := b.ours.x-events*p, events*p*(1-p)
 			if npq > 0 {
-				terms = append(terms, term{e*e - npq*share, npq * npq * share})
+				terms = append(terms, excess{e*e - npq*share, npq * npq * share})
 			}
 		}
 	}
-	worst := make([]float64, len(terms))
-	for i, t := range terms {
-		worst[i] = t.excess / t.weight
-	}
-	sort.Float64s(worst)
-	limit := quantile(worst, 0.99)
-	var excess, weight float64
-	for _, t := range terms {
-		if t.excess/t.weight <= limit {
-			excess, weight = excess+t.excess, weight+t.weight
-		}
-	}
-	if weight == 0 {
-		return 0
-	}
-	return max(0, excess/weight)
-}
-
-// pairDrift is drift for the difference to the control group.
-func (f *fit) pairDrift(c *Calibration, origins []int) {
-	for _, part := range []int{12, 4, 2, 1} {
-		h := max(1, f.window/part)
-		var sum, weights float64
-		for _, at := range origins {
-			e, v, ok := f.pairStray(at, h, c.Control.Floor)
-			if !ok {
-				continue
-			}
-			v += c.Kappa / float64(h)
-			w := weightOf(v)
-			sum, weights = sum+w*(e*e-v), weights+w
-		}
-		variance := 0.01
-		if weights > 0 {
-			prior := priorWindows * weights / float64(len(origins)) * overlap(len(origins), f)
-			variance = (sum + prior*0.01) / (weights + prior)
-		}
-		sd := math.Sqrt(max(variance, 0.05*0.05))
-		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: sd})
-	}
-	c.widenDrift()
+	return calmMean(terms)
 }

@@ -12,7 +12,7 @@ func (f *fit) shiftedPair(c *Calibration, at int) {
 	e := newRateEvidence(f.signal, *c, f.window)
 	healthy := &e.drifts[0].healthy
 	most, since := math.Log(100), 0
-	for _, k := range []int{5, 7, 10, 15, 20, 30, 40, 60, 80} {
+	for _, k := range shiftLengths {
 		if k >= f.lookback {
 			break
 		}
@@ -41,21 +41,6 @@ func (f *fit) shiftedPair(c *Calibration, at int) {
 	f.setPair(c, f.pair(at-since, at), c.Control.Floor)
 	c.ShiftedFor = verifier.Duration(since) * c.Past
 	c.Lookback = c.ShiftedFor
-}
-
-// pairPlacebos is ratePlacebos for the difference to the control group.
-func (f *fit) pairPlacebos(c *Calibration, origins []int) {
-	c.Placebos = len(origins)
-	c.Usual = c.Independent >= enoughWindows
-	if !c.Usual {
-		return
-	}
-	tops := make([]float64, len(origins))
-	for i, at := range origins {
-		tops[i] = f.pairPlacebo(*c, at)
-		c.TopPlacebo = max(c.TopPlacebo, tops[i])
-	}
-	c.Threshold = max(tailThreshold(tops, c.Independent, budget(f.policy)), 0)
 }
 
 // pairPlacebo returns the largest log e-value of a placebo deploy at a bin.

@@ -6,9 +6,10 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// ratePlacebos runs the e-process on placebo deploys and takes from their
-// largest values what today's must exceed. It can only make a revert harder.
-func (f *fit) ratePlacebos(c *Calibration, origins []int) {
+// placebos runs the e-process on placebo deploys and takes from their largest
+// values, which top returns, what today's must exceed. It can only make a revert
+// harder.
+func (f *fit) placebos(c *Calibration, origins []int, top func(c Calibration, at int) float64) {
 	c.Placebos = len(origins)
 	c.Usual = c.Independent >= enoughWindows
 	if !c.Usual {
@@ -16,7 +17,7 @@ func (f *fit) ratePlacebos(c *Calibration, origins []int) {
 	}
 	tops := make([]float64, len(origins))
 	for i, at := range origins {
-		tops[i] = f.ratePlacebo(*c, at)
+		tops[i] = top(*c, at)
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
 	c.Threshold = max(tailThreshold(tops, c.Independent, budget(f.policy)), 0)

@@ -2,9 +2,6 @@ package judge
 
 import (
 	"math"
-	"sort"
-
-	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -26,11 +23,11 @@ func (f *fit) rates(c *Calibration) {
 	c.Known, c.Level, c.Before, c.Events = true, now.rate, now.seen, now.events
 	c.Lookback = verifier.Duration(min(f.lookback, at)) * c.Past
 	origins := f.origins(f.lookback)
-	f.drift(c, origins)
+	f.drift(c, origins, func(at, h int) (float64, float64, bool) { return f.strayed(at, h, c.Kappa) })
 	f.shiftedRate(c, at)
 	f.seasonOf(c, at)
 	c.Detectable = detectable(f.signal, f.policy, *c)
-	f.ratePlacebos(c, origins)
+	f.placebos(c, origins, f.ratePlacebo)
 }
 
 func (f *fit) rateError(origins []int) float64 {
@@ -96,8 +93,7 @@ func (f *fit) seasonOf(c *Calibration, at int) {
 // ten, beyond Poisson, with the wildest 1 % of bins left out.
 func (f *fit) binNoise() float64 {
 	const block = 10
-	type term struct{ excess, weight float64 }
-	var terms []term
+	var terms []excess
 	for at := 0; at+block <= f.past.len(); at += block {
 		x, n := f.past.over(at, at+block)
 		m := f.past.measured(at, at+block)
@@ -111,84 +107,27 @@ func (f *fit) binNoise() float64 {
 			}
 			mu := x / n * f.past.n[i]
 			e := f.past.x[i] - mu
-			terms = append(terms, term{e*e - mu*share, mu * mu * share})
+			terms = append(terms, excess{e*e - mu*share, mu * mu * share})
 		}
 	}
-	worst := make([]float64, len(terms))
-	for i, t := range terms {
-		worst[i] = t.excess / t.weight
-	}
-	sort.Float64s(worst)
-	limit := quantile(worst, 0.99)
-	var excess, weight float64
-	for _, t := range terms {
-		if t.excess/t.weight <= limit {
-			excess, weight = excess+t.excess, weight+t.weight
-		}
-	}
-	if weight == 0 {
-		return 0
-	}
-	return max(0, excess/weight)
+	return calmMean(terms)
 }
 
-// drift learns how far healthy windows stray from what was predicted, after a
-// twelfth, a quarter, a half and the whole of the window. It is shrunk to 10 %
-// with the weight of four windows, is at least 5 %, and at least what it is
-// later: noise within a bin that drift itself has made larger would hide it
-// early on.
-func (f *fit) drift(c *Calibration, origins []int) {
-	for _, part := range []int{12, 4, 2, 1} {
-		h := max(1, f.window/part)
-		var sum, weights float64
-		for _, at := range origins {
-			x, n := f.past.over(at, at+h)
-			mu, count := f.predicted(at, 0, h, n)
-			if mu <= 0 {
-				continue
-			}
-			e := max(-2, min((x-mu)/mu, 2))
-			v := 1/mu + c.Kappa/float64(h) + 1/count
-			w := weightOf(v)
-			sum, weights = sum+w*(e*e-v), weights+w
-		}
-		variance := 0.01
-		if weights > 0 {
-			prior := priorWindows * weights / float64(len(origins)) * overlap(len(origins), f)
-			variance = (sum + prior*0.01) / (weights + prior)
-		}
-		sd := math.Sqrt(max(variance, 0.05*0.05))
-		c.Drift = append(c.Drift, Drift{Bins: max(1, int(float64(h)*float64(c.Past)/float64(c.Bin))), SD: sd})
+// strayed returns how far, relative to what was predicted, the h bins from at
+// on lay from it, and the variance that counting and bin noise give that. ok is
+// false where nothing was predicted.
+func (f *fit) strayed(at, h int, kappa float64) (stray, variance float64, ok bool) {
+	x, n := f.past.over(at, at+h)
+	mu, count := f.predicted(at, 0, h, n)
+	if mu <= 0 {
+		return 0, 0, false
 	}
-	c.widenDrift()
+	return max(-2, min((x-mu)/mu, 2)), 1/mu + kappa/float64(h) + 1/count, true
 }
 
-// widenDrift makes the drift at least what it is later, and larger by as much
-// as Student's t, for what was learnt from so few independent windows, goes
-// further than the normal.
-func (c *Calibration) widenDrift() {
-	unsure := unsureOf(c.Independent + priorWindows)
-	for i := len(c.Drift) - 1; i >= 0; i-- {
-		c.Drift[i].SD *= unsure
-		if i+1 < len(c.Drift) {
-			c.Drift[i].SD = max(c.Drift[i].SD, c.Drift[i+1].SD)
-		}
-	}
-}
-
-// priorWindows is how many windows the prior of the drift counts as.
-const priorWindows = 4
-
-// unsureOf returns the 99th percentile of Student's t with so many degrees of
-// freedom over that of the normal.
-func unsureOf(freedom int) float64 {
-	return distuv.StudentsT{Sigma: 1, Nu: float64(freedom)}.Quantile(0.99) / distuv.UnitNormal.Quantile(0.99)
-}
-
-// overlap is how many placebos stand for one independent window.
-func overlap(placebos int, f *fit) float64 {
-	return max(1, float64(placebos)*float64(f.window)/float64(max(1, f.past.len())))
-}
+// shiftLengths are how many bins before a deploy a shift of the level may have
+// begun.
+var shiftLengths = []int{5, 7, 10, 15, 20, 30, 40, 60, 80}
 
 // shiftedRate notices a level that rose shortly before the deploy: harm that
 // was there already is not the deploy's. The level since stands then. It takes
@@ -196,7 +135,7 @@ func overlap(placebos int, f *fit) float64 {
 // bins.
 func (f *fit) shiftedRate(c *Calibration, at int) {
 	most, since := math.Log(100), 0
-	for _, k := range []int{5, 7, 10, 15, 20, 30, 40, 60, 80} {
+	for _, k := range shiftLengths {
 		if k >= f.lookback {
 			break
 		}
