@@ -58,6 +58,31 @@ func TestAcceptOpens(t *testing.T) {
 	require.Equal(t, a.Deployment, a.Verification.Deployment)
 }
 
+func TestAcceptAppliesTheRuleOnChangedPaths(t *testing.T) {
+	p := acceptPolicy()
+	p.IrreversiblePaths = []string{"db/migrations/**"}
+	for name, test := range map[string]struct {
+		changed []string
+		told    bool // as irreversible, by its source
+		want    bool
+		why     string
+	}{
+		"matches":         {[]string{"README.md", "db/migrations/7.sql"}, false, true, "it changes db/migrations/7.sql, which matches db/migrations/**"},
+		"matches nothing": {[]string{"README.md"}, false, false, ""},
+		"told already":    {[]string{"db/migrations/7.sql"}, true, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployed("1.0.0", noon)
+			d.ChangedPaths, d.Irreversible = test.changed, test.told
+			a, err := verifier.Accept(announce(d), verifier.History{}, []verifier.Policy{p}, minutes(1))
+			require.NoError(t, err)
+			require.Equal(t, test.want, a.Deployment.Irreversible)
+			require.Equal(t, test.why, a.Deployment.IrreversibleWhy)
+			require.Equal(t, a.Deployment, a.Verification.Deployment)
+		})
+	}
+}
+
 func TestAcceptIgnores(t *testing.T) {
 	newer := deployed("3.0.0", minutes(5))
 	newer.ToldAt, newer.Source = newer.FinishedAt, "ci"
