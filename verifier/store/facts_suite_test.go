@@ -131,6 +131,8 @@ func testUnclear(t *testing.T, db database) {
 	require.Contains(t, a.Ignored, "newer deploy")
 	f := facts(t, s, v.ID, later(13))
 	require.Equal(t, "2", f.Current.Version)
+	require.Equal(t, policy().ReleaseWindows, f.ReleaseWindows)
+	require.Equal(t, policy().Freezes, f.Freezes)
 	require.NotNil(t, f.Unclear)
 	require.Equal(t, "3", f.Unclear.Version)
 	next := opened(t, s, "4", later(14))

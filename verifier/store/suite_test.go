@@ -102,6 +102,7 @@ func open(t *testing.T, url string) *store.Store {
 func policy() verifier.Policy {
 	return verifier.Policy{
 		Name: "default", Mode: verifier.Enforce, Window: verifier.Duration(30 * time.Minute), Interval: verifier.Duration(15 * time.Second), Warmup: verifier.Duration(20 * time.Second),
+		ReleaseWindows: []verifier.Period{{Name: "office", From: 8 * 60, To: 18 * 60}}, Freezes: []verifier.Period{{Name: "year-end", FirstDay: "2026-12-20"}},
 		Receivers: []string{"chat"}, Rollback: "argo", RevertExpires: verifier.Duration(30 * time.Minute),
 		Signals: []verifier.Signal{
 			{Name: "errors", Kind: verifier.Ratio, Role: verifier.Decisive, RatioSource: &verifier.RatioSource{Server: "main", Bad: "b", Total: "t"}},

@@ -79,6 +79,23 @@ func TestARegressionAmongHealthyNeighboursIsReverted(t *testing.T) {
 	})
 }
 
+// TestCallersAreNoEvidenceForTheirCallee: what a bad deploy does to the services
+// that declare to depend on it is its own doing.
+func TestCallersAreNoEvidenceForTheirCallee(t *testing.T) {
+	inBench(t, func(b *bench) {
+		b.policy.DependsOn = []string{"checkout"}
+		b.settled("checkout", "cart", "search", "mail")
+		id := b.deploy("1.1")
+		b.ill("checkout", "cart", "search", "mail")
+		time.Sleep(40 * time.Second)
+		v := b.record(id)
+		require.Equal(t, verifier.Revert, v.Verdict.Decision, v.Verdict.Summary)
+		require.Empty(t, v.Attribution.Neighbours)
+		require.Equal(t, 1, b.rollbacks())
+		b.recomputed(id)
+	})
+}
+
 func TestADependencyThatGotWorseExplainsTheHarm(t *testing.T) {
 	inBench(t, func(b *bench) {
 		b.settled("checkout", "cart", "search", "mail", "stock", "login")
