@@ -89,7 +89,7 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 		return false, nil
 	}
 	d, now := c.Verification.Deployment, clock()
-	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-c.Policy.History.D()))
+	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-judge.Reach(c.Policy)))
 	if err != nil {
 		return false, err
 	}
@@ -161,7 +161,7 @@ func prepareBudget(c verifier.Check, now time.Time) time.Duration {
 func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal verifier.Signal, s *verifier.SignalEvidence, leftOut []verifier.Span) {
 	step, d := c.Policy.Step.D(), c.Verification.Deployment
 	until := d.StartedAt.Truncate(step)
-	since := until.Add(-c.Policy.History.D()).Truncate(step)
+	since := until.Add(-judge.Reach(c.Policy)).Truncate(step)
 	var history []verifier.Observation
 	m, known := e.o.Measurers()[signal.Source()]
 	plan, err := verifier.Plan{}, verifier.Errorf(verifier.Invalid, "nothing measures a %s signal", signal.Source())

@@ -165,7 +165,7 @@ func (e *Engine) askNeighbour(ctx context.Context, c verifier.Check, h judge.Har
 		return unknown("no policy has a decisive signal of it from Prometheus")
 	}
 	d := c.Verification.Deployment
-	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-c.Policy.History.D()))
+	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-judge.Reach(c.Policy)))
 	if err != nil {
 		return unknown(err.Error())
 	}

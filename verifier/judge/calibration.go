@@ -69,6 +69,11 @@ type Calibration struct {
 	// span scales for values. It means nothing while Usual is false.
 	Threshold  float64 `json:"threshold"`
 	TopPlacebo float64 `json:"top_placebo"` // the largest of any placebo
+	// ClockTops is the most that any earlier day had reached at the same clock
+	// time, one entry each ClockTopsEvery from the deploy on, in the unit of
+	// Threshold. Empty where no earlier day is known.
+	ClockTops      []float64         `json:"clock_tops,omitempty"`
+	ClockTopsEvery verifier.Duration `json:"clock_tops_every,omitempty"`
 	// Peaks is what a quarter of a value's placebos exceed as Threshold is
 	// exceeded by a fraction alpha, Persistence the same of their persistence.
 	Peaks       float64 `json:"peaks,omitempty"`
@@ -128,7 +133,7 @@ func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observat
 // there is one.
 func calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time, control []verifier.Observation) Calibration {
 	bin, step := binOf(p), stepOf(p)
-	past := newPast(s.Kind, history, leftOut, startedAt, p.History.D(), bin, step)
+	past := newPast(s.Kind, history, leftOut, startedAt, Reach(p), bin, step)
 	c := Calibration{
 		Kind: s.Kind, Bin: verifier.Duration(bin), Past: verifier.Duration(past.bin),
 		Points: past.measured(0, past.len()),
@@ -142,7 +147,7 @@ func calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observat
 	f := fit{signal: s, policy: p, past: past, window: past.bins(p.Window.D()), warmup: int(p.Warmup.D() / past.bin)}
 	c.Independent = max(0, past.len()-f.window/2) / max(1, f.window)
 	if control != nil {
-		f.control = newPast(s.Kind, control, leftOut, startedAt, p.History.D(), bin, step)
+		f.control = newPast(s.Kind, control, leftOut, startedAt, Reach(p), bin, step)
 	}
 	switch {
 	case s.Kind == verifier.Value && control != nil:

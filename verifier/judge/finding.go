@@ -93,7 +93,7 @@ func (w *Watch) findRate(f *verifier.Finding) {
 	logE, top := w.rates.logE()
 	f.Chance.EValue = round(math.Exp(min(logE, 300)))
 	f.Chance.Yes = f.Chance.EValue >= f.Chance.Needed
-	f.Usual.Score = round(max(logE, 0) / max(w.c.Threshold, 1))
+	f.Usual.Score = round(max(logE, 0) / w.usual())
 	f.Usual.Yes = !f.Usual.Unknown && f.Usual.Score > 1
 	expected := w.c.Before * season
 	f.Expected = pointer(expected)

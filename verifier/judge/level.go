@@ -48,17 +48,17 @@ func (e *valueEvidence) add(b bin, warm bool) {
 	}
 	e.expected = b.expected
 	e.peak, e.harm = peak{}, peak{}
-	standsOut := 0.0
+	standsOut, usual := 0.0, e.usual()
 	e.shifts.each(e.c.Spans, e.warm, e.bins(), e.window, e.signal.Worse, func(p peak) {
 		standsOut = max(standsOut, p.standsOut())
-		if p.score <= e.peak.score && p.score <= max(e.harm.score, e.c.Threshold) {
+		if p.score <= e.peak.score && p.score <= max(e.harm.score, usual) {
 			return
 		}
 		e.shifts.detail(&p, e.bins())
 		if p.score > e.peak.score {
 			e.peak = p
 		}
-		if p.score > max(e.harm.score, e.c.Threshold) && e.matters(p) {
+		if p.score > max(e.harm.score, usual) && e.matters(p) {
 			e.harm = p
 		}
 	})
@@ -67,6 +67,9 @@ func (e *valueEvidence) add(b bin, warm bool) {
 		e.lasting.add(standsOut)
 	}
 }
+
+// usual is what the service's own past ever reached by now.
+func (e *valueEvidence) usual() float64 { return max(e.c.Threshold, e.c.clockTop(e.bins()-1), tiny) }
 
 // slack is the tolerated distance from a level that is expected.
 func (e *valueEvidence) slack(expected float64) float64 {
@@ -141,11 +144,11 @@ func (w *Watch) findValue(f *verifier.Finding) {
 	}
 	w.valueLimit(f)
 	if w.c.Usual {
-		f.Usual.Score = round(e.peak.score / max(w.c.Threshold, tiny))
+		f.Usual.Score = round(e.peak.score / w.usual())
 		f.Usual.Yes = f.Usual.Score > 1
 	}
 	if f.Usual.Yes && e.harm.score > 0 {
-		f.Usual.Score = round(e.harm.score / max(w.c.Threshold, tiny))
+		f.Usual.Score = round(e.harm.score / w.usual())
 		f.Matters.Yes, f.State = true, verifier.SignalBad
 		f.Onset = w.moment(e.harm.from)
 		if e.harm.of == noiseShift {

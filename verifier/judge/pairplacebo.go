@@ -43,30 +43,32 @@ func (f *fit) shiftedPair(c *Calibration, at int) {
 	c.Lookback = c.ShiftedFor
 }
 
-// pairPlacebo returns the largest log e-value of a placebo deploy at a bin.
-func (f *fit) pairPlacebo(c Calibration, at int) float64 {
+// pairPlacebo is ratePlacebo for the difference to the control group.
+func (f *fit) pairPlacebo(c Calibration, at int) []float64 {
 	_, _, reach := f.before(at, f.lookback)
 	just := f.pair(at-reach, at)
 	if just.ours.n <= 0 {
-		return 0
+		return nil
 	}
 	f.setPair(&c, just, c.Control.Floor)
 	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
 	e := newRateEvidence(f.signal, c, f.window)
 	if f.quietPair(e, at) {
-		return 0
+		return nil
 	}
-	top, every := 0.0, max(1, f.window/15)
+	top := 0.0
+	var ran []float64
 	for i := range f.window {
 		if b := f.pair(at+i, at+i+1); b.ours.n > 0 {
 			e.addAgainst(i, b.ours, b.control, i >= f.warmup)
 		}
-		if (i+1)%every == 0 {
+		if (i+1)%f.every() == 0 {
 			v, _ := e.logE()
 			top = max(top, v)
+			ran = append(ran, top)
 		}
 	}
-	return top
+	return ran
 }
 
 // quietPair is quiet for the difference to the control group.

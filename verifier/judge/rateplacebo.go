@@ -7,9 +7,10 @@ import (
 )
 
 // placebos runs the e-process on placebo deploys and takes from their largest
-// values, which top returns, what today's must exceed. It can only make a revert
-// harder.
-func (f *fit) placebos(c *Calibration, origins []int, top func(c Calibration, at int) float64) {
+// values what today's must exceed. It can only make a revert harder. ran returns
+// how far a placebo deploy at a bin had gone after every so many bins, nothing
+// where it never went anywhere.
+func (f *fit) placebos(c *Calibration, origins []int, ran func(c Calibration, at int) []float64) {
 	c.Placebos = len(origins)
 	c.Usual = c.Independent >= enoughWindows
 	if !c.Usual {
@@ -17,27 +18,31 @@ func (f *fit) placebos(c *Calibration, origins []int, top func(c Calibration, at
 	}
 	tops := make([]float64, len(origins))
 	for i, at := range origins {
-		tops[i] = top(*c, at)
+		if gone := ran(*c, at); len(gone) > 0 {
+			tops[i] = gone[len(gone)-1]
+		}
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
 	c.Threshold = max(tailThreshold(tops, c.Independent, budget(f.policy)), 0)
+	f.clockTops(c, ran)
 }
 
-// ratePlacebo returns the largest log e-value of a placebo deploy at a bin.
-func (f *fit) ratePlacebo(c Calibration, at int) float64 {
+// ratePlacebo returns the largest log e-value so far of a placebo deploy at a
+// bin.
+func (f *fit) ratePlacebo(c Calibration, at int) []float64 {
 	l := f.recalled(at)
 	if l.exposure <= 0 {
-		return 0
+		return nil
 	}
 	c.Level, c.Events = l.rate, l.events
 	if f.quiet(c, at) {
-		return 0
+		return nil
 	}
 	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
 	e := newRateEvidence(f.signal, c, f.window)
 	block := max(1, f.window/seasonBlocks)
 	top, season := 0.0, 1.0
-	every := max(1, f.window/15)
+	var ran []float64
 	for i := range f.window {
 		if i%block == 0 {
 			season = f.season(at, i, i+block)
@@ -45,12 +50,13 @@ func (f *fit) ratePlacebo(c Calibration, at int) float64 {
 		if n := f.raw.n[at+i]; n > 0 {
 			e.add(i, f.raw.x[at+i], n*season, i >= f.warmup)
 		}
-		if (i+1)%every == 0 {
+		if (i+1)%f.every() == 0 {
 			v, _ := e.logE()
 			top = max(top, v)
+			ran = append(ran, top)
 		}
 	}
-	return top
+	return ran
 }
 
 // quiet spares the work where no stretch of a placebo window rises above the

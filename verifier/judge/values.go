@@ -112,7 +112,8 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 	c.Spans = f.spans(all, c.Level)
 	tops, lasting := make([]float64, len(all)), make([]float64, len(all))
 	for i := range all {
-		tops[i], lasting[i] = f.whole(&all[i], c.Spans)
+		ran, mean := f.whole(&all[i], c.Spans)
+		tops[i], lasting[i] = ran[len(ran)-1], mean
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
 	tail := func(values []float64) Tail {
@@ -122,19 +123,33 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 	}
 	peaks := tail(tops)
 	c.Peaks, c.Threshold, c.Persistence = peaks.Ordinary, max(peaks.Rare, 1e-3), tail(lasting)
+	f.clockTops(c, func(c Calibration, at int) []float64 {
+		s := f.placebo(at)
+		ran, _ := f.whole(&s, c.Spans)
+		return ran
+	})
 }
 
-// whole returns the highest peak of a placebo window, and its persistence.
-func (f *fit) whole(s *shifts, spans []Span) (top, lasting float64) {
+// whole returns the highest peak of a placebo window so far after every so many
+// bins, the last of them that of all, and its persistence.
+func (f *fit) whole(s *shifts, spans []Span) (ran []float64, lasting float64) {
 	var mean persistence
-	for to := f.warmup + minSpan; to <= f.window; to++ {
+	top := 0.0
+	for to := 1; to <= f.window; to++ {
+		if to%f.every() == 1 || f.every() == 1 {
+			ran = append(ran, top)
+		}
+		if to < f.warmup+minSpan {
+			continue
+		}
 		standsOut := 0.0
 		s.each(spans, f.warmup, to, f.window, f.signal.Worse, func(p peak) {
 			top, standsOut = max(top, p.score), max(standsOut, p.standsOut())
 		})
 		mean.add(standsOut)
+		ran[len(ran)-1] = top
 	}
-	return top, mean.mean()
+	return ran, mean.mean()
 }
 
 // spans measures the scale of every statistic over every span.

@@ -80,22 +80,16 @@ func (w *Watch) placebos(f verifier.Finding) string {
 		return "too little history to say what is usual"
 	}
 	of := fmt.Sprintf("%d placebos (%d independent)", f.Usual.Placebos, f.Usual.Independent)
-	ours := f.Usual.Score * max(w.c.Threshold, w.least1())
+	ours := f.Usual.Score * w.usual()
 	switch {
 	case f.Usual.Yes && ours > w.c.TopPlacebo:
 		return "beyond all " + of
 	case f.Usual.Yes:
 		return "beyond nearly all " + of
+	case w.clockHolds():
+		return fmt.Sprintf("not beyond an earlier day at this clock time (score %s of 1 needed)", digits(f.Usual.Score))
 	}
 	return fmt.Sprintf("not beyond usual (score %s of 1 needed, %d placebos, %d independent)", digits(f.Usual.Score), f.Usual.Placebos, f.Usual.Independent)
-}
-
-// least1 is the smallest threshold that a score is taken against.
-func (w *Watch) least1() float64 {
-	if w.signal.Kind == verifier.Value {
-		return tiny
-	}
-	return 1
 }
 
 // explain says in words why the signal's state is what it is, where the

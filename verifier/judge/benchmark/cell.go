@@ -2,6 +2,7 @@ package benchmark
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,7 @@ const (
 	TableTickets  = "Tickets"
 	TableTogether = "Four signals together"
 	TableControl  = "With a control group"
+	TableHabits   = "What the service does by itself"
 )
 
 const day = 24 * 60
@@ -105,7 +107,7 @@ func Cells() []Cell {
 		out = append(out, Cell{Table: TableTickets, Row: thousands(n), World: Real, Window: 240, History: 7 * day, Deciders: OursAlone(),
 			Signals: []Signal{{Kind: verifier.FromTickets, Per: n}}, Harms: times(1, 2, 3, 5)})
 	}
-	return append(append(out, together()), controlCells()...)
+	return slices.Concat(out, []Cell{together()}, controlCells(), habitCells())
 }
 
 // CellsOf returns the cells whose name, "table, row", holds text.

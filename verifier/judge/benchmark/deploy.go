@@ -47,6 +47,16 @@ const (
 	latencyDamping = 3
 )
 
+// valueNoise is the relative standard deviation of a value from minute to minute.
+const valueNoise = 0.05
+
+func orOne(factor float64) float64 {
+	if factor == 0 {
+		return 1
+	}
+	return factor
+}
+
 var normal = distuv.Normal{Sigma: 1}
 
 // signal returns what a policy says by default of such a signal (decision.md
@@ -60,6 +70,12 @@ func (s Signal) signal() verifier.Signal {
 	case verifier.FromProbe:
 		out.Name, out.Delta, out.Epsilon = "probes", 0.25, 1e-2
 		out.ProbeSource = &verifier.ProbeSource{ConsecutiveFailures: 3}
+	case verifier.FromValue:
+		out.Name, out.Kind, out.Delta, out.Worse = "value", verifier.Value, 0.05, verifier.WorseBoth
+		out.ValueSource = &verifier.ValueSource{}
+	case verifier.FromTraffic:
+		out.Name, out.Kind, out.Delta, out.Worse = "traffic", verifier.Value, 0.25, verifier.WorseLower
+		out.TrafficSource = &verifier.TrafficSource{}
 	case verifier.FromTickets:
 		out.Kind, out.Delta, out.Epsilon = verifier.Count, 0.5, 0.5
 		out.TicketSource = &verifier.TicketSource{}
@@ -103,6 +119,12 @@ func (s Signal) under(r *rand.Rand, sky weather, before int, harm float64, onset
 			}
 		case verifier.FromProbe:
 			obs = s.probes(r, sky.rate[i], extra)
+		case verifier.FromValue:
+			obs = []verifier.Observation{{Span: verifier.Duration(time.Minute), Outcome: verifier.Measured,
+				Value: s.Per * sky.rate[i] * orOne(extra) * math.Exp(valueNoise*r.NormFloat64())}}
+		case verifier.FromTraffic:
+			obs = []verifier.Observation{{Span: verifier.Duration(time.Minute), Outcome: verifier.Measured,
+				Value: poisson(r, s.Per*sky.traffic[i]*sky.rate[i]*orOne(extra))}}
 		case verifier.FromTickets:
 			obs = []verifier.Observation{{Span: verifier.Duration(time.Minute), Outcome: verifier.Measured,
 				Count: poisson(r, s.Per/60*sky.rate[i]*max(extra, 1))}}

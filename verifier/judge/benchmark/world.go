@@ -24,6 +24,7 @@ type World struct {
 	Control float64 // share of the traffic that goes to a control group; 0 is none
 	Apart   float64 // standard deviation of the slow drift that each group has to itself
 	Outage  Outage  // hits both groups
+	Habits  []Habit // what the service does by itself
 }
 
 // The worlds of decision.md 3.1 and 3.2. No constant of the judge was chosen on
@@ -63,6 +64,9 @@ func (w World) draw(r *rand.Rand, before, after int) weather {
 		}
 		if age := float64(i - before); age >= 0 && w.ColdStart > 1 {
 			rate *= 1 + (w.ColdStart-1)*math.Exp(-age/2)
+		}
+		for _, h := range w.Habits {
+			rate *= h.factor(i - before)
 		}
 		out.traffic[i], out.rate[i] = 1+w.Traffic*math.Sin(day), rate
 	}
