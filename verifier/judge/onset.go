@@ -7,34 +7,49 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// beforeSigmas is how far beyond chance, noise and drift the last bins before a
-// deploy must be to say that its harm was there already: a burst of the usual
-// kind must rarely do.
-const beforeSigmas = 4
+// Harm may have been there before the deploy by up to longestBefore bins, and
+// was where those bins are twentyToOne likelier with it than without: so that
+// harm of a few minutes is noticed in one bin, and a burst of the usual size
+// seldom taken for it. A shift of five bins and more the calibration notices, and
+// counts harm from there.
+const longestBefore = 6
+
+var twentyToOne = math.Log(20)
 
 // beganBefore moves the onset of a bad rate to before the deploy, where the
-// bins just before it show the same harm already: at least half of it, in each
-// bin without a gap, far beyond what chance explains. Half a bin is so the
-// tolerance for clocks that differ. A shift of five bins and more the
-// calibration has noticed, and counts harm from there.
+// bins just before it show the same harm already: the stretch of them, up to the
+// deploy, that is likeliest with three quarters of the harm (on the log scale,
+// for harm that grows) against the usual rate.
 func (w *Watch) beganBefore(f *verifier.Finding, before []verifier.Observation) {
 	if f.State != verifier.SignalBad || w.rates == nil || f.Expected == nil || f.After == nil || w.signal.HasControl() || w.probe != nil {
 		return
 	}
-	half := (*f.Expected + *f.After) / 2
-	var x, n float64
-	back := 0
-	for {
+	usual := max(*f.Expected, w.c.Level)
+	fold := math.Log(max(*f.After/max(usual, tiny), 1))
+	harmed, most, since := 0.75*fold, twentyToOne, 0
+	sum := 0.0
+	for back := range longestBefore {
 		a := w.binBefore(before, back)
-		if a.n <= 0 || a.x/a.n < half {
+		if a.n <= 0 {
 			break
 		}
-		x, n = x+a.x, n+a.n
-		back++
+		sum += logLikelihood(a.x, usual*a.n*math.Exp(harmed), w.c.Kappa) - logLikelihood(a.x, usual*a.n, w.c.Kappa)
+		if sum > most {
+			most, since = sum, back+1
+		}
 	}
-	if back > 0 && w.sigmas(x, *f.Expected*n, float64(back)) >= beforeSigmas {
-		f.Onset = w.moment(-back)
+	if since > 0 {
+		f.Onset = w.moment(-since)
 	}
+}
+
+// logLikelihood is that of x events where mu were expected, up to a constant of
+// x: negative binomial with relative variance kappa, Poisson where kappa is 0.
+func logLikelihood(x, mu, kappa float64) float64 {
+	if kappa*mu < 1e-9 {
+		return x*math.Log(mu) - mu
+	}
+	return x*math.Log(mu) - (x+1/kappa)*math.Log1p(kappa*mu)
 }
 
 // binBefore adds up a bin of the past, 0 for the last one before the deploy.
