@@ -59,6 +59,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return fmt.Errorf("load %s: %w", *data, err)
 		}
 		r.Labelled = benchmark.GradeLabelled(changes, *workers, progress)
+		if !*quick {
+			r.HeldOut = benchmark.GradeHeldOut(changes, *seed, *workers, progress)
+		}
 	}
 	if *healthy > 0 {
 		if *limit > 0 {

@@ -19,6 +19,7 @@ type Report struct {
 	Seed         uint64
 	Healthy, Bad int
 	Labelled     []Graded
+	HeldOut      []HeldOut
 	Cells        []CellResult
 }
 
@@ -45,6 +46,9 @@ func (r Report) WriteTables(w io.Writer) error {
 	var b strings.Builder
 	if len(r.Labelled) > 0 {
 		r.labelled(&b)
+	}
+	if len(r.HeldOut) > 0 {
+		r.heldOut(&b)
 	}
 	if len(r.Cells) > 0 {
 		fmt.Fprintf(&b, "## Simulated deploys\n\nSeed %d, %d healthy deploys a cell and %d of each harm. Each cell: false reverts, then the share of each harm that was reverted @ the median minute; a revert before a late harm began counts there too.\n", r.Seed, r.Healthy, r.Bad)
