@@ -41,6 +41,7 @@ type App struct {
 	dispatcher *alerting.Dispatcher
 	engine     *engine.Engine
 	listener   net.Listener
+	scheme     string // of what is served there
 	server     *server
 
 	reloading sync.Mutex // one reload at a time
@@ -60,7 +61,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	m := newMetrics()
 	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
-		limiters: newLimiters()}
+		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
 	cur, err := load(o, a.limiters, a.upstreams.requested)
 	if err != nil {
 		return nil, err
@@ -158,6 +159,11 @@ func (a *App) Reload(context.Context) error {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
 	if err == nil {
+		// It is read anew with every request, so what was wrong in it is in
+		// force already: this is where it is told.
+		err = checkWebConfig(a.o.WebConfigFile)
+	}
+	if err == nil {
 		err = checkListen(a.o.ListenAddress, len(cur.access) == 0, a.o.AllowInsecure)
 	}
 	a.metrics.reloaded(err == nil, time.Now())
@@ -212,11 +218,7 @@ func (a *App) externalURL() string {
 	if a.o.ExternalURL != "" {
 		return base(a.o.ExternalURL)
 	}
-	scheme := "http"
-	if a.o.WebConfigFile != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + a.Address()
+	return a.scheme + "://" + a.Address()
 }
 
 func (a *App) pageURL(id string) string { return a.externalURL() + "/verifications/" + id }
