@@ -36,6 +36,7 @@ type App struct {
 	metrics    *metrics
 	upstreams  *upstreams
 	limiters   limiters
+	veil       *veil
 	current    atomic.Pointer[current]
 	store      *store.Store
 	dispatcher *alerting.Dispatcher
@@ -59,13 +60,15 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	m := newMetrics()
-	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
+	m, hiding := newMetrics(), newVeil()
+	o.Log = hiding.over(o.Log)
+	a := &App{o: o, metrics: m, veil: hiding, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
 		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
 	cur, err := load(o, a.limiters, a.upstreams.requested)
 	if err != nil {
 		return nil, err
 	}
+	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	a.metrics.reloaded(true, time.Now())
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
@@ -170,6 +173,7 @@ func (a *App) Reload(context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
