@@ -110,7 +110,7 @@ func TestSecretsOfAConfiguration(t *testing.T) {
 	for _, file := range []string{"pipeline", "ci", "oncall", "zendesk", "slack", "argocd"} {
 		b, err := os.ReadFile("testdata/secrets/" + file)
 		require.NoError(t, err)
-		want = append(want, strings.TrimRight(string(b), "\n"))
+		want = append(want, strings.TrimRight(string(b), "\r\n"))
 	}
 	require.ElementsMatch(t, want, c.Secrets())
 }

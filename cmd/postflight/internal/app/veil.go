@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -33,6 +34,12 @@ func newVeil() *veil { return &veil{known: map[string]bool{}, replacer: strings.
 // with them may still be under way.
 func (v *veil) learn(c *configs.Config) {
 	secrets := c.Secrets()
+	for _, p := range c.Prometheus {
+		secrets = append(secrets, headerOf(p.BasicAuth)...)
+	}
+	for _, f := range c.Feeds {
+		secrets = append(secrets, headerOf(f.BasicAuth)...)
+	}
 	for _, r := range c.Receivers {
 		secrets = append(secrets, tokensOf(r.Webhook)...)
 	}
@@ -59,6 +66,14 @@ func (v *veil) learn(c *configs.Config) {
 		pairs = append(pairs, s, "<secret>")
 	}
 	v.replacer = strings.NewReplacer(pairs...)
+}
+
+// headerOf returns a name and password as a request carries them.
+func headerOf(b *configs.BasicAuth) []string {
+	if b == nil {
+		return nil
+	}
+	return []string{base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))}
 }
 
 // tokensOf returns what may be a token in a webhook's address.
@@ -98,7 +113,9 @@ type veiled struct {
 }
 
 // Enabled is as it is without the veil.
-func (h veiled) Enabled(ctx context.Context, level slog.Level) bool { return h.next.Enabled(ctx, level) }
+func (h veiled) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
 
 // Handle hides secrets in the message and in every attribute.
 func (h veiled) Handle(ctx context.Context, r slog.Record) error {
