@@ -18,20 +18,21 @@ const (
 )
 
 // Dispatcher makes the attempts of deliveries: it asks the guards, sends,
-// records how it went and says when to try again. It keeps no state, so any
-// number may run against one store.
+// records how it went and says when to try again. It keeps no state but how
+// many messages are under way, so any number may run against one store.
 type Dispatcher struct {
 	store     Store
 	receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool)
 	limits    func() safety.Limits
 	metrics   Metrics
 	now       func() time.Time
+	crowd     *crowd
 }
 
 // New makes a dispatcher. receivers and limits are asked at every attempt, so
 // that a reload counts at once; now is the clock, time.Now but for replays.
 func New(store Store, receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool), limits func() safety.Limits, metrics Metrics, now func() time.Time) *Dispatcher {
-	return &Dispatcher{store: store, receivers: receivers, limits: limits, metrics: metrics, now: now}
+	return &Dispatcher{store: store, receivers: receivers, limits: limits, metrics: metrics, now: now, crowd: &crowd{}}
 }
 
 // try is an attempt under way, as the first transaction left it.
@@ -58,7 +59,17 @@ type step struct {
 // called again at any time: an attempt whose end could not be recorded is made
 // again with the same key and bytes, and counts.
 func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error) {
-	begun, err := d.update(ctx, deliveryID, d.begin)
+	var place string
+	defer func() { d.crowd.leave(place) }()
+	begun, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
+		if o.Delivery.Kind != verifier.RollbackDelivery && place == "" && !ended(o.Delivery) {
+			if !d.crowd.enter(o.Delivery.Receiver) {
+				return step{again: whileCrowded}, nil
+			}
+			place = o.Delivery.Receiver
+		}
+		return d.begin(o, now)
+	})
 	if err != nil {
 		return 0, fmt.Errorf("begin attempt of delivery %s: %w", deliveryID, err)
 	}

@@ -81,8 +81,9 @@ func (d *decoder) request(s *stepSpec, templates bool) (method, address string) 
 	} else {
 		d.templateURL(first, sampleTarget)
 	}
-	if n := d.at(first); strings.Contains(n.raw[strings.IndexByte(n.raw, '?')+1:], "${") && strings.Contains(n.raw, "?") {
-		d.noSecret(n)
+	// A host may come from the environment; what stands behind it may be a token.
+	if _, rest, ok := strings.Cut(d.at(first).raw, "://"); ok && strings.Contains(rest[afterHost(rest):], "${") {
+		d.noSecret(d.at(first))
 	}
 	return method, *first
 }

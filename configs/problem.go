@@ -60,8 +60,8 @@ func (p Problems) sorted() Problems {
 // maxGot is how much of a value a problem shows, in bytes.
 const maxGot = 80
 
-// shown prepares a written value for a problem: credentials and queries of
-// addresses hidden, long values shortened.
+// shown prepares a written value for a problem: what may be secret of an
+// address hidden, long values shortened.
 func shown(written string) string {
 	if strings.Contains(written, "://") {
 		written = shownAddress(written)
@@ -77,19 +77,43 @@ func shown(written string) string {
 }
 
 // shownAddress hides what may be secret of an address, with or without its
-// scheme: user and password, query and fragment. A password may hold slashes
-// and question marks that should have been escaped, so everything up to the
-// last @ may belong to it.
+// scheme: user and password, and everything behind the host, for services
+// such as Slack put the token into the path. A password may hold slashes and
+// question marks that should have been escaped, so everything up to the last
+// @ may belong to it.
 func shownAddress(address string) string {
 	scheme, rest := "", address
 	if i := strings.Index(address, "://"); i >= 0 {
 		scheme, rest = address[:i+3], address[i+3:]
 	}
+	user := ""
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		rest = hidden + rest[at:]
+		user, rest = hidden+"@", rest[at+1:]
 	}
-	if i := strings.IndexAny(rest, "?#"); i >= 0 {
-		rest = rest[:i+1] + "..."
+	end := afterHost(rest)
+	host, behind := rest[:end], rest[end:]
+	if len(host) >= minToken && !strings.ContainsAny(host, ".:{[") {
+		host = hidden // no host looks like that, and a token alone does
 	}
-	return scheme + rest
+	if len(behind) > 1 {
+		behind = behind[:1] + "..."
+	}
+	return scheme + user + host + behind
+}
+
+// afterHost returns where the host of an address ends, whichever character
+// stands in the place of the slash. Templates belong to the host.
+func afterHost(rest string) int {
+	inside := 0
+	for i, c := range rest {
+		switch {
+		case strings.HasPrefix(rest[i:], "{{"):
+			inside++
+		case strings.HasPrefix(rest[i:], "}}") && inside > 0:
+			inside--
+		case inside == 0 && strings.ContainsRune(`/\?#`, c):
+			return i
+		}
+	}
+	return len(rest)
 }

@@ -145,7 +145,7 @@ func parseSize(s string) (int64, error) {
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
+		return unmapped(netip.PrefixFrom(addr, addr.BitLen())), nil
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
@@ -154,7 +154,17 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	if p != p.Masked() {
 		return p, errors.New("has bits set behind its length: the range is " + p.Masked().String())
 	}
-	return p, nil
+	return unmapped(p), nil
+}
+
+// unmapped returns a range of IPv4 addresses that was written as they are
+// mapped into IPv6, ::ffff:10.0.0.0/104, as one of IPv4: that is what calls
+// are made to.
+func unmapped(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
 }
 
 // json fills v with a value as encoding/json would decode it.

@@ -48,3 +48,22 @@ func TestSuggestion(t *testing.T) {
 		require.Equal(t, want, nearest(word, known), word)
 	}
 }
+
+func TestPrefix(t *testing.T) {
+	for written, want := range map[string]string{
+		"10.0.0.0/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "fd00::1": "fd00::1/128", "::/0": "::/0",
+		"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.1.2.3": "10.1.2.3/32", "::ffff:0:0/95": "",
+	} {
+		got, err := parsePrefix(written)
+		if want == "" {
+			require.Error(t, err, written)
+			continue
+		}
+		require.NoError(t, err, written)
+		require.Equal(t, want, got.String(), written)
+	}
+	for _, written := range []string{"", "10.0.0.0/33", "10.1.0.0/8", "fe80::1%eth0", "shop.example"} {
+		_, err := parsePrefix(written)
+		require.Error(t, err, written)
+	}
+}

@@ -102,3 +102,15 @@ func TestSigningKey(t *testing.T) {
 	require.Empty(t, Secret{}.SigningKey())
 	require.Nil(t, NewSecret("whsec_*").SigningKey(), "the load refuses it")
 }
+
+func TestSecretsOfAConfiguration(t *testing.T) {
+	c, err := parseTest(t, "testdata/good/full.yml")
+	require.NoError(t, err)
+	var want []string
+	for _, file := range []string{"pipeline", "ci", "oncall", "zendesk", "slack", "argocd"} {
+		b, err := os.ReadFile("testdata/secrets/" + file)
+		require.NoError(t, err)
+		want = append(want, strings.TrimRight(string(b), "\r\n"))
+	}
+	require.ElementsMatch(t, want, c.Secrets())
+}

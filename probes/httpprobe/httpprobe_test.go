@@ -196,13 +196,24 @@ func TestTimingIsTakenOfEveryStep(t *testing.T) {
 
 func TestEveryRequestConnectsAnew(t *testing.T) {
 	seen := map[string]bool{}
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen[r.RemoteAddr] = true }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen[r.RemoteAddr] = true
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/", http.StatusFound)
+		}
+	}))
 	defer s.Close()
 	m := measurer(t, nil)
 	signal := probe(get(s.URL, verifier.Expect{}), get(s.URL, verifier.Expect{}))
 	once(t, m, signal)
 	once(t, m, signal)
 	require.Len(t, seen, 4)
+
+	moved := get(s.URL+"/moved", verifier.Expect{})
+	moved.FollowRedirects = true
+	require.Zero(t, once(t, m, probe(moved)).Bad)
+	require.Zero(t, once(t, m, probe(moved)).Bad)
+	require.Len(t, seen, 8, "redirects too")
 }
 
 func TestRedirectsAreFollowedOnlyWhenAsked(t *testing.T) {

@@ -28,20 +28,22 @@ func (m *Measurer) do(ctx context.Context, s step, jar http.CookieJar) result {
 
 // fetch makes the request of a step and returns the answer, where there is one,
 // with what came of it. The wait for a place comes before the step's clock, so
-// that a queue of our own is never a slow target. A redirect to another host
-// keeps the place of the first.
+// that a queue of our own is never a slow target.
 func (m *Measurer) fetch(ctx context.Context, s step, jar http.CookieJar) (a answer, r result) {
-	release, err := m.transports.Slot.Take(ctx, s.address.URL.Host)
-	if err != nil {
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	clock := &stopwatch{}
+	way := &hops{next: m.transports.To(s.address), slot: m.transports.Slot, waiting: ctx, clock: clock}
+	if err := way.take(s.address.URL.Host); err != nil {
 		return a, result{unmeasured: outbound.Reason(err)}
 	}
-	defer release()
-	within, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	clock := &stopwatch{began: time.Now()}
+	defer func() { way.done() }()
+	clock.start(&clock.all)
+	way.timeout, way.ends = time.AfterFunc(s.timeout, func() { cancel(errTooLong) }), time.Now().Add(s.timeout)
+	defer way.timeout.Stop()
 	defer func() { r.timing = clock.timing() }()
 	request := outbound.Client(&http.Client{
-		Transport:     m.transports.To(s.address),
+		Transport:     way,
 		Jar:           jar,
 		CheckRedirect: s.redirect,
 	}).R().SetContext(httptrace.WithClientTrace(within, clock.trace()))
@@ -54,19 +56,20 @@ func (m *Measurer) fetch(ctx context.Context, s step, jar http.CookieJar) (a ans
 	request.SetHeaders(s.source.Headers)
 	resp, err := request.Execute(s.source.Method, s.address.URL.String())
 	if err != nil {
-		return a, s.noAnswer(ctx, err)
+		return a, s.noAnswer(ctx, within, err)
 	}
 	defer func() { _ = resp.RawBody().Close() }() // nothing of it is wanted any more
 	body, more, err := outbound.ReadAtMost(resp.RawBody(), maxBody)
 	if err != nil {
-		return a, s.noAnswer(ctx, fmt.Errorf("read body: %w", err))
+		return a, s.noAnswer(ctx, within, fmt.Errorf("read body: %w", err))
 	}
-	a = answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: time.Since(clock.began)}
+	a = answer{status: resp.StatusCode(), header: resp.Header(), body: body, truncated: more, took: clock.total()}
 	return a, result{failures: s.check(a)}
 }
 
-// noAnswer tells a target that fails from an attempt that never got there.
-func (s step) noAnswer(ctx context.Context, err error) result {
+// noAnswer tells a target that fails from an attempt that never got there. ctx
+// is the look's, within the step's.
+func (s step) noAnswer(ctx, within context.Context, err error) result {
 	reason := outbound.Reason(err)
 	switch {
 	case ctx.Err() != nil:
@@ -75,7 +78,7 @@ func (s step) noAnswer(ctx context.Context, err error) result {
 		return result{unmeasured: "egress denied: " + reason}
 	case outbound.Ours(err):
 		return result{unmeasured: "own network: " + reason}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(context.Cause(within), errTooLong), errors.Is(err, errTooLong):
 		return result{failures: []string{fmt.Sprintf("no answer within %s", s.timeout)}}
 	}
 	return result{failures: []string{"no answer: " + reason}}
@@ -90,6 +93,7 @@ func (s step) redirect(req *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
 	}
+	req.Close = true // as the first request: every hop connects anew
 	if !outbound.SameHost(req.URL, s.address.URL) {
 		for name := range s.source.Headers {
 			req.Header.Del(name)

@@ -12,9 +12,9 @@ import (
 // stopwatch takes the times of one step, summed over its redirects. Dialling
 // may go on in goroutines after an answer, hence the lock.
 type stopwatch struct {
-	began time.Time
-
 	mu       sync.Mutex
+	all      phase
+	paused   time.Duration // of it
 	dns      phase
 	connect  phase
 	tls      phase
@@ -67,9 +67,25 @@ func (w *stopwatch) timing() verifier.Timing {
 		Connect:   w.connect.sum.Seconds(),
 		TLS:       w.tls.sum.Seconds(),
 		FirstByte: w.response.sum.Seconds(),
-		Total:     time.Since(w.began).Seconds(),
+		Total:     w.running().Seconds(),
 	}
 }
+
+// pause leaves a stretch of time out of the total.
+func (w *stopwatch) pause(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused += d
+}
+
+// total returns the time since the start, without pauses.
+func (w *stopwatch) total() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running()
+}
+
+func (w *stopwatch) running() time.Duration { return time.Since(w.all.since) - w.paused }
 
 func addTiming(sum *verifier.Timing, t verifier.Timing) {
 	sum.DNS += t.DNS

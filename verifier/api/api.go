@@ -80,7 +80,11 @@ func New(mux *http.ServeMux, version string) huma.API {
 		"bearer": {Type: "http", Scheme: "bearer", Description: "The token of a source (notifications) or of an access entry (everything else)"},
 		"basic":  {Type: "http", Scheme: "basic", Description: "Name and token of an access entry, for browsers"},
 	}
+	for name, format := range config.Formats {
+		config.Formats[name] = strictly(format)
+	}
 	hapi := humago.New(mux, config)
+	hapi.UseMiddleware(plainText(hapi))
 	document := sync.OnceValues(func() ([]byte, error) { return json.MarshalIndent(hapi.OpenAPI(), "", " ") })
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		b, err := document()
@@ -98,7 +102,7 @@ func New(mux *http.ServeMux, version string) huma.API {
 
 // Register adds the operations of this package to the API.
 func Register(hapi huma.API, o Options) {
-	a := &reads{Options: o}
+	a := &reads{Options: o, waiters: &waiters{}}
 	access := func() []Access { return o.Settings().Access }
 	security := []map[string][]string{{"bearer": {}}, {"basic": {}}, {}}
 	mayRead := huma.Middlewares{requireOperation(hapi, access, Read)}

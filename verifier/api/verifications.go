@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -12,12 +13,12 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-const (
-	pollEvery = 250 * time.Millisecond
-	longest   = 60 * time.Second // of one wait; callers ask again
-)
+const longest = 60 * time.Second // of one wait; callers ask again
 
-type reads struct{ Options }
+type reads struct {
+	Options
+	waiters *waiters
+}
 
 type listInput struct {
 	Service     string `query:"service" maxLength:"253"`
@@ -86,28 +87,34 @@ func (a *reads) get(ctx context.Context, in *getInput) (*getOutput, error) {
 // await looks again until the verification has arrived or the time is over,
 // and returns it as it last was.
 func (a *reads) await(ctx context.Context, v verifier.Verification, until string, wait time.Duration) (verifier.Verification, error) {
+	if !a.waiters.enter() {
+		return v, huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable,
+			fmt.Sprintf("%d callers wait already: ask again in a few seconds, or without wait", waitAtOnce)), http.Header{"Retry-After": {"5"}})
+	}
+	defer a.waiters.leave()
 	end := time.NewTimer(wait)
 	defer end.Stop()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	for {
+		next := time.NewTimer(a.waiters.every())
 		select {
 		case <-ctx.Done(): // the caller is gone, or the daemon stops
+			next.Stop()
 			return v, nil
 		case <-end.C:
+			next.Stop()
 			return v, nil
-		case <-tick.C:
+		case <-next.C:
 		}
-		next, err := a.Reader.Verification(ctx, v.ID)
+		now, err := a.Reader.Verification(ctx, v.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return v, nil
 		case err != nil:
 			return v, err
-		case arrived(next, until):
-			return next, nil
+		case arrived(now, until):
+			return now, nil
 		}
-		v = next
+		v = now
 	}
 }
 

@@ -112,7 +112,7 @@ func TestWaitEndsWithTheVerdict(t *testing.T) {
 // wait runs a wait in fake time and returns how long it took.
 func wait(t *testing.T, s *shelf, duration time.Duration, until string, ctx context.Context) (verifier.Verification, time.Duration) {
 	t.Helper()
-	a := &reads{Options{Reader: s, Settings: func() Settings { return Settings{} }}}
+	a := &reads{Options: Options{Reader: s, Settings: func() Settings { return Settings{} }}, waiters: &waiters{}}
 	start := time.Now()
 	out, err := a.get(ctx, &getInput{ID: "vf_1", Wait: duration.String(), Until: until})
 	require.NoError(t, err)

@@ -20,6 +20,11 @@ import (
 // holds no slot, and no more memory than it has sent.
 const firstPart = 64 << 10
 
+// bodiesAtOnce bounds the memory for bodies beyond their first parts, in bytes:
+// 128 notifications of the default limit, or five of the largest that a source
+// may be allowed.
+const bodiesAtOnce = 128 << 20
+
 // incoming is one notification on its way in.
 type incoming struct {
 	server       *server
@@ -29,6 +34,7 @@ type incoming struct {
 	candidates   []Source // who may have sent it
 	name         string   // of the source; "" while it isn't known
 	holdsSlot    bool
+	reserved     int64 // bytes, for the body
 	notification verifier.Notification
 }
 
@@ -100,6 +106,9 @@ func (in *incoming) read(limit int64) ([]byte, error) {
 	if err := in.acquire(); err != nil {
 		return nil, err
 	}
+	if err := in.reserve(r.ContentLength, limit, int64(body.Len())); err != nil {
+		return nil, err
+	}
 	if _, err := body.ReadFrom(left); err != nil {
 		return nil, in.cutOff(err)
 	}
@@ -128,7 +137,28 @@ func (in *incoming) acquire() error {
 	}
 }
 
+// reserve takes memory for what is left of a body before it is read: as much
+// as was announced, or as may come. Senders that are not known yet can't use
+// up more than there is.
+func (in *incoming) reserve(announced, limit, read int64) error {
+	if read < firstPart {
+		return nil
+	}
+	if announced < 0 {
+		announced = limit
+	}
+	want := announced - read
+	if in.server.bodies.Add(want) > bodiesAtOnce {
+		in.server.bodies.Add(-want)
+		return huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable, "too many large notifications at once: try again"),
+			http.Header{"Retry-After": {"1"}, "Connection": {"close"}})
+	}
+	in.reserved = want
+	return nil
+}
+
 func (in *incoming) release() {
+	in.server.bodies.Add(-in.reserved)
 	if in.holdsSlot {
 		<-in.server.slots
 	}

@@ -144,7 +144,9 @@ type Receipt struct {
 }
 
 // Register adds the intake's operations to the API.
-func Register(hapi huma.API, o Options) {
+func Register(hapi huma.API, o Options) { register(hapi, o) }
+
+func register(hapi huma.API, o Options) *server {
 	if o.AtOnce <= 0 {
 		o.AtOnce = 128
 	}
@@ -172,6 +174,7 @@ func Register(hapi huma.API, o Options) {
 	announcement := document.Components.Schemas.Schema(reflect.TypeFor[Announcement](), true, "")
 	document.Paths["/api/v1/deployments"].Post.RequestBody = jsonBody(announcement)
 	document.Paths["/api/v1/hooks/{source}"].Post.RequestBody = jsonBody(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: true})
+	return s
 }
 
 func jsonBody(schema *huma.Schema) *huma.RequestBody {

@@ -207,3 +207,46 @@ func TestRepeatedDeployWithoutLookup(t *testing.T) {
 	require.Equal(t, 200, again.status)
 	require.Equal(t, Receipt{VerificationID: first.VerificationID, URL: first.URL}, again.Receipt)
 }
+
+// TestLargeBodiesAtOnceAreBounded has strangers send more large bodies at once
+// than there is memory for: each looks signed, so it must be read to be told.
+func TestLargeBodiesAtOnceAreBounded(t *testing.T) {
+	d := start(t)
+	d.settings.Sources = []Source{{Name: "github", Format: "github", Secrets: []string{githubSecret}, MaxBody: LargestMaxBody}}
+	const most = int(bodiesAtOnce / LargestMaxBody)
+	begin := func() net.Conn {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(d.url, "http://"))
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		_, err = fmt.Fprintf(conn, "POST /api/v1/hooks/github HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256=00\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", LargestMaxBody, strings.Repeat(" ", firstPart))
+		require.NoError(t, err)
+		return conn
+	}
+	var held []net.Conn
+	for range most {
+		held = append(held, begin())
+	}
+	require.Eventually(t, func() bool { return d.server.bodies.Load() == int64(most)*(LargestMaxBody-firstPart) }, 5*time.Second, time.Millisecond)
+	res, err := http.ReadResponse(bufio.NewReader(begin()), nil)
+	require.NoError(t, err)
+	require.Equal(t, 503, res.StatusCode)
+	require.Equal(t, "1", res.Header.Get("Retry-After"))
+	require.NoError(t, res.Body.Close())
+	event := recorded(t, "github_deployment_status.json")
+	require.Equal(t, 202, d.post("/api/v1/hooks/github", event, githubHeaders("deployment_status", "d-1", event)).status, "small ones are taken all the while")
+	for _, conn := range held {
+		require.NoError(t, conn.Close())
+	}
+	require.Eventually(t, func() bool { return d.server.bodies.Load() == 0 }, 5*time.Second, time.Millisecond)
+}
+
+// TestSignaturesAreTakenFiveMinutesBothWays; TestForgeries has those beyond.
+func TestSignaturesAreTakenFiveMinutesBothWays(t *testing.T) {
+	d := start(t)
+	for i, off := range []time.Duration{-290 * time.Second, 290 * time.Second} {
+		id := fmt.Sprint("d-", i)
+		body := strings.Replace(announced, "ci-918273", id, 1)
+		r := d.post("/api/v1/deployments", body, signWebhook(t, webhookKey, id, time.Now().Add(off), body))
+		require.Equal(t, 202, r.status, r.body)
+	}
+}

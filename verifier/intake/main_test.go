@@ -169,6 +169,7 @@ type daemon struct {
 	url      string
 	client   *http.Client
 	mux      *http.ServeMux
+	server   *server
 	memory   *memory
 	counts   *counts
 	settings Settings // replaced by tests between requests
@@ -186,7 +187,7 @@ func start(t *testing.T, change ...func(*Options)) *daemon {
 	for _, c := range change {
 		c(&o)
 	}
-	Register(humago.New(d.mux, huma.DefaultConfig("test", "1")), o)
+	d.server = register(humago.New(d.mux, huma.DefaultConfig("test", "1")), o)
 	server := httptest.NewServer(d.mux)
 	t.Cleanup(server.Close)
 	d.url, d.client = server.URL, server.Client()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,7 +26,8 @@ const unknownSource = "unknown"
 // server answers notifications.
 type server struct {
 	Options
-	slots chan struct{} // one for each notification worked on
+	slots  chan struct{} // one for each notification worked on
+	bodies atomic.Int64  // bytes reserved for bodies
 }
 
 // request is a notification as it comes in; huma hands its context over, for

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -62,11 +63,20 @@ func (deliveryJob) Kind() string { return "delivery" }
 type deliveryWorker struct {
 	river.WorkerDefaults[deliveryJob]
 	deliverer Deliverer
+	logger    *slog.Logger
 }
 
 func (w *deliveryWorker) Timeout(*river.Job[deliveryJob]) time.Duration { return deliverTimeout }
 
-func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) error {
+func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			// River would keep what it says, and that may be an address with a
+			// token in it.
+			w.logger.ErrorContext(ctx, "deliver", "delivery", job.Args.ID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = fmt.Errorf("deliver %s: a fault of postflight's own; the log has more", job.Args.ID)
+		}
+	}()
 	again, err := w.deliverer.Deliver(ctx, job.Args.ID)
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", job.Args.ID, err)
@@ -100,7 +110,7 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 		poll = pollEvery
 	}
 	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer}); err != nil {
+	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer, logger: s.logger}); err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
 	client, err := river.NewClient(s.dialect.queue(s.writer), &river.Config{

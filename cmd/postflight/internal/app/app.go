@@ -36,11 +36,13 @@ type App struct {
 	metrics    *metrics
 	upstreams  *upstreams
 	limiters   limiters
+	veil       *veil
 	current    atomic.Pointer[current]
 	store      *store.Store
 	dispatcher *alerting.Dispatcher
 	engine     *engine.Engine
 	listener   net.Listener
+	scheme     string // of what is served there
 	server     *server
 
 	reloading sync.Mutex // one reload at a time
@@ -58,13 +60,15 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	m := newMetrics()
-	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
-		limiters: newLimiters()}
+	m, hiding := newMetrics(), newVeil()
+	o.Log = hiding.over(o.Log)
+	a := &App{o: o, metrics: m, veil: hiding, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
+		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
 	cur, err := load(o, a.limiters, a.upstreams.requested)
 	if err != nil {
 		return nil, err
 	}
+	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	a.metrics.reloaded(true, time.Now())
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
@@ -158,12 +162,18 @@ func (a *App) Reload(context.Context) error {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
 	if err == nil {
+		// It is read anew with every request, so what was wrong in it is in
+		// force already: this is where it is told.
+		err = checkWebConfig(a.o.WebConfigFile)
+	}
+	if err == nil {
 		err = checkListen(a.o.ListenAddress, len(cur.access) == 0, a.o.AllowInsecure)
 	}
 	a.metrics.reloaded(err == nil, time.Now())
 	if err != nil {
 		return err
 	}
+	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
@@ -212,11 +222,7 @@ func (a *App) externalURL() string {
 	if a.o.ExternalURL != "" {
 		return base(a.o.ExternalURL)
 	}
-	scheme := "http"
-	if a.o.WebConfigFile != "" {
-		scheme = "https"
-	}
-	return scheme + "://" + a.Address()
+	return a.scheme + "://" + a.Address()
 }
 
 func (a *App) pageURL(id string) string { return a.externalURL() + "/verifications/" + id }

@@ -1,17 +1,11 @@
 package app
 
 import (
-	"context"
-	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,13 +37,41 @@ func TestEgressRule(t *testing.T) {
 		{"168.63.129.16", false, false},
 		{"224.0.0.1", false, false},
 		{"ff02::1", false, false},
+		{"fe80::a9fe:a9fe%1", false, false},
+		{"fd00:ec2::23", false, false},
+		{"fd20:ce::254", false, false},
+		{"192.0.0.192", false, false},
+		{"fd00:ec2::1", true, false},
+		{"::", true, false},
+		// 169.254.169.254 by the ways from IPv6 to it.
+		{"::169.254.169.254", false, false},
+		{"::ffff:0:169.254.169.254", false, false},
+		{"64:ff9b::169.254.169.254", false, false},
+		{"64:ff9b::a9fe:a9fe", false, false},
+		{"64:ff9b:1::169.254.169.254", false, false},
+		{"64:ff9b:1:a9fe:a9:fe00::", false, false},
+		{"64:ff9b:1:1a9:fe:a9fe::", false, false},
+		{"64:ff9b:1:1:a9:fea9:fe00::", false, false},
+		{"2002:a9fe:a9fe::1", false, false},
+		{"2001:0:a9fe:a9fe::1", false, false},
+		{"2001::5601:5601", false, false},
+		{"fd12::5efe:169.254.169.254", false, false},
+		{"2001:db8::200:5efe:a9fe:a9fe", false, false},
+		// Others by the same ways.
+		{"64:ff9b::10.1.2.3", true, true},
+		{"64:ff9b::11.1.2.3", true, false},
+		{"64:ff9b::100.100.100.200", false, false},
+		{"2002:a01:203::1", true, false},
+		{"2001:db8::1", true, false},
 	} {
 		addr := netip.MustParseAddr(c.addr)
 		require.Equal(t, c.written, rule.check(addr, true) == nil, "%s, written in the file", c.addr)
 		require.Equal(t, c.templated, rule.check(addr, false) == nil, "%s, from a template", c.addr)
 	}
-	open := egress{allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
-	require.Error(t, open.check(netip.MustParseAddr("169.254.169.254"), false), "no allow entry opens metadata")
+	open := egress{allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}
+	for _, addr := range []string{"169.254.169.254", "fd00:ec2::254", "64:ff9b::a9fe:a9fe", "fe80::1%eth0", "100.100.100.200"} {
+		require.Error(t, open.check(netip.MustParseAddr(addr), false), "no allow entry opens %s", addr)
+	}
 }
 
 func TestEgressIsCheckedAfterNameResolution(t *testing.T) {
@@ -69,59 +91,4 @@ func TestEgressIsCheckedAfterNameResolution(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.True(t, asked)
-}
-
-func TestLimiterBoundsCallsToAHost(t *testing.T) {
-	var now, most atomic.Int32
-	gate := make(chan struct{})
-	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
-		}
-		<-gate
-		now.Add(-1)
-	}))
-	defer target.Close()
-	l := newLimiter()
-	client := http.Client{Transport: l.limit(http.DefaultTransport)}
-	var wg sync.WaitGroup
-	for range 3 * outboundPerHost {
-		wg.Go(func() {
-			resp, err := client.Get(target.URL)
-			if err == nil {
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-			}
-		})
-	}
-	require.Eventually(t, func() bool { return now.Load() == outboundPerHost }, 5*time.Second, time.Millisecond)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.URL, nil)
-	require.NoError(t, err)
-	_, err = client.Do(req)
-	require.True(t, errors.Is(err, context.Canceled), "a caller that gave up waits no longer: %v", err)
-	var waited interface{ NotSent() bool }
-	require.ErrorAs(t, err, &waited, "probes tell it from a target that is down")
-	require.Regexp(t, `not sent: waited .+ for one of 4 calls to 127\.0\.0\.1:\d+$`, err.Error())
-
-	release, err := l.acquire(context.Background(), "another.example")
-	require.NoError(t, err, "callers that wait for a slow host hold no places of others")
-	release()
-	close(gate)
-	wg.Wait()
-	require.LessOrEqual(t, most.Load(), int32(outboundPerHost))
-	require.Empty(t, l.hosts, "hosts that nobody calls are forgotten")
-	require.Empty(t, l.all)
-}
-
-func TestLimiterReleasesOnce(t *testing.T) {
-	l := newLimiter()
-	release, err := l.acquire(context.Background(), "a.example")
-	require.NoError(t, err)
-	release()
-	release()
-	require.Empty(t, l.all)
-	require.Empty(t, l.hosts)
 }

@@ -7,10 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 
@@ -19,11 +17,13 @@ import (
 	"github.com/postflight/postflight/verifier/intake"
 )
 
-// Limits of the HTTP server. Writing has room for the longest wait of the API.
+// Limits of the HTTP server. An answer has to be written within writeTimeout
+// from the end of the request's header: 10 s for its body, 8 s for the store,
+// and the rest for who reads slowly. Waits of the API outlast it.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 15 * time.Second
-	writeTimeout  = 80 * time.Second
+	writeTimeout  = 30 * time.Second
 	idleTimeout   = 120 * time.Second
 	maxHeader     = 32 << 10
 	readyTimeout  = 2 * time.Second
@@ -96,31 +96,6 @@ func (s *server) stop(ctx context.Context) {
 	}
 }
 
-// checkWebConfig refuses a web configuration with users: its basic
-// authentication would lock the pipelines' notifications out as well.
-func checkWebConfig(file string) error {
-	if file == "" {
-		return nil
-	}
-	if err := web.Validate(file); err != nil {
-		return fmt.Errorf("--web.config.file %q: %w", file, err)
-	}
-	b, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
-	if err != nil {
-		return fmt.Errorf("--web.config.file: %w", err)
-	}
-	var c struct {
-		Users map[string]any `yaml:"basic_auth_users"`
-	}
-	if err := yaml.Unmarshal(b, &c); err != nil {
-		return fmt.Errorf("--web.config.file %q: %w", file, err)
-	}
-	if len(c.Users) > 0 {
-		return fmt.Errorf("--web.config.file %q: basic_auth_users would lock the intake as well: let people and tools in by `access` in the configuration, and sources by their own secrets", file)
-	}
-	return nil
-}
-
 // checkListen refuses to listen beyond loopback when anybody could then read
 // and decide.
 func checkListen(address string, open, allowInsecure bool) error {
@@ -151,7 +126,8 @@ func (a *App) handler() http.Handler {
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
 	if a.o.EnableLifecycle {
-		mux.HandleFunc("POST /-/reload", a.reloadOverHTTP)
+		// Browsers are not made to do it by pages from elsewhere.
+		mux.Handle("POST /-/reload", http.NewCrossOriginProtection().Handler(http.HandlerFunc(a.reloadOverHTTP)))
 	}
 	return api.Middleware(mux, a.o.Log)
 }

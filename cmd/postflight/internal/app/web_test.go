@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,12 +23,52 @@ func TestListensBeyondLoopbackOnlyWithAccess(t *testing.T) {
 
 func TestWebConfigWithUsersIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yml")
-	require.NoError(t, os.WriteFile(file, []byte("basic_auth_users:\n  dana: $2a$10$EYUh5Bl1BQ6QQWwFLxZDVOmVaLNpcWzpvNRIrpWAhQ7ZXoIWN8RYC\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(users), 0o600))
 	require.ErrorContains(t, checkWebConfig(file), "lock the intake")
+	o := configuration(t)
+	o.WebConfigFile = file
+	_, err := New(t.Context(), o)
+	require.ErrorContains(t, err, "let people and tools in by `access`", "the daemon does not start")
 	require.NoError(t, os.WriteFile(file, []byte("http_server_config:\n  http2: true\n"), 0o600))
 	require.NoError(t, checkWebConfig(file))
 	require.Error(t, checkWebConfig(filepath.Join(t.TempDir(), "absent.yml")))
 	require.NoError(t, checkWebConfig(""))
+	require.Equal(t, "http", scheme(file), "there is no TLS in it")
+}
+
+// TestAccessIsNotTakenAwayBeyondLoopback reloads a configuration without
+// `access` where that would let everybody in.
+func TestAccessIsNotTakenAwayBeyondLoopback(t *testing.T) {
+	o := configuration(t)
+	b, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+	o.ListenAddress = "0.0.0.0:0"
+	_, err = New(t.Context(), o)
+	require.ErrorContains(t, err, "--web.allow-insecure")
+	require.NoError(t, os.WriteFile(o.ConfigFile, append(b, "access: [{ name: dana, token_file: token, may: [read] }]\n"...), 0o600))
+	a := started(t, o)
+	defer func() { require.NoError(t, a.Stop()) }()
+	require.NoError(t, os.WriteFile(o.ConfigFile, b, 0o600))
+	require.ErrorContains(t, a.Reload(t.Context()), "--web.allow-insecure")
+	status, _ := ask(t, http.MethodGet, "http://"+a.Address()+"/api/v1/verifications", "")
+	require.Equal(t, http.StatusOK, status, "with the token that was in force")
+}
+
+func TestReloadIsNotForPagesFromElsewhere(t *testing.T) {
+	a := started(t, configuration(t))
+	defer func() { require.NoError(t, a.Stop()) }()
+	for origin, want := range map[string]int{"https://evil.example": http.StatusForbidden, "": http.StatusOK} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.Address()+"/-/reload", nil)
+		require.NoError(t, err)
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode)
+	}
 }
 
 func TestExternalURLIsAnAddress(t *testing.T) {
