@@ -149,7 +149,6 @@ func TestUnavailable(t *testing.T) {
 		return out
 	}
 	require.Equal(t, []string{
-		`feeds[0] "zendesk": preset zendesk is not available in this version yet; available: format json`,
 		`receivers[0] "oncall": slack is not available in this version yet; available: webhook`,
 	}, texts("example.yml"))
 	require.Empty(t, texts("testdata/good/short.yml"))
