@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/postflight/postflight/configs"
 	"github.com/postflight/postflight/probes/promql"
 	"github.com/postflight/postflight/probes/tickets"
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/intake"
 )
 
 // feedsOf are the ticket feeds, as those who measure know them.
@@ -56,6 +59,20 @@ func (s shelf) TicketCounts(ctx context.Context, feed, question string, span tim
 
 func (s shelf) SaveTicketCounts(ctx context.Context, feed, question string, counts []verifier.TicketCount) error {
 	return s.app.store.SaveTicketCounts(ctx, feed, question, counts)
+}
+
+// feeds is the intake of pushed tickets, behind a guard.
+func (a *App) feeds(guard func(huma.Context, func(huma.Context))) intake.FeedOptions {
+	return intake.FeedOptions{
+		Keeper: a.store, Pushed: a.metrics.Pushed, Guard: guard, Now: time.Now,
+		Feeds: func() map[string]bool {
+			out := map[string]bool{}
+			for _, f := range a.current.Load().config.Feeds {
+				out[f.Name] = f.Kind() == "push"
+			}
+			return out
+		},
+	}
 }
 
 // TryFeed asks the feed of that name once, as the configuration says, for the
