@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the table of presets")
 
 // configured is each preset as docs/integrations/tickets.md has it.
 func configured(preset, url string) tickets.Feed {
-	f := tickets.Feed{Name: "desk", Kind: preset, URL: url, PerMinute: 6000}
+	f := tickets.Feed{Name: "desk", Kind: preset, URL: url, PerMinute: 60_000}
 	basic := func(user string) { f.Username, f.Password = user, vendortest.Key }
 	switch preset {
 	case "zendesk":

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -56,6 +57,15 @@ func (f *feed) unread(err error) error {
 // order of time.
 func (m *Measurer) opened(ctx context.Context, f *feed, t verifier.Target, from, to time.Time) ([]time.Time, error) {
 	w := &walk{m: m, f: f, target: t, from: from.Add(-f.OncePerReporter), to: to, most: maxPages}
+	w.wait = func(ctx context.Context) error {
+		if w.pages == 0 { // the caller's
+			return nil
+		}
+		if err := f.looks.Wait(ctx); err != nil {
+			return f.unavailable(fmt.Sprintf("at %d requests a minute there was no time for more than %d pages", f.PerMinute, w.pages))
+		}
+		return nil
+	}
 	if err := w.all(ctx); err != nil {
 		return nil, err
 	}

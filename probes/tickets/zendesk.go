@@ -59,9 +59,12 @@ func zendeskIncrementalSystem(f Feed) (system, error) {
 	header := credentials(f, asBearer)
 	return system{
 		list: func(q question, cursor string) (call, error) {
-			query := url.Values{"cursor": {cursor}}
+			// A thousand tickets, the default, may be more than is read at once.
+			query := url.Values{"per_page": {"200"}}
 			if cursor == "" {
-				query = url.Values{"start_time": {strconv.FormatInt(q.From.Unix(), 10)}}
+				query.Set("start_time", strconv.FormatInt(q.From.Unix(), 10))
+			} else {
+				query.Set("cursor", cursor)
 			}
 			return call{address: b.at("/api/v2/incremental/tickets/cursor.json", query), header: header}, nil
 		},

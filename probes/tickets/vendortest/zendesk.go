@@ -97,12 +97,19 @@ func zendeskExport(d *Desk, r *http.Request, _ []byte) (int, any) {
 			return wrong(http.StatusBadRequest, "Too recent start_time. Use a start_time older than 60 seconds")
 		}
 	}
-	return http.StatusOK, d.changes(start, offset)
+	per := 1000
+	if text := q.Get("per_page"); text != "" {
+		var err error
+		if per, err = strconv.Atoi(text); err != nil || per < 1 || per > 1000 {
+			return wrong(http.StatusBadRequest, "InvalidPerPage")
+		}
+	}
+	return http.StatusOK, d.changes(start, offset, per)
 }
 
 // changes is a page of everything that changed since start, but for the last
 // minute.
-func (d *Desk) changes(start int64, offset int) any {
+func (d *Desk) changes(start int64, offset, per int) any {
 	var changed []Ticket
 	for _, t := range d.tickets {
 		if t.updated().Unix() >= start && time.Since(t.updated()) >= time.Minute {
@@ -110,7 +117,7 @@ func (d *Desk) changes(start int64, offset int) any {
 		}
 	}
 	slices.SortStableFunc(changed, func(a, b Ticket) int { return cmp.Or(a.updated().Compare(b.updated()), cmp.Compare(a.ID, b.ID)) })
-	page := cut(changed, offset, d.perPage(1000))
+	page := cut(changed, offset, d.perPage(per))
 	next := offset + len(page)
 	if d.fault == Circle {
 		next = offset
