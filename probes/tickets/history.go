@@ -186,7 +186,8 @@ func (h *history) stretches() int {
 	return int(h.last().Sub(h.first())/h.block) + 1
 }
 
-// recall takes what the shelf holds and will not change any more.
+// recall takes what the shelf holds and will not change any more, or was read
+// just now: to ask for that again and again would leave no time for the rest.
 func (h *history) recall(ctx context.Context) error {
 	if h.m.o.Shelf == nil || h.f.Kind == kindPush {
 		return nil
@@ -196,7 +197,7 @@ func (h *history) recall(ctx context.Context) error {
 		return err
 	}
 	for _, c := range counts {
-		if c.ReadAt.Sub(c.At) >= h.f.settled() && !c.At.Before(h.first()) {
+		if settled := h.f.settled(); (c.ReadAt.Sub(c.At) >= settled || time.Since(c.ReadAt) < settled) && !c.At.Before(h.first()) {
 			h.known[c.At.Unix()] = c.Count
 		}
 	}
