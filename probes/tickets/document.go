@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,8 +39,8 @@ func readJSON(body []byte) (any, error) {
 }
 
 // readCSV reads a table whose first line names the columns, as a list of
-// objects.
-func readCSV(body []byte) (any, error) {
+// objects. Without the columns that are asked for it is another table, or none.
+func readCSV(body []byte, columns ...string) (any, error) {
 	if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
 		return nil, fmt.Errorf("the reply is a web page, not CSV: is a login in between?")
 	}
@@ -47,6 +48,14 @@ func readCSV(body []byte) (any, error) {
 	names, err := r.Read()
 	if err != nil {
 		return nil, fmt.Errorf("the reply is not CSV with the names of its columns in the first line: %s", outbound.Clean(err.Error()))
+	}
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	for _, column := range columns {
+		if column != "" && !slices.Contains(names, column) {
+			return nil, fmt.Errorf("the reply has no column %q: it has %s", column, outbound.Clean(strings.Join(names, ", ")))
+		}
 	}
 	out := []any{}
 	for {
@@ -59,7 +68,7 @@ func readCSV(body []byte) (any, error) {
 		}
 		object := make(map[string]any, len(row))
 		for i, value := range row {
-			object[strings.TrimSpace(names[i])] = value
+			object[names[i]] = value
 		}
 		out = append(out, object)
 	}

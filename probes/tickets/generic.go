@@ -96,6 +96,7 @@ func csvSystem(f Feed) (system, error) {
 		}
 		return "$['" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name) + "']"
 	}
+	columns := []string{f.CreatedAt, f.ID, f.Reporter, f.Service}
 	f.Tickets, f.CreatedAt, f.ID, f.Reporter, f.Service = "$", column(f.CreatedAt), column(f.ID), column(f.Reporter), column(f.Service)
 	l, err := listingOf(f, "", "", "", "")
 	if err != nil {
@@ -115,7 +116,7 @@ func csvSystem(f Feed) (system, error) {
 			tickets, err := l.read(document)
 			return page{tickets: tickets}, err
 		},
-		decode: readCSV,
+		decode: func(body []byte) (any, error) { return readCSV(body, columns...) },
 	}, nil
 }
 

@@ -117,8 +117,8 @@ func TestAWeekIsReadPolitelyAndTakenUpAgain(t *testing.T) {
 		require.Equal(t, "its past is still being read", m.HistoryProgress(signal, shop))
 		_, err := history(t, m, until)
 		require.Equal(t, verifier.Unavailable, verifier.KindOf(err))
-		require.ErrorContains(t, err, `has told 60 of 167 stretches of 1h of its past so far`)
-		require.Equal(t, `its past is still being read: feed "desk" has told 60 of 167 stretches of 1h, at 30 requests a minute`, m.HistoryProgress(signal, shop))
+		require.Regexp(t, `has told 6[01] of 167 stretches of 1h of its past so far`, err.Error())
+		require.Regexp(t, `^its past is still being read: feed "desk" has told 6[01] of 167 stretches of 1h, at 30 requests a minute$`, m.HistoryProgress(signal, shop))
 		for i := 1; i < len(p.at); i++ {
 			require.GreaterOrEqual(t, p.at[i].Sub(p.at[i-1]), 2*time.Second, "half of 60 a minute")
 		}
