@@ -126,7 +126,7 @@ func intercom(d *Desk, r *http.Request, body []byte) (int, any) {
 			from = time.Unix(int64(seconds)+1, 0)
 		case c.Field == "created_at" && c.Operator == "<":
 			to = time.Unix(int64(seconds), 0)
-		case c.Field == "tag_ids" && c.Operator == "=":
+		case (c.Field == "tag_ids" || c.Field == "custom_attributes.service") && c.Operator == "=":
 			tag, _ = c.Value.(string)
 		default:
 			return http.StatusBadRequest, object{"type": "error.list", "errors": []any{object{"code": "invalid_field"}}}
