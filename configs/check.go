@@ -22,7 +22,7 @@ func (d *decoder) check(f *file) {
 	d.unique("policy", named(f.Policies, func(p *policySpec) *string { return &p.Name }))
 	d.checkSources(f)
 	d.checkPrometheus(f.Prometheus)
-	d.checkFeeds(f.Feeds)
+	d.checkFeeds(f)
 	for i := range f.Receivers {
 		d.checkKind(&f.Receivers[i], f.Receivers[i].Webhook)
 	}
@@ -156,37 +156,6 @@ func (d *decoder) checkEgress(e *Egress) {
 			d.got(d.at(&e.Allow[i]), "is link-local, where metadata services are: those addresses are refused always")
 		}
 	}
-}
-
-func (d *decoder) checkFeeds(feeds []Feed) {
-	for i := range feeds {
-		f := &feeds[i]
-		d.auth(&f.BearerToken, f.BasicAuth, &f.BasicAuth)
-		d.between(&f.Lag, 0, time.Hour)
-		if d.written(&f.Preset) {
-			d.presetFeed(f)
-			continue
-		}
-		if !d.written(&f.Format) {
-			f.Format = "json"
-		}
-		d.templateURL(&f.URL, sampleFeed)
-		if !d.written(&f.Count) {
-			d.problem(d.at(&f.Count), "is required for format json: the path to the number of tickets, such as $.count")
-		} else if d.usable(&f.Count) {
-			d.path(d.at(&f.Count), f.Count)
-		}
-	}
-}
-
-func (d *decoder) presetFeed(f *Feed) {
-	if d.written(&f.Format) {
-		d.problem(d.at(&f.Format), "is written beside preset: keep one of them")
-	}
-	if d.written(&f.Count) {
-		d.problem(d.at(&f.Count), "belongs to format json: a preset knows where its numbers are")
-	}
-	d.staticURL(&f.URL)
 }
 
 // path checks an RFC 9535 path, at n.

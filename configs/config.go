@@ -102,30 +102,6 @@ type Names struct {
 	Version string `yaml:"version"`
 }
 
-// Feed is where the number of tickets of a service comes from.
-type Feed struct {
-	// Name is what a tickets signal refers to.
-	Name string `yaml:"name" required:"true"`
-	// Format is json, the default: any address that answers with JSON.
-	Format string `yaml:"format" oneof:"json"`
-	// Preset is a ticket system that postflight knows; instead of a format.
-	Preset string `yaml:"preset" oneof:"zendesk jira freshdesk servicenow intercom github_issues pagerduty"`
-	// URL is the address: for a preset that of the system, for json a template
-	// of the address to read, over .Service, .Environment, .Version and the
-	// times .From and .To, such as {{ .From.Unix }}.
-	URL string `yaml:"url" required:"true"`
-	// Count is the RFC 9535 path to the number of tickets in the answer of a
-	// json feed, such as $.count.
-	Count string `yaml:"count"`
-	// Lag is how long a ticket takes to show up: that much of the newest past
-	// is not looked at yet. At most 1h.
-	Lag time.Duration `yaml:"lag" default:"0s"`
-	// BearerToken authenticates the request.
-	BearerToken Secret `yaml:"bearer_token_file"`
-	// BasicAuth authenticates the request; instead of a token.
-	BasicAuth *BasicAuth `yaml:"basic_auth"`
-}
-
 // BasicAuth is a name and password for a server.
 type BasicAuth struct {
 	// Username is sent as it stands.

@@ -149,11 +149,10 @@ func TestUnavailable(t *testing.T) {
 		return out
 	}
 	require.Equal(t, []string{
-		`feeds[0] "zendesk": preset zendesk is not available in this version yet; available: format json`,
 		`receivers[0] "oncall": slack is not available in this version yet; available: webhook`,
 	}, texts("example.yml"))
 	require.Empty(t, texts("testdata/good/short.yml"))
-	require.Len(t, texts("testdata/good/full.yml"), 14, "one feed, nine receivers, four rollbacks")
+	require.Len(t, texts("testdata/good/full.yml"), 13, "nine receivers, four rollbacks")
 
 	planned := &Config{Storage: Storage{URL: "sqlite:a"}, Sources: []Source{{Name: "ci", Format: "jenkins"}}}
 	require.EqualError(t, planned.Unavailable()[0], `sources[0] "ci": format jenkins is not available in this version yet; available: native, github, cdevents, flux, argocd`)

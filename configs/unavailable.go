@@ -23,11 +23,6 @@ func (c *Config) Unavailable() []error {
 			add(fmt.Sprintf("sources[%d] %q", i, s.Name), "format "+s.Format, strings.Join(servedFormats, ", "))
 		}
 	}
-	for i, f := range c.Feeds {
-		if f.Preset != "" {
-			add(fmt.Sprintf("feeds[%d] %q", i, f.Name), "preset "+f.Preset, "format json")
-		}
-	}
 	for i, r := range c.Receivers {
 		if r.Webhook == nil {
 			add(fmt.Sprintf("receivers[%d] %q", i, r.Name), r.Kind(), "webhook")

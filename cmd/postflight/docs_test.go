@@ -85,6 +85,9 @@ func TestConfigurationsInDocsLoad(t *testing.T) {
 		if foreign(block) {
 			return // the test of its page reads it
 		}
+		if feed, ok := strings.CutPrefix(block, feedSnippet); ok {
+			block = withFeed(feed)
+		}
 		require.Regexp(t, "^# (postflight.yml|yaml-language-server: .*)\n", block, "says what it is")
 		_, err := configs.Load(written(t, block), func(string) (string, bool) { return "", false })
 		require.NoError(t, err)

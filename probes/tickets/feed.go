@@ -1,11 +1,14 @@
 package tickets
 
 import (
-	"net/url"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/theory/jsonpath"
 	"golang.org/x/time/rate"
 
 	"github.com/postflight/postflight/probes/internal/outbound"
@@ -14,22 +17,45 @@ import (
 )
 
 // Feed is a ticket system's answer to "how many tickets were opened from then
-// to then": a JSON document over HTTP with a count in it.
+// to then". Some kinds ask for the number, some for the tickets themselves.
 type Feed struct {
 	Name string
-	// URL is a template over .Service, .Environment, .Version, .From and .To;
-	// the last two are of type time.Time in UTC, so .From.Unix is seconds.
+	// Kind is one of Kinds; "" is json.
+	Kind string
+	// URL is the base address of a preset; for json and csv a template over
+	// .Service, .Environment, .Version, .From and .To, of which the last two
+	// are of type time.Time in Location, so .From.Unix is seconds.
 	URL string
-	// Count is the RFC 9535 path of the count, a whole number or a string that
-	// holds one.
+	// Filter is a template over .Service, .Environment and .Version in the
+	// preset's own query language: which tickets count.
+	Filter string
+	// Count is the RFC 9535 path of the number in a json answer, a whole number
+	// or a string that holds one.
 	Count string
+	// Tickets is the path of the list in a json answer, instead of Count; the
+	// paths of CreatedAt, ID, Reporter and Service start at a ticket. For csv
+	// they are names of columns. Presets that list tickets know all but
+	// Service. Next is the path of the address of the next page.
+	Tickets, CreatedAt, ID, Reporter, Service, Next string
+	// OncePerReporter lets a ticket count only when the same reporter opened
+	// none in that time before it; 0 counts every ticket. For kinds that list.
+	OncePerReporter time.Duration
+	// Location is where times without an offset are; nil is UTC.
+	Location *time.Location
 	// Lag is how long a ticket may take to be counted: the newest Lag is never
-	// asked for.
+	// asked for. What is not written takes the kind's own.
 	Lag time.Duration
-	// BearerToken, or else Username and Password, are sent along where set.
-	BearerToken string
-	Username    string
-	Password    string
+	// PerMinute is how many requests a minute the feed may be asked, half of
+	// them for history; 0 is the kind's own.
+	PerMinute int
+	// BearerToken, or else Username and Password, are sent along where set, in
+	// the way of the preset.
+	BearerToken, Username, Password string
+	// Query answers for the kind prometheus: the number in [from, to). An
+	// error of kind Invalid is the configuration's.
+	Query func(ctx context.Context, t verifier.Target, from, to time.Time) (float64, error)
+	// QueryText is what Query asks, for people.
+	QueryText string
 }
 
 // Transports are the ways out to hosts written in the configuration and to
@@ -39,46 +65,116 @@ type Transports = outbound.Transports
 // feed is a Feed made ready, with what must be remembered between requests.
 type feed struct {
 	Feed
-	count *jsonpath.Path
-	pace  *rate.Limiter
+	sys system
+	// looks and past pace what is asked for a verification under way and for
+	// history: neither takes the other's requests.
+	looks, past *rate.Limiter
 
-	mu     sync.Mutex
-	paused time.Time // not to be asked before
-	why    string
+	mu       sync.Mutex
+	paused   time.Time // not to be asked before
+	why      string
+	readings map[string]*reading // of history, by question
 }
 
-// The pace at which history is read.
-const (
-	requestsPerSecond = 10
-	burst             = 10
-)
-
 func newFeed(f Feed) (*feed, error) {
-	count, err := jsonpath.Parse(f.Count)
-	if err != nil {
-		return nil, verifier.Errorf(verifier.Invalid, "feed %q: count %q is no JSONPath: %w", f.Name, f.Count, err)
+	if f.Kind == "" {
+		f.Kind = kindJSON
 	}
-	made := &feed{Feed: f, count: count, pace: rate.NewLimiter(requestsPerSecond, burst)}
-	example := time.Unix(0, 0)
-	if _, err := made.address(verifier.Target{Service: "service", Environment: "environment", Version: "version"}, example, example); err != nil {
-		return nil, verifier.Errorf(verifier.Invalid, "feed %q: url: %w", f.Name, err)
+	if f.Location == nil {
+		f.Location = time.UTC
+	}
+	kind, ok := kinds[f.Kind]
+	if !ok {
+		return nil, verifier.Errorf(verifier.Invalid, "feed %q: there is no kind %q of feed: %s", f.Name, f.Kind, strings.Join(Kinds(), ", "))
+	}
+	if f.PerMinute <= 0 {
+		f.PerMinute = kind.perMinute
+	}
+	sys, err := kind.build(f)
+	if err != nil {
+		return nil, verifier.Errorf(verifier.Invalid, "feed %q: %w", f.Name, err)
+	}
+	if f.OncePerReporter > 0 && (sys.count != nil || f.Query != nil) {
+		return nil, verifier.Errorf(verifier.Invalid, "feed %q: once_per_reporter needs a feed that lists tickets: %s only tells their number", f.Name, f.Kind)
+	}
+	half := rate.Limit(float64(f.PerMinute) / 60 / 2)
+	if f.Kind == kindPush { // asks nobody
+		half = rate.Inf
+	}
+	made := &feed{Feed: f, sys: sys, looks: rate.NewLimiter(half, max(5, f.PerMinute/20)), past: rate.NewLimiter(half, max(1, f.PerMinute/120)),
+		readings: map[string]*reading{}}
+	example := time.Unix(1_700_000_000, 0)
+	if _, err := made.first(verifier.Target{Service: "service", Environment: "environment", Version: "version"}, example, example.Add(time.Minute)); err != nil {
+		return nil, verifier.Errorf(verifier.Invalid, "feed %q: %w", f.Name, err)
 	}
 	return made, nil
 }
 
-// question is what a feed's URL template may name.
+// question is what a feed is asked about: the tickets created in [From, To).
 type question struct {
 	verifier.Target
 	From time.Time
 	To   time.Time
 }
 
-func (f *feed) address(t verifier.Target, from, to time.Time) (render.Address, error) {
-	return render.URL(f.URL, question{Target: t, From: from.UTC(), To: to.UTC()})
+// ask makes the question of a stretch, in the feed's own time zone.
+func (f *feed) ask(t verifier.Target, from, to time.Time) question {
+	return question{Target: t, From: from.In(f.Location), To: to.In(f.Location)}
 }
 
-// upstream is what may be shown of a feed's address.
-func upstream(u *url.URL) string { return "GET " + outbound.Redact(u) }
+// first returns the first request of a question; that of a feed that makes
+// none is empty. Errors are of kind Invalid.
+func (f *feed) first(t verifier.Target, from, to time.Time) (call, error) {
+	q := f.ask(t, from, to)
+	switch {
+	case f.sys.count != nil:
+		return f.sys.count(q)
+	case f.sys.list != nil:
+		return f.sys.list(q, "")
+	}
+	return call{}, nil
+}
+
+// question names what is asked, but for the times: answers to the same may be
+// shared.
+func (f *feed) question(t verifier.Target) (string, error) {
+	epoch := time.Unix(0, 0)
+	c, err := f.first(t, epoch, epoch.Add(time.Hour))
+	if err != nil {
+		return "", err
+	}
+	parts := []string{f.Kind, c.method, "", c.body, f.Count, f.Tickets, f.CreatedAt, f.ID, f.Reporter, f.Service, f.OncePerReporter.String(), f.Location.String(), f.QueryText}
+	if c.address.URL != nil {
+		parts[2] = c.address.URL.String()
+	}
+	if f.Service != "" || f.Kind == kindPush || f.Query != nil {
+		parts = append(parts, t.Service, t.Environment)
+	}
+	if f.Query != nil {
+		parts = append(parts, t.Version)
+	}
+	digest := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(digest[:16]), nil
+}
+
+// shown is a request as people may see it: without credentials, and without
+// the parameters of an address that the operator wrote out, which may hold
+// some.
+func (f *feed) shown(c call) string {
+	switch {
+	case f.Kind == kindPush:
+		return "what is pushed to /api/v1/feeds/" + f.Name
+	case f.Query != nil:
+		return f.QueryText
+	case f.Kind == kindJSON || f.Kind == kindCSV:
+		return c.verb() + " " + render.Shown(f.URL, c.address.URL)
+	}
+	text := c.verb() + " " + readable(c.address.URL)
+	if c.body != "" {
+		text += " " + c.body
+	}
+	return text
+}
 
 // pausedUntil returns until when the feed asked to be left alone, and why.
 func (f *feed) pausedUntil(now time.Time) (time.Time, string) {
@@ -96,4 +192,18 @@ func (f *feed) pause(until time.Time, why string) {
 	if until.After(f.paused) {
 		f.paused, f.why = until, why
 	}
+}
+
+func (f *feed) unavailable(reason string) error {
+	return verifier.Errorf(verifier.Unavailable, "feed %q: %s", f.Name, reason)
+}
+
+// incompleteError is an answer that says of itself that it isn't whole: there
+// is nothing to count, and nothing is broken.
+type incompleteError struct{ reason string }
+
+func (e incompleteError) Error() string { return e.reason }
+
+func incomplete(format string, args ...any) error {
+	return incompleteError{fmt.Sprintf(format, args...)}
 }

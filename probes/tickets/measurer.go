@@ -1,10 +1,16 @@
-// Package tickets counts the tickets that people open, by asking a ticket
-// system's JSON API for the number in a stretch of time.
+// Package tickets counts the tickets that people open: by asking a ticket
+// system for their number or for the tickets themselves in a stretch of time,
+// or from what it pushed here.
+//
+// A number is only what the system gave for exactly what was asked. What is
+// cut off, incomplete, refused or malformed is no number, with the reason.
 package tickets
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/postflight/postflight/probes/internal/outbound"
@@ -14,20 +20,44 @@ import (
 // Observe is told of every request to a feed, by the feed's name.
 type Observe = outbound.Observe
 
-// historyRequests is how many requests a history is read with.
-const historyRequests = 56
+// Shelf is the durable memory of feeds: what was pushed, and what they told of
+// the past.
+type Shelf interface {
+	// Tickets returns the oldest limit tickets that were pushed to a feed and
+	// created in [from, to).
+	Tickets(ctx context.Context, feed string, from, to time.Time, limit int) ([]verifier.Ticket, error)
+	// TicketCounts returns what a feed answered to a question for spans of
+	// that length that end in (since, until].
+	TicketCounts(ctx context.Context, feed, question string, span time.Duration, since, until time.Time) ([]verifier.TicketCount, error)
+	// SaveTicketCounts keeps answers; a later one about a span replaces the
+	// earlier.
+	SaveTicketCounts(ctx context.Context, feed, question string, counts []verifier.TicketCount) error
+}
+
+// Options is what a measurer is made of. Every field may be left out.
+type Options struct {
+	Transports Transports
+	Observe    Observe
+	// Shelf remembers; without one, nothing is pushed and every history is read
+	// anew.
+	Shelf Shelf
+	// Log is told how far the reading of histories is.
+	Log *slog.Logger
+}
 
 // Measurer measures ticket signals.
 type Measurer struct {
-	feeds      map[string]*feed
-	transports Transports
-	observe    Observe
+	feeds map[string]*feed
+	o     Options
 }
 
-// New returns a measurer over feeds. A feed whose URL template or count path
-// can't be used is an error of kind Invalid. observe may be nil.
-func New(feeds []Feed, transports Transports, observe Observe) (*Measurer, error) {
-	m := &Measurer{feeds: map[string]*feed{}, transports: transports, observe: observe}
+// New returns a measurer over feeds. A feed that can't be used as it is
+// written is an error of kind Invalid.
+func New(feeds []Feed, o Options) (*Measurer, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Measurer{feeds: map[string]*feed{}, o: o}
 	for _, f := range feeds {
 		made, err := newFeed(f)
 		if err != nil {
@@ -38,72 +68,142 @@ func New(feeds []Feed, transports Transports, observe Observe) (*Measurer, error
 	return m, nil
 }
 
-// Prepare renders the feed's URL for the target, with the baseline's end as
+// Prepare renders the feed's request for the target, with the baseline's end as
 // the example in Query. It makes no request. Errors are of kind Invalid.
 func (m *Measurer) Prepare(_ context.Context, s verifier.Signal, t verifier.Target, step time.Duration, _, until time.Time) (verifier.Plan, error) {
 	f, err := m.feed(s)
 	if err != nil {
 		return verifier.Plan{}, err
 	}
-	address, err := f.address(t, until.Add(-step), until)
+	c, err := f.first(t, until.Add(-step), until)
 	if err != nil {
-		return verifier.Plan{}, fmt.Errorf("prepare signal %q: %w", s.Name, err)
+		return verifier.Plan{}, verifier.Errorf(verifier.Invalid, "prepare signal %q: feed %q: %w", s.Name, f.Name, err)
 	}
-	p := verifier.Plan{Query: upstream(address.URL)}
+	p := verifier.Plan{Query: f.shown(c)}
 	if f.Lag > 0 {
 		p.Note = fmt.Sprintf("counted %s late, for tickets take that long to be found", f.Lag)
 	}
 	return p, nil
 }
 
-// Measure returns one observation that covers all whole steps of (from, to]
-// that are older than the feed's lag, and nothing while there is none.
-func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+// Measure is MeasureAgain without anything measured before.
+func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+	return m.MeasureAgain(ctx, s, t, p, step, from, to, nil)
+}
+
+// MeasureAgain covers all whole steps of (from, to] that are older than the
+// feed's lag: by one observation where the feed tells a number, by one for each
+// step where it lists tickets; by nothing while there is no such step, or while
+// the feed's rate allows no request. It asks again for those of the measured
+// observations that have since become older than twice the lag, and for any
+// where that costs nothing, and returns those that changed: tickets arrive
+// late.
+func (m *Measurer) MeasureAgain(ctx context.Context, s verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time, measured []verifier.Observation) []verifier.Observation {
 	f, err := m.feed(s)
 	if err != nil {
 		return []verifier.Observation{{At: to, Span: verifier.Duration(to.Sub(from)), Outcome: verifier.Failed, Message: err.Error()}}
 	}
 	end := wholeSteps(from, to.Add(-f.Lag), step)
-	if !end.After(from) {
+	if !end.After(from) || !f.looks.Allow() {
 		return nil
 	}
-	o := verifier.Observation{At: end, Span: verifier.Duration(end.Sub(from))}
-	if o.Count, err = m.ask(ctx, f, t, from, end); err != nil {
-		o.Outcome, o.Message = verifier.Failed, err.Error()
-	} else {
-		o.Outcome = verifier.Measured
+	again := f.revisited(measured, from, end)
+	if f.numbers() {
+		return append(m.recount(ctx, f, t, again), m.counted(ctx, f, t, from, end))
 	}
-	return []verifier.Observation{o}
+	return m.listed(ctx, f, t, step, from, end, again)
 }
 
-// History returns the counts of (since, until] in equal blocks of whole steps,
-// at most 56, asked for one after the other at a polite pace. It stops at the
-// first that fails, and returns those before with the error.
-func (m *Measurer) History(ctx context.Context, s verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
-	f, err := m.feed(s)
+// numbers reports whether the feed tells numbers and no tickets.
+func (f *feed) numbers() bool { return f.sys.count != nil || f.Query != nil }
+
+// mostRevisited bounds how many observations one look asks for again, where
+// each is a request.
+const mostRevisited = 4
+
+// revisited chooses what to ask for again: each observation once, when it is
+// a lag older than when it was asked for first. What was pushed is asked for
+// every time.
+func (f *feed) revisited(measured []verifier.Observation, from, end time.Time) []verifier.Observation {
+	var out []verifier.Observation
+	for _, o := range measured {
+		if o.Outcome != verifier.Measured || o.Span <= 0 || o.At.After(from) {
+			continue
+		}
+		due := verifier.Span{From: from.Add(-f.Lag), To: end.Add(-f.Lag)}
+		if f.Kind == kindPush || f.Lag > 0 && due.Contains(o.At) {
+			out = append(out, o)
+		}
+	}
+	if f.numbers() && len(out) > mostRevisited {
+		out = out[len(out)-mostRevisited:]
+	}
+	return out
+}
+
+// recount asks for observations again, one request each.
+func (m *Measurer) recount(ctx context.Context, f *feed, t verifier.Target, again []verifier.Observation) []verifier.Observation {
+	var changed []verifier.Observation
+	for _, o := range again {
+		if !f.looks.Allow() {
+			break
+		}
+		n, err := m.number(ctx, f, t, o.At.Add(-o.Span.D()), o.At)
+		if err != nil {
+			break // what was measured stands
+		}
+		if n != o.Count {
+			o.Count = n
+			changed = append(changed, o)
+		}
+	}
+	return changed
+}
+
+func (m *Measurer) counted(ctx context.Context, f *feed, t verifier.Target, from, end time.Time) verifier.Observation {
+	o := verifier.Observation{At: end, Span: verifier.Duration(end.Sub(from)), Outcome: verifier.Measured}
+	n, err := m.number(ctx, f, t, from, end)
 	if err != nil {
-		return nil, err
+		return unmeasured(o, err)
 	}
-	if known := time.Now().Add(-f.Lag); until.After(known) {
-		until = known
+	o.Count = n
+	return o
+}
+
+// unmeasured says why there is no number: an answer that isn't whole is no
+// data, everything else an error.
+func unmeasured(o verifier.Observation, err error) verifier.Observation {
+	o.Outcome, o.Message = verifier.Failed, err.Error()
+	if errors.As(err, new(incompleteError)) {
+		o.Outcome = verifier.NoData
 	}
-	block := blockOf(until.Sub(since), step)
-	if block <= 0 {
-		return nil, nil
+	return o
+}
+
+// listed makes an observation of every step of (from, end], and of those again
+// that changed, from one list.
+func (m *Measurer) listed(ctx context.Context, f *feed, t verifier.Target, step time.Duration, from, end time.Time, again []verifier.Observation) []verifier.Observation {
+	start := from
+	for _, o := range again {
+		if began := o.At.Add(-o.Span.D()); began.Before(start) {
+			start = began
+		}
+	}
+	times, err := m.opened(ctx, f, t, start, end)
+	if err != nil {
+		return []verifier.Observation{unmeasured(verifier.Observation{At: end, Span: verifier.Duration(end.Sub(from))}, err)}
 	}
 	var out []verifier.Observation
-	for from := since; !from.Add(block).After(until); from = from.Add(block) {
-		to := from.Add(block)
-		if err := f.pace.Wait(ctx); err != nil {
-			return out, verifier.Errorf(verifier.Unavailable, "feed %q: wait for the next request: %w", f.Name, err)
+	for _, o := range again {
+		if n := within(times, o.At.Add(-o.Span.D()), o.At); n != o.Count {
+			o.Count = n
+			out = append(out, o)
 		}
-		n, err := m.ask(ctx, f, t, from, to)
-		if err != nil {
-			return out, fmt.Errorf("read history of signal %q: %w", s.Name, err)
-		}
-		out = append(out, verifier.Observation{At: to, Span: verifier.Duration(block), Outcome: verifier.Measured, Count: n})
 	}
-	return out, nil
+	for at := from.Add(step); !at.After(end); at = at.Add(step) {
+		out = append(out, verifier.Observation{At: at, Span: verifier.Duration(step), Outcome: verifier.Measured, Count: within(times, at.Add(-step), at)})
+	}
+	return out
 }
 
 // wholeSteps returns the end of the last whole step after from that is not
@@ -113,16 +213,6 @@ func wholeSteps(from, to time.Time, step time.Duration) time.Time {
 		return from
 	}
 	return from.Add(to.Sub(from) / step * step)
-}
-
-// blockOf returns the smallest number of whole steps that covers a range in
-// historyRequests blocks; 0 where there is no whole step.
-func blockOf(all, step time.Duration) time.Duration {
-	if step <= 0 || all < step {
-		return 0
-	}
-	steps := all / step
-	return (steps + historyRequests - 1) / historyRequests * step
 }
 
 func (m *Measurer) feed(s verifier.Signal) (*feed, error) {

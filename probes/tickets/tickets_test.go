@@ -64,7 +64,7 @@ func (d *desk) measurer(t *testing.T, change func(*tickets.Feed)) *tickets.Measu
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	m, err := tickets.New([]tickets.Feed{f}, tickets.Transports{Written: transport}, nil)
+	m, err := tickets.New([]tickets.Feed{f}, tickets.Options{Transports: tickets.Transports{Written: transport}})
 	require.NoError(t, err)
 	return m
 }
@@ -88,7 +88,7 @@ func TestWholeStepsAreCountedInOneRequest(t *testing.T) {
 	m := d.measurer(t, func(f *tickets.Feed) { f.Lag, f.Username, f.Password = 45*time.Second, "bot", "hunter2" })
 	plan, err := m.Prepare(t.Context(), signal, shop, step, start, start)
 	require.NoError(t, err)
-	require.Equal(t, "GET "+d.URL+"/tickets?…", plan.Query)
+	require.Equal(t, "GET "+d.URL+"/tickets?from=1699999980&to=1700000010&service=check out", plan.Query)
 
 	require.Empty(t, m.Measure(t.Context(), signal, shop, plan, step, start, start.Add(2*step)), "no whole step is older than the lag")
 	require.Empty(t, d.requests())
@@ -224,7 +224,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 					}
 					return reply(200, `{"count":1}`, nil)
 				})
-				m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$.count"}}, tickets.Transports{Written: transport}, nil)
+				m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$.count"}}, tickets.Options{Transports: tickets.Transports{Written: transport}})
 				require.NoError(t, err)
 				look := func() verifier.Observation {
 					return m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))[0]
@@ -244,54 +244,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-func TestHistoryIsReadInEqualBlocksPolitely(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var blocks []string
-		transport := answers(func(r *http.Request) *http.Response {
-			blocks = append(blocks, r.URL.Query().Get("from")+"-"+r.URL.Query().Get("to"))
-			return reply(200, `{"count":3}`, nil)
-		})
-		m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/?from={{ .From.Unix }}&to={{ .To.Unix }}", Count: "$.count", Lag: time.Hour}}, tickets.Transports{Written: transport}, nil)
-		require.NoError(t, err)
-		until := time.Now().Truncate(step)
-		began := time.Now()
-		got, err := m.History(t.Context(), signal, shop, verifier.Plan{}, step, until.Add(-7*24*time.Hour), until)
-		require.NoError(t, err)
-		require.LessOrEqual(t, len(got), 60)
-		require.Len(t, blocks, len(got))
-		require.Greater(t, len(got), 50)
-		for i, o := range got {
-			require.Equal(t, verifier.Measured, o.Outcome)
-			require.Equal(t, got[0].Span, o.Span)
-			require.Zero(t, o.Span.D()%step)
-			require.Equal(t, until.Add(-7*24*time.Hour).Add(time.Duration(i+1)*o.Span.D()), o.At)
-		}
-		require.False(t, got[len(got)-1].At.After(until.Add(-time.Hour)), "the lag is left out")
-		require.GreaterOrEqual(t, time.Since(began), 4*time.Second, "ten requests a second at most")
-
-		short, err := m.History(t.Context(), signal, shop, verifier.Plan{}, step, until.Add(-time.Hour-3*step), until)
-		require.NoError(t, err)
-		require.Len(t, short, 3, "a block is never shorter than a step")
-	})
-}
-
-func TestHistoryStopsAtTheFirstError(t *testing.T) {
-	asked := 0
-	d := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-		if asked++; asked > 2 {
-			w.WriteHeader(500)
-			return
-		}
-		fmt.Fprint(w, `{"count":3}`)
-	})
-	got, err := d.measurer(t, nil).History(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(10*step))
-	require.Equal(t, verifier.Unavailable, verifier.KindOf(err))
-	require.Len(t, got, 2)
-	require.Equal(t, 3, asked)
-}
-
 func TestDeniedHostsAreNotAsked(t *testing.T) {
-	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://{{ .Service }}.internal/", Count: "$.count"}}, tickets.Transports{}, nil)
+	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://{{ .Service }}.internal/", Count: "$.count"}}, tickets.Options{})
 	require.NoError(t, err)
 	got := m.Measure(t.Context(), signal, verifier.Target{Service: "shop"}, verifier.Plan{}, step, start, start.Add(step))
 	require.Contains(t, got[0].Message, "egress denied")
@@ -306,12 +260,12 @@ func TestConfigurationFaults(t *testing.T) {
 		"address":  {Name: "desk", URL: "h/tickets", Count: "$.count"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := tickets.New([]tickets.Feed{f}, tickets.Transports{}, nil)
+			_, err := tickets.New([]tickets.Feed{f}, tickets.Options{})
 			require.Equal(t, verifier.Invalid, verifier.KindOf(err))
 			require.ErrorContains(t, err, `feed "desk"`)
 		})
 	}
-	m, err := tickets.New(nil, tickets.Transports{}, nil)
+	m, err := tickets.New(nil, tickets.Options{})
 	require.NoError(t, err)
 	_, err = m.Prepare(t.Context(), signal, shop, step, start, start)
 	require.Equal(t, verifier.Invalid, verifier.KindOf(err))
@@ -323,8 +277,8 @@ func TestObserveIsTold(t *testing.T) {
 	var seen []string
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: d.URL, Count: "$.count"}}, tickets.Transports{Written: transport},
-		func(upstream string, _ time.Duration, ok bool) { seen = append(seen, fmt.Sprint(upstream, ok)) })
+	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: d.URL, Count: "$.count"}}, tickets.Options{Transports: tickets.Transports{Written: transport},
+		Observe: func(upstream string, _ time.Duration, ok bool) { seen = append(seen, fmt.Sprint(upstream, ok)) }})
 	require.NoError(t, err)
 	m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))
 	require.Equal(t, []string{"deskfalse"}, seen)
@@ -337,7 +291,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		transport := answers(func(*http.Request) *http.Response { return reply(200, string(body), nil) })
-		m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$..count"}}, tickets.Transports{Written: transport}, nil)
+		m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$..count"}}, tickets.Options{Transports: tickets.Transports{Written: transport}})
 		require.NoError(t, err)
 		got := m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))
 		require.Len(t, got, 1)
@@ -354,13 +308,13 @@ func TestWaitingInVainAsksNothing(t *testing.T) {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	var host string
-	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: d.URL, Count: "$.count"}}, tickets.Transports{
+	m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: d.URL, Count: "$.count"}}, tickets.Options{Transports: tickets.Transports{
 		Written: transport,
 		Slot: func(_ context.Context, h string) (func(), error) {
 			host = h
 			return nil, notSent{}
 		},
-	}, nil)
+	}})
 	require.NoError(t, err)
 	got := m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))
 	require.Len(t, got, 1)

@@ -68,8 +68,8 @@ func Require(access func() []Access, p Permission) func(http.Handler) http.Handl
 	}
 }
 
-// requireOperation is Require for an operation of the API.
-func requireOperation(hapi huma.API, access func() []Access, p Permission) func(huma.Context, func(huma.Context)) {
+// RequireOperation is Require for an operation of the API.
+func RequireOperation(hapi huma.API, access func() []Access, p Permission) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		name, refused := authorise(r, access(), p)

@@ -105,9 +105,9 @@ func Register(hapi huma.API, o Options) {
 	a := &reads{Options: o, waiters: &waiters{}}
 	access := func() []Access { return o.Settings().Access }
 	security := []map[string][]string{{"bearer": {}}, {"basic": {}}, {}}
-	mayRead := huma.Middlewares{requireOperation(hapi, access, Read)}
-	mayDecide := huma.Middlewares{requireOperation(hapi, access, Decide)}
-	mayOperate := huma.Middlewares{requireOperation(hapi, access, Operate)}
+	mayRead := huma.Middlewares{RequireOperation(hapi, access, Read)}
+	mayDecide := huma.Middlewares{RequireOperation(hapi, access, Decide)}
+	mayOperate := huma.Middlewares{RequireOperation(hapi, access, Operate)}
 
 	huma.Register(hapi, huma.Operation{
 		OperationID: "list-verifications", Method: http.MethodGet, Path: "/api/v1/verifications",

@@ -74,6 +74,9 @@ func (e *Engine) measureSignal(ctx context.Context, c verifier.Check, signal ver
 	if why == "" && !known {
 		why = fmt.Sprintf("nothing measures a %s signal", signal.Source())
 	}
+	if again, ok := m.(Revisitor); ok && why == "" {
+		return again.MeasureAgain(ctx, signal, c.Verification.Deployment.Target(), s.Plan, step, from, to, s.Observations)
+	}
 	if why == "" {
 		return m.Measure(ctx, signal, c.Verification.Deployment.Target(), s.Plan, step, from, to)
 	}

@@ -67,6 +67,22 @@ type Measurer interface {
 	History(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error)
 }
 
+// Revisitor is a Measurer whose source learns of the past late, as tickets
+// arrive late.
+type Revisitor interface {
+	// MeasureAgain is Measure, and asks again for those of the observations
+	// measured before that the source may know better by now. Such a one is
+	// returned, with its own time and span, where it changed.
+	MeasureAgain(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time, measured []verifier.Observation) []verifier.Observation
+}
+
+// SlowHistorian is a Measurer whose History may take long, for it asks
+// politely: no look waits for it.
+type SlowHistorian interface {
+	// HistoryProgress says how far it is.
+	HistoryProgress(s verifier.Signal, t verifier.Target) string
+}
+
 // Metrics is told what happens; cmd/postflight/internal/app turns it into
 // Prometheus metrics.
 type Metrics interface {

@@ -16,6 +16,10 @@ import (
 // slow source makes no other signal wait.
 const patience = 2 * time.Second
 
+// atHand is how long a look waits for a past that may take minutes to read: as
+// long as it takes where it is known already.
+const atHand = 200 * time.Millisecond
+
 // keepPrepared is how long a past that nobody came for is kept: its
 // verification has ended meanwhile, or is another engine's.
 const keepPrepared = 5 * time.Minute
@@ -102,14 +106,21 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	briefly, cancelBriefly := context.WithTimeout(ctx, min(wait, atHand))
+	defer cancelBriefly()
 	asked := *c // what is read in the background outlives this look, which changes c
 	var wg sync.WaitGroup
 	for _, i := range missing {
 		wg.Go(func() {
-			s, ok := e.preparing.take(preparationKey{c.Verification.ID, c.Signals[i].Signal},
-				func() verifier.SignalEvidence { return e.prepareSafely(asked, asked.Policy.Signals[i], leftOut) }, waiting.Done())
+			signal := c.Policy.Signals[i]
+			until, note := waiting, func() string { return "its past is still being read" }
+			if slow, ok := e.o.Measurers()[signal.Source()].(SlowHistorian); ok {
+				until, note = briefly, func() string { return slow.HistoryProgress(signal, d.Target()) }
+			}
+			s, ok := e.preparing.take(preparationKey{c.Verification.ID, signal.Name},
+				func() verifier.SignalEvidence { return e.prepareSafely(asked, asked.Policy.Signals[i], leftOut) }, until.Done())
 			if !ok {
-				s = verifier.SignalEvidence{Signal: c.Signals[i].Signal, Plan: verifier.Plan{Note: "its past is still being read"}}
+				s = verifier.SignalEvidence{Signal: signal.Name, Plan: verifier.Plan{Note: note()}}
 			}
 			c.Signals[i] = s
 		})

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 			fields = append(fields, &huma.ErrorDetail{Location: f.Field, Message: f.Message, Value: f.Value})
 		}
 		return huma.NewError(map[verifier.Kind]int{
-			verifier.Invalid: 422, verifier.Unauthorized: 401, verifier.Conflict: 409, verifier.Unavailable: 503,
+			verifier.Invalid: 422, verifier.NotFound: 404, verifier.Unauthorized: 401, verifier.Conflict: 409, verifier.Unavailable: 503,
 		}[e.Kind], e.Message, fields...)
 	}
 	goleak.VerifyTestMain(m)

@@ -74,6 +74,8 @@ func conform(t *testing.T, db database) {
 		"counts":                             testCounts,
 		"unknown ids":                        testUnknown,
 		"times":                              testTimes,
+		"tickets":                            testTickets,
+		"ticket counts":                      testTicketCounts,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, db) })
 	}

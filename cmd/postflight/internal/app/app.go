@@ -64,7 +64,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	o.Log = hiding.over(o.Log)
 	a := &App{o: o, metrics: m, veil: hiding, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
 		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
-	cur, err := load(o, a.limiters, a.upstreams.requested)
+	cur, err := load(o, a.limiters, a.upstreams.requested, shelf{a})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (a *App) Reload(context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
-	cur, err := load(a.o, a.limiters, a.upstreams.requested)
+	cur, err := load(a.o, a.limiters, a.upstreams.requested, shelf{a})
 	if err == nil && a.storageURL(cur) != a.storageURL(old) {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}

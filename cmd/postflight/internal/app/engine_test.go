@@ -32,7 +32,8 @@ type bench struct {
 	policy verifier.Policy
 	source *scripted
 	hook   *recording
-	end    func() // of the running engine and deliveries
+	desk   engine.Measurer // of tickets; nil for none
+	end    func()          // of the running engine and deliveries
 }
 
 // scripted yields steps of 1,000 requests/s with the error rate of the version
@@ -155,7 +156,11 @@ func (b *bench) start() {
 		},
 		Policies: func() []verifier.Policy { return []verifier.Policy{b.policy} },
 		Measurers: func() map[verifier.SourceKind]engine.Measurer {
-			return map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
+			out := map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
+			if b.desk != nil {
+				out[verifier.FromTickets] = b.desk
+			}
+			return out
 		},
 	})
 	dispatcher := alerting.New(b.store, func(verifier.DeliveryKind, string) (alerting.Receiver, bool) { return b.hook, true }, safety.DefaultLimits, m, time.Now)

@@ -27,6 +27,7 @@ type metrics struct {
 	rollbacks        *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
+	pushed           *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -64,13 +65,15 @@ func newMetrics() *metrics {
 			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
 		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
 		feedback:   counter("postflight_feedback_total", "What people said of verdicts afterwards.", "decision", "feedback"),
+		pushed: counter("postflight_tickets_pushed_total",
+			"Tickets that were pushed, by feed and what became of them; a push that was refused counts once.", "feed", "result"),
 	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "postflight_build_info", Help: "What is running; always 1.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -101,6 +104,11 @@ func (m *metrics) startAtZero() {
 // Notified counts a notification.
 func (m *metrics) Notified(source, result string) {
 	m.notifications.WithLabelValues(source, result).Inc()
+}
+
+// Pushed counts tickets that were pushed to a feed.
+func (m *metrics) Pushed(feed, result string, tickets int) {
+	m.pushed.WithLabelValues(feed, result).Add(float64(tickets))
 }
 
 // Observed counts observations.

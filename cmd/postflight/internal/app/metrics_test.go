@@ -26,6 +26,7 @@ var promised = map[string]string{
 	"postflight_upstream_up":                                  "upstream",
 	"postflight_upstream_request_duration_seconds":            "upstream",
 	"postflight_rollbacks_total":                              "result,guard",
+	"postflight_tickets_pushed_total":                         "feed,result",
 	"postflight_deliveries_total":                             "receiver,result",
 	"postflight_delivery_oldest_pending_seconds":              "",
 	"postflight_brake_engaged":                                "",

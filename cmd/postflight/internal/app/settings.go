@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -30,6 +31,7 @@ type current struct {
 	access    []api.Access
 	limits    safety.Limits
 	measurers map[verifier.SourceKind]engine.Measurer
+	feeds     *tickets.Measurer
 	// liveVersions asks a policy's source which versions run.
 	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	receivers    map[string]alerting.Receiver
@@ -50,7 +52,7 @@ func newLimiters() limiters {
 }
 
 // load reads the configuration and builds everything that it names.
-func load(o Options, l limiters, observe outboundObserver) (*current, error) {
+func load(o Options, l limiters, observe outboundObserver, shelf tickets.Shelf) (*current, error) {
 	c, err := configs.Load(o.ConfigFile, o.Env)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe), cur.send(rule, l.tell)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, shelf, o.Log), cur.send(rule, l.tell)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -105,7 +107,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 }
 
 // measure builds what measures each kind of source.
-func (cur *current) measure(rule egress, l limiters, observe outboundObserver) error {
+func (cur *current) measure(rule egress, l limiters, observe outboundObserver, shelf tickets.Shelf, log *slog.Logger) error {
 	written, templated := cur.transports(rule)
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
@@ -119,18 +121,18 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver) e
 	if err != nil {
 		return err
 	}
-	feeds := make([]tickets.Feed, 0, len(cur.config.Feeds))
-	for _, f := range cur.config.Feeds {
-		feed := tickets.Feed{Name: f.Name, URL: f.URL, Count: f.Count, Lag: f.Lag, BearerToken: f.BearerToken.Reveal()}
-		if f.BasicAuth != nil {
-			feed.Username, feed.Password = f.BasicAuth.Username, f.BasicAuth.Password.Reveal()
-		}
-		feeds = append(feeds, feed)
-	}
-	desk, err := tickets.New(feeds, tickets.Transports{Written: written, Templated: templated, Slot: l.measure.acquire}, tickets.Observe(observe))
+	feeds, err := feedsOf(cur.config.Feeds, prometheus)
 	if err != nil {
 		return err
 	}
+	desk, err := tickets.New(feeds, tickets.Options{
+		Transports: tickets.Transports{Written: written, Templated: templated, Slot: l.measure.acquire},
+		Observe:    tickets.Observe(observe), Shelf: shelf, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	cur.feeds = desk
 	probe, err := httpprobe.New(httpprobe.Transports{Written: written, Templated: templated, Slot: l.probe.acquire}, cur.config.SelfCheck)
 	if err != nil {
 		return err
