@@ -30,10 +30,14 @@ type dialect struct {
 	// what a file can't.
 	within time.Duration
 
-	// takeOver makes available what a process that was killed had taken, at
-	// the start and, where other processes may be killed later, every so often.
-	takeOver      []string
-	takeOverEvery time.Duration
+	// takeOver frees, at the start, what a process that was killed had taken,
+	// and freeLost, every so often, what others took that must be dead.
+	takeOver, freeLost []string
+	takeOverEvery      time.Duration
+	// holdJob and beginJob yield a row while the job $1 is its worker's, and
+	// while there is time left for another attempt as well; they keep it so to
+	// the end of the transaction.
+	holdJob, beginJob string
 	// ownClock: the database has a clock that all replicas share.
 	ownClock bool
 }

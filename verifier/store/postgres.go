@@ -50,14 +50,34 @@ var postgresDialect = dialect{
 	claiming: &sql.TxOptions{Isolation: sql.LevelReadCommitted}, // to skip what others claim, not to fail on it
 	// LOCK, unlike a SELECT, comes before the view is taken: what the one
 	// before has committed is seen.
-	alone:  `LOCK TABLE deciding IN EXCLUSIVE MODE`,
-	within: 15 * time.Second,
-	// River's own rescue takes up to two minutes. Nothing delivers longer than
-	// deliverTimeout.
-	takeOver: []string{`UPDATE river_job SET state = 'available'
-		WHERE state = 'running' AND attempted_at < now() - interval '` + strconv.Itoa(int((deliverTimeout + hardStop).Seconds())) + ` seconds'`},
+	alone:         `LOCK TABLE deciding IN EXCLUSIVE MODE`,
+	within:        15 * time.Second,
+	takeOver:      []string{freeLostJobs},
+	freeLost:      []string{freeLostJobs},
 	takeOverEvery: 5 * time.Second,
-	ownClock:      true,
+	holdJob:       `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running' FOR UPDATE`,
+	beginJob: `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running'
+		AND attempted_at > now() - ` + seconds(lostAfter-attemptAtMost) + ` FOR UPDATE`,
+	ownClock: true,
+}
+
+const (
+	// lostAfter is how long after it was taken a job is taken from whoever has
+	// not ended it: nothing delivers for longer than deliverTimeout.
+	lostAfter = deliverTimeout + hardStop
+	// attemptAtMost is how long an attempt and the record of it may take; see
+	// alerting.SendTimeout.
+	attemptAtMost = 25 * time.Second
+)
+
+// freeLostJobs ends the jobs of workers that must be dead or paused, whatever
+// they may say of them later; adopt then queues their deliveries anew. River's
+// own rescue takes up to two minutes, and leaves the job its number.
+var freeLostJobs = `UPDATE river_job SET state = 'cancelled', finalized_at = now()
+	WHERE kind = 'delivery' AND state = 'running' AND attempted_at < now() - ` + seconds(lostAfter)
+
+func seconds(d time.Duration) string {
+	return "interval '" + strconv.Itoa(int(d.Seconds())) + " seconds'"
 }
 
 // postgresNow is the database's time, or $1 where that is not NULL.

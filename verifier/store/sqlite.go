@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river/riverdriver"
@@ -41,6 +42,9 @@ var sqliteDialect = dialect{
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
 	},
+	takeOverEvery: time.Minute,
+	holdJob:       `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
+	beginJob:      `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 }
 
 // readers is how many reads run at once.

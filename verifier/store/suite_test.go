@@ -16,10 +16,15 @@ import (
 type database struct {
 	// place returns the url of a fresh, empty database.
 	place func(t *testing.T) string
+	// exec runs a statement on the database at url, beside the store.
+	exec func(t *testing.T, url, statement string)
 }
 
 func TestSQLite(t *testing.T) {
-	conform(t, database{place: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "postflight.db") }})
+	conform(t, database{
+		place: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "postflight.db") },
+		exec:  alterSQLite,
+	})
 }
 
 // conform is what every database must do.
@@ -62,6 +67,7 @@ func conform(t *testing.T, db database) {
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
+		"deliveries: nobody has them":        testOrphans,
 		"audit":                              testAudit,
 		"freezes":                            testFreezes,
 		"facts: reverts since an unfreeze":   testUnfrozenReverts,
