@@ -168,15 +168,3 @@ func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a
 		n.Source, n.DeliveryID, d.Service, d.Environment, d.Version, d.Status, micros(now), a.Deployment.ID, verification, a.Ignored)
 	return err
 }
-
-// keepDeliveryIDs is how long a delivery that comes again is known as such.
-const keepDeliveryIDs = 30 * 24 * time.Hour
-
-// Prune forgets the ids of deliveries to us that came more than 30 days before
-// now. Call it daily.
-func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	return s.write(ctx, "forget old delivery ids", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM intake_keys WHERE received_at < $1`, micros(now.Add(-keepDeliveryIDs)))
-		return err
-	})
-}

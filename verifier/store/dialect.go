@@ -18,6 +18,8 @@ type dialect struct {
 	tableExists string // $1 is the table's name
 	queue       func(*sql.DB) riverdriver.Driver[*sql.Tx]
 
+	size string // yields the bytes that the database takes
+
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
 	// many. Where the database has a clock of its own, $1 is NULL for that.

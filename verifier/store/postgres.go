@@ -36,6 +36,7 @@ var postgresDialect = dialect{
 	migrations:  goose.DialectPostgres,
 	schema:      strings.NewReplacer(" BLOB ", " BYTEA ", " WITHOUT ROWID", ""),
 	tableExists: `SELECT to_regclass($1) IS NOT NULL`,
+	size:        `SELECT pg_database_size(current_database())`,
 	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(db) },
 	claim: `WITH due AS MATERIALIZED (
 			SELECT id FROM verifications

@@ -147,6 +147,7 @@ type Counts struct {
 	OldestUnsent    time.Time
 	BrakeReleasedAt time.Time // zero when never
 	Freezing        verifier.Freezing
+	Bytes           int64 // that the database takes
 }
 
 // Counts returns the state in numbers as of now.
@@ -171,8 +172,10 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
 			return err
 		}
-		c.Freezing, err = loadFreezing(ctx, tx, now)
-		return err
+		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, s.dialect.size).Scan(&c.Bytes)
 	})
 	return c, err
 }

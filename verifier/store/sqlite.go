@@ -26,6 +26,7 @@ var sqliteDialect = dialect{
 	migrations:  goose.DialectSQLite3,
 	schema:      strings.NewReplacer(),
 	tableExists: `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	size:        `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
 	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
 	claim: `UPDATE verifications SET lease_until = $1 + $2, epoch = epoch + 1
 		WHERE id IN (
@@ -122,7 +123,7 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	return connect(ctx, path, 1, url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)"},
 	})
 }
 
