@@ -36,6 +36,18 @@ type dialect struct {
 	// and freeLost, every so often, what others took that must be dead.
 	takeOver, freeLost []string
 	takeOverEvery      time.Duration
+	// due yields the deliveries that are to be sent and when; see dueOf.
+	due string
+	// patient lifts the limits of time on a transaction, and others yields how
+	// many other connections postflights have, "" where a file's lock tells.
+	patient []string
+	others  string
+	// sound yields a row, its second column how, for each thing that the
+	// database itself finds wrong; "" where it can't be asked.
+	sound string
+	// tableColumns yields the columns of the table $1, and indexes the names of
+	// all indexes.
+	tableColumns, indexes string
 	// holdJob and beginJob yield a row while the job $1 is its worker's, and
 	// while there is time left for another attempt as well; they keep it so to
 	// the end of the transaction.

@@ -44,6 +44,10 @@ var sqliteDialect = dialect{
 		`DELETE FROM river_leader`,
 	},
 	takeOverEvery: time.Minute,
+	sound:         `SELECT 'integrity_check', integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
+	tableColumns:  `SELECT name FROM pragma_table_info($1)`,
+	indexes:       `SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL`,
+	due:           dueOf(`CAST(round((julianday(scheduled_at) - 2440587.5) * 86400000) AS INTEGER) * 1000`),
 	holdJob:       `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 	beginJob:      `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 }
@@ -52,12 +56,13 @@ var sqliteDialect = dialect{
 const readers = 4
 
 // openSQLite opens the file in url, and holds it until Close.
-func (s *Store) openSQLite(ctx context.Context, url string) error {
+func (s *Store) openSQLite(ctx context.Context, url string, say func(string)) error {
 	s.dialect = sqliteDialect
 	path, err := databasePath(url)
 	if err != nil {
 		return err
 	}
+	s.place = path
 	if s.lock, err = lockFile(path); err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func (s *Store) openSQLite(ctx context.Context, url string) error {
 	if s.writer, err = openWriter(ctx, path); err != nil {
 		return err
 	}
-	if err := s.dialect.migrate(ctx, s.writer, s.logger); err != nil {
+	if err := s.dialect.migrate(ctx, s.writer, s.logger, say); err != nil {
 		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
 	}
 	s.reader, err = openReader(ctx, path)
@@ -131,23 +136,32 @@ func openReader(ctx context.Context, path string) (*sql.DB, error) {
 	return connect(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
 }
 
-// readSQLite opens a file that is there, and creates nothing.
-func readSQLite(ctx context.Context, url string) (*sql.DB, error) {
+// openSQLiteToRead opens a file that is there, and creates nothing but the
+// lock.
+func (s *Store) openSQLiteToRead(ctx context.Context, url string, exclusive bool) error {
+	s.dialect = sqliteDialect
 	path, err := databasePath(url)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	empty, err := checkHeader(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if empty {
-		return nil, verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+		return verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+	}
+	if exclusive {
+		if s.lock, err = lockFile(path); err != nil {
+			return err
+		}
 	}
 	if err := checkFile(ctx, path); err != nil {
-		return nil, err
+		return err
 	}
-	return openReader(ctx, path)
+	s.place = path
+	s.reader, err = openReader(ctx, path)
+	return err
 }
 
 func connect(ctx context.Context, path string, connections int, query url.Values) (*sql.DB, error) {
