@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -23,6 +24,9 @@ func Backup(ctx context.Context, storageURL, file string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if file, err = filepath.Abs(file); err != nil {
+		return verifier.Errorf(verifier.Unavailable, "back up: %w", err)
+	}
 	made, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
 	if errors.Is(err, os.ErrExist) {
 		return verifier.Errorf(verifier.Conflict, "back up: %q is there already: name a new file", file)

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -177,10 +176,11 @@ func (i *importer) flush(ctx context.Context) error {
 		statement.WriteString("$" + strconv.Itoa(n+1))
 	}
 	statement.WriteString(")")
-	if _, err := i.tx.ExecContext(ctx, statement.String(), i.waiting...); err != nil {
-		return fmt.Errorf("the rows of table %s before line %d: %w", i.table, i.from.number, err)
+	_, err := i.tx.ExecContext(ctx, statement.String(), i.waiting...)
+	if err != nil && !mayPass(err) {
+		return i.from.wrong("rows of table %s before it can't be stored, such as one that is there twice or refers to one that is missing: %v", i.table, err)
 	}
-	return nil
+	return err
 }
 
 // queue makes the jobs of the deliveries that are to be sent, due as they were.

@@ -148,11 +148,12 @@ func TestImportRefuses(t *testing.T) {
 	whole := export(t, url)
 	lines := strings.SplitAfter(whole, "\n")
 	last := len(lines) - 2
+	targets := []string{"sqlite:" + filepath.Join(t.TempDir(), "postflight.db"), pgtest.Database(t)}
 	for name, test := range map[string]struct{ from, want string }{
 		"cut off":       {strings.Join(lines[:last], ""), "without its last line: it was cut off"},
 		"half a line":   {whole[:len(whole)/2], "was cut off"},
 		"damaged":       {strings.Replace(whole, "1e+300", "1e+301", 1), "the file was damaged"},
-		"a row removed": {strings.Join(append(append([]string{}, lines[:5]...), lines[6:]...), ""), "the file was damaged"},
+		"a row removed": {strings.Join(append(append([]string{}, lines[:1]...), lines[2:]...), ""), "refers to one that is missing"},
 		"newer schema":  {strings.Replace(whole, `"schema":2`, `"schema":9`, 1), "has schema version 9, and this postflight knows up to 2"},
 		"other format":  {strings.Replace(whole, `"format":1`, `"format":7`, 1), "has format 7"},
 		"not ours":      {"{}\n", "this is no export of postflight"},
@@ -161,17 +162,19 @@ func TestImportRefuses(t *testing.T) {
 		"other table":   {strings.Replace(whole, `{"name":"audit"`, `{"name":"users"`, 1), `there is no table "users"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, into := range []string{"sqlite:" + filepath.Join(t.TempDir(), "postflight.db"), pgtest.Database(t)} {
+			for _, into := range targets {
 				err := store.Import(t.Context(), into, strings.NewReader(test.from), quiet)
 				requireKind(t, verifier.Invalid, err)
 				require.ErrorContains(t, err, test.want)
-				require.Zero(t, requireSound(t, into).Rows["deployments"], "all or nothing")
-				require.NoError(t, store.Import(t.Context(), into, strings.NewReader(whole), quiet), "and it may be tried again")
-				err = store.Import(t.Context(), into, strings.NewReader(whole), quiet)
-				requireKind(t, verifier.Conflict, err)
-				require.ErrorContains(t, err, "is not empty: it has 4 rows in deployments")
 			}
 		})
+	}
+	for _, into := range targets {
+		require.Zero(t, requireSound(t, into).Rows["deployments"], "all or nothing")
+		require.NoError(t, store.Import(t.Context(), into, strings.NewReader(whole), quiet), "and it may be tried again")
+		err := store.Import(t.Context(), into, strings.NewReader(whole), quiet)
+		requireKind(t, verifier.Conflict, err)
+		require.ErrorContains(t, err, "is not empty: it has 4 rows in deployments")
 	}
 }
 
@@ -194,6 +197,18 @@ func TestExportRefusesWhatIsUsed(t *testing.T) {
 // TestCheck damages a store in each way that can be told, on both databases.
 func TestCheck(t *testing.T) {
 	t.Parallel()
+	file, server := filepath.Join(t.TempDir(), "postflight.db"), pgtest.Database(t)
+	lived(t, "sqlite:"+file)
+	lived(t, server)
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	copied := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "postflight.db")
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		return "sqlite:" + path
+	}
+	requireSound(t, copied(t))
+	requireSound(t, server)
 	for name, test := range map[string]struct {
 		statements []string
 		want       string
@@ -212,8 +227,8 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, db := range []database{
-				{place: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "postflight.db") }, exec: alterSQLite},
-				{place: func(t *testing.T) string { return pgtest.Database(t) }, exec: func(t *testing.T, url, statement string) {
+				{place: copied, exec: alterSQLite},
+				{place: func(t *testing.T) string { return pgtest.Copy(t, server) }, exec: func(t *testing.T, url, statement string) {
 					if strings.HasPrefix(statement, "DELETE FROM deployments") {
 						statement = `SET session_replication_role = replica; ` + statement // references are not checked
 					}
@@ -221,8 +236,6 @@ func TestCheck(t *testing.T) {
 				}},
 			} {
 				url := db.place(t)
-				lived(t, url)
-				requireSound(t, url)
 				for _, statement := range test.statements {
 					db.exec(t, url, statement)
 				}

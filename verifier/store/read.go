@@ -145,7 +145,8 @@ type Counts struct {
 	// OldestUnsent is when the oldest delivery that is neither delivered nor
 	// discarded was created; zero when there is none.
 	OldestUnsent    time.Time
-	BrakeReleasedAt time.Time // zero when never
+	BrakeReleasedAt time.Time             // zero when never
+	BrakeReverts    []verifier.PastRevert // since then, the last ones
 	Freezing        verifier.Freezing
 	Bytes           int64 // that the database takes
 }
@@ -170,6 +171,9 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 		}
 		c.OldestUnsent = fromMicros(oldest)
 		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
+			return err
+		}
+		if c.BrakeReverts, err = brakeReverts(ctx, tx, c.BrakeReleasedAt); err != nil {
 			return err
 		}
 		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {

@@ -8,5 +8,5 @@ CREATE INDEX verifications_evidence ON verifications (opened_at) WHERE evidence_
 CREATE INDEX deployments_received ON deployments (received_at);
 CREATE INDEX intake_keys_deployment ON intake_keys (deployment);
 
--- The automatic reverts of a place, which caps and the brake count.
-CREATE INDEX verifications_reverts ON verifications (service, environment, automatic_at) WHERE automatic_at > 0;
+-- The automatic reverts of a place, which its caps count.
+CREATE INDEX verifications_reverts ON verifications (service, environment, place) WHERE automatic_at > 0;

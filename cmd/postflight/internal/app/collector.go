@@ -57,7 +57,7 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(oldestDesc, oldest)
 	engaged := 0.0
-	if safety.BrakeEngaged(counts.Freezing.PastReverts, counts.BrakeReleasedAt, c.limits()) {
+	if safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, c.limits()) {
 		engaged = 1
 	}
 	gauge(brakeDesc, engaged)

@@ -55,6 +55,6 @@ func (a *App) retention(ctx context.Context, now time.Time) (store.Retention, er
 	for _, f := range safety.Frozen(counts.Freezing, now, cur.limits) {
 		r.Keep[f.Location()] = true
 	}
-	r.KeepAll = safety.BrakeEngaged(counts.Freezing.PastReverts, counts.BrakeReleasedAt, cur.limits)
+	r.KeepAll = safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, cur.limits)
 	return r, nil
 }
