@@ -33,6 +33,14 @@ func (t *try) done(r Result, now time.Time) *verifier.Attempt {
 	return &a
 }
 
+// underWay reports whether the attempt is still the delivery's last one and has
+// no end. Whoever was paused for so long that another made the next attempt
+// can't tell any more what became of the delivery.
+func (t *try) underWay(d verifier.Delivery) bool {
+	n := len(d.Attempts)
+	return n > 0 && d.Attempts[n-1].At.Equal(t.attempt.At) && d.Attempts[n-1].Result == verifier.AttemptStarted
+}
+
 // discard gives a delivery up.
 func (s step) discard(reason string) step {
 	s.change.State, s.change.Reason = verifier.DeliveryDiscarded, reason

@@ -123,9 +123,12 @@ func (d *Dispatcher) begin(o verifier.Outgoing, now time.Time) (step, error) {
 }
 
 func finish(o verifier.Outgoing, t *try, r Result, now time.Time) (step, error) {
+	if !t.underWay(o.Delivery) {
+		return step{}, verifier.Errorf(verifier.Conflict, "attempt %d of delivery %s was given up by others meanwhile: how it went is not recorded", t.number, o.Delivery.ID)
+	}
 	s := step{change: verifier.DeliveryChange{Attempt: t.done(r, now)}}
 	if ended(o.Delivery) {
-		return s, nil // by another worker; the attempt was made all the same
+		return s, nil // by a person, or a newer deploy; the attempt was made all the same
 	}
 	if o.Delivery.Kind == verifier.RollbackDelivery {
 		return finishRollback(s, o, t, r, now)

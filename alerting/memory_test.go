@@ -52,11 +52,13 @@ func (m *memory) UpdateDelivery(ctx context.Context, id string, now time.Time, c
 	if err != nil {
 		return err
 	}
+	if c.Attempt != nil {
+		if err := m.add(*c.Attempt); err != nil {
+			return err
+		}
+	}
 	if c.State != "" {
 		m.out.Delivery.State, m.out.Delivery.Reason = c.State, c.Reason
-	}
-	if c.Attempt != nil {
-		m.add(*c.Attempt)
 	}
 	if c.Action != nil {
 		m.out.Verification.Action = *c.Action
@@ -65,14 +67,17 @@ func (m *memory) UpdateDelivery(ctx context.Context, id string, now time.Time, c
 	return nil
 }
 
-func (m *memory) add(a verifier.Attempt) {
-	for i, old := range m.out.Delivery.Attempts {
-		if old.At.Equal(a.At) {
-			m.out.Delivery.Attempts[i] = a
-			return
-		}
+func (m *memory) add(a verifier.Attempt) error {
+	list := m.out.Delivery.Attempts
+	if a.Result == verifier.AttemptStarted {
+		m.out.Delivery.Attempts = append(list, a)
+		return nil
 	}
-	m.out.Delivery.Attempts = append(m.out.Delivery.Attempts, a)
+	if n := len(list); n == 0 || !list[n-1].At.Equal(a.At) || list[n-1].Result != verifier.AttemptStarted {
+		return verifier.Errorf(verifier.Conflict, "the attempt is not under way any more")
+	}
+	list[len(list)-1] = a
+	return nil
 }
 
 // set changes what is stored, as somebody else would.

@@ -37,6 +37,7 @@ func (d *decoder) check(f *file) {
 		f.Config.SelfCheck = &step
 	}
 	d.policies(f)
+	d.checkRetention(f)
 }
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
@@ -189,5 +190,45 @@ func (d *decoder) checkKind(owner any, webhook *Webhook) {
 		d.staticURL(&webhook.URL)
 		d.between(&webhook.Timeout, time.Second, 20*time.Second)
 		d.signingSecret(&webhook.Secret)
+	}
+}
+
+const retentionAtMost = 3650 * 24 * time.Hour
+
+// checkRetention checks the times for which things are kept against one another,
+// and against the past that policies look at.
+func (d *decoder) checkRetention(f *file) {
+	r := &f.Storage.Retention
+	usable := true
+	for _, field := range []*time.Duration{&r.Observations, &r.Verifications, &r.DeliveryIDs} {
+		usable = d.between(field, 24*time.Hour, retentionAtMost) && usable
+	}
+	if !usable {
+		return
+	}
+	for _, p := range f.Config.Policies {
+		least := p.History.D() + p.Window.D()
+		switch {
+		case r.Observations >= least:
+		case !d.written(&r.Observations):
+			r.Observations = least
+		default:
+			d.got(d.at(&r.Observations), "must be at least the history and window of policy %q, %s: raise it, or lower the policy's history", p.Name, text(least))
+			return
+		}
+	}
+	for _, shorter := range []struct {
+		name  string
+		field *time.Duration
+	}{{"observations", &r.Observations}, {"delivery_ids", &r.DeliveryIDs}} {
+		if *shorter.field <= r.Verifications {
+			continue
+		}
+		n := d.at(shorter.field)
+		if !d.written(shorter.field) {
+			n = d.at(&r.Verifications)
+		}
+		d.got(n, "%s would be kept for longer than what they belong to (%s and %s): raise verifications, or lower %s",
+			shorter.name, text(*shorter.field), text(r.Verifications), shorter.name)
 	}
 }

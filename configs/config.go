@@ -64,6 +64,26 @@ type Storage struct {
 	// postgres://USER@HOST/DATABASE, shared by all replicas. A password for
 	// PostgreSQL comes from PGPASSWORD or a passfile, never from here.
 	URL string `yaml:"url" default:"sqlite:postflight.db"`
+	// Retention is how long what has ended is kept.
+	Retention Retention `yaml:"retention"`
+}
+
+// Retention is how long what has ended is kept. Decisions of people are kept
+// for ever, and so is what a running verification, an open rollback or the
+// next one needs: what runs, the version to go back to, everything since, and
+// the last 20 deployments of each service and environment.
+type Retention struct {
+	// Observations are kept, with the calibrations, for that long after a
+	// verification opened, 1d to 3650d, and at least as long as the longest
+	// history of a policy, which raises the default: probes have no other past. Then a verification can
+	// no longer be recomputed; its verdict and findings stay.
+	Observations time.Duration `yaml:"observations" default:"30d"`
+	// Verifications are kept, with their deployments and deliveries, for that
+	// long, 1d to 3650d, and at least as long as the other two.
+	Verifications time.Duration `yaml:"verifications" default:"400d"`
+	// DeliveryIDs of notifications are known for that long, 1d to 3650d: one
+	// that comes again later may be a new deploy.
+	DeliveryIDs time.Duration `yaml:"delivery_ids" default:"30d"`
 }
 
 // Source is someone who may announce a deploy. Native sources use POST

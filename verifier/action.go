@@ -159,9 +159,11 @@ type Facts struct {
 	Target *Deployment
 	// Barrier is an irreversible deployment after Target, up to and including
 	// the verified one.
-	Barrier     *Deployment
-	OpenRevert  string       // id of an open revert of the same service and environment other than this one
-	PastReverts []PastRevert // every automatic revert since the brake was released, and of this place every one since UnfrozenAt
+	Barrier    *Deployment
+	OpenRevert string // id of an open revert of the same service and environment other than this one
+	// PastReverts are the last 1,000 automatic reverts since the brake was
+	// released, and the last 100 of this place since UnfrozenAt.
+	PastReverts []PastRevert
 	// Freeze is a person's freeze of this place that is in force; nil is none.
 	Freeze *Freeze
 	// UnfrozenAt is when a person last unfroze this place: the caps count

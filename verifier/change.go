@@ -49,9 +49,12 @@ type Outgoing struct {
 // DeliveryChange is what an attempt, or the decision not to make one, changes.
 // All of it commits together.
 type DeliveryChange struct {
-	State    DeliveryState  // "" leaves it as it is
-	Reason   string         // why it was discarded
-	Attempt  *Attempt       // to be added; one with the same At replaces the earlier one
+	State  DeliveryState // "" leaves it as it is
+	Reason string        // why it was discarded
+	// Attempt is one that begins, its result AttemptStarted, or the end of the
+	// one with the same At: a Conflict where that is not the last one, or has
+	// ended.
+	Attempt  *Attempt
 	Action   *Action        // the verification's action, where it moved
 	Members  []Verification // of the same release, whose actions moved with it
 	Messages []Delivery     // to be sent because of it

@@ -44,7 +44,7 @@ func (f Freeze) Location() Location { return Location{Service: f.Service, Enviro
 type Freezing struct {
 	Freezes     []Freeze               // of people, in force, the newest first
 	Unfrozen    map[Location]time.Time // when a person last unfroze a place, the caps' freezes with it
-	PastReverts []PastRevert           // every automatic revert since its place was unfrozen, and more
+	PastReverts []PastRevert           // the last 100 automatic reverts of each place, those before it was unfrozen with them
 }
 
 // Mark is what a person says of a version.

@@ -116,6 +116,9 @@ type Evidence struct {
 	FinishedAt     time.Time        `json:"finished_at"`
 	ClosesAt       time.Time        `json:"closes_at"`
 	Signals        []SignalEvidence `json:"signals"`
+	// DroppedAt is when the evidence had been kept for long enough: Signals is
+	// then empty. nil while it is there.
+	DroppedAt *time.Time `json:"dropped_at,omitempty"`
 }
 
 // Filter selects verifications; empty fields select everything.

@@ -64,6 +64,9 @@ func (l look) charts() ([]chart, string) {
 	if l.noEvidence {
 		return nil, "The evidence could not be read just now."
 	}
+	if at := l.evidence.DroppedAt; at != nil {
+		return nil, droppedLine(*at)
+	}
 	shown := min(len(findings), l.room.charts)
 	out := make([]chart, 0, shown)
 	for i, f := range findings[:shown] {

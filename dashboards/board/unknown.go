@@ -2,6 +2,7 @@ package board
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -14,6 +15,9 @@ func (l look) unknown() (lines []string, missing bool) {
 	}
 	if l.noEvidence {
 		lines = append(lines, "The evidence could not be read just now: charts and reasons of missing steps are left out.")
+	}
+	if at := l.evidence.DroppedAt; at != nil {
+		lines = append(lines, droppedLine(*at))
 	}
 	measured := 0
 	for _, f := range l.findings() {
@@ -72,4 +76,9 @@ func (l look) lastError(signal string) string {
 		}
 	}
 	return ""
+}
+
+// droppedLine says why there is no evidence any more.
+func droppedLine(at time.Time) string {
+	return "The evidence was kept for as long as storage.retention.observations says and deleted on " + at.UTC().Format(time.DateOnly) + ": the verdict and its reasons stay."
 }

@@ -12,7 +12,8 @@ import (
 // moment since releasedAt there were at least l.BrakeReverts automatic reverts
 // within l.BrakeWithin, over all services. It stays so however long ago that
 // was, until a person releases the brake, that is, until releasedAt is later.
-// past must hold every automatic revert since releasedAt, in any order;
+// past must hold the last automatic reverts since releasedAt, as many as may
+// engage the brake, in any order;
 // reverts at or before releasedAt don't count.
 func BrakeEngaged(past []verifier.PastRevert, releasedAt time.Time, l Limits) bool {
 	return engagedBy(past, releasedAt, l.orDefaults()) != nil

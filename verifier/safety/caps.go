@@ -37,7 +37,8 @@ type capHold struct {
 
 // capsHold returns the cap that holds another automatic revert of a place
 // back, nil when none does. Reverts up to unfrozenAt don't count; past must
-// hold every automatic revert of the place since then, in any order. The cap of
+// hold the last automatic reverts of the place since then, as many as a cap
+// may allow, in any order. The cap of
 // the day stays, however long ago it was reached; that of the hour passes. A
 // revert from the future (replicas' clocks differ) counts.
 func capsHold(where verifier.Location, past []verifier.PastRevert, unfrozenAt, now time.Time, l Limits) *capHold {
@@ -86,16 +87,15 @@ func closeTogether(reverts []verifier.PastRevert, n int, within time.Duration) [
 func Frozen(f verifier.Freezing, now time.Time, l Limits) []verifier.Freeze {
 	l = l.orDefaults()
 	var byCaps []verifier.Freeze
-	seen := map[verifier.Location]bool{}
+	of := map[verifier.Location][]verifier.PastRevert{}
 	for _, p := range f.PastReverts {
 		where := verifier.Location{Service: p.Service, Environment: p.Environment}
-		if seen[where] {
-			continue
-		}
-		seen[where] = true
-		if h := capsHold(where, f.PastReverts, f.Unfrozen[where], now, l); h != nil {
+		of[where] = append(of[where], p)
+	}
+	for where, past := range of {
+		if h := capsHold(where, past, f.Unfrozen[where], now, l); h != nil {
 			byCaps = append(byCaps, verifier.Freeze{
-				ID: h.last.RevertID, Kind: verifier.FrozenByCaps, Service: p.Service, Environment: p.Environment,
+				ID: h.last.RevertID, Kind: verifier.FrozenByCaps, Service: where.Service, Environment: where.Environment,
 				By: verifier.ByPostflight, At: h.last.At, Until: h.until,
 				Reason: fmt.Sprintf("reverted automatically %s in %s, and the limit is %d", times(h.n), span(h.in), h.most),
 			})

@@ -73,6 +73,10 @@ func Together(v verifier.Verification, f verifier.Facts, action verifier.Action,
 		}
 		a.Rollback, a.TargetVersion, a.RevertID = action.Rollback, m.Facts.Target.Version, action.RevertID
 		a.RequestedAt, a.AutomaticAt, a.ReleaseID, a.RequestedBy = action.RequestedAt, action.AutomaticAt, action.ReleaseID, v.ID
+		if action.AutomaticAt != nil {
+			counted := countedAt(m.Facts, *action.AutomaticAt)
+			a.AutomaticAt = &counted
+		}
 		if its.State.Final() {
 			its.Action, its.Effective = a, verifier.Revert
 		} else {

@@ -34,7 +34,8 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 	action.ReleaseID, action.RequestedBy = "", "" // of an earlier request
 	action.RevertID, action.RequestedAt = verifier.NewID(verifier.RevertPrefix), &now
 	if v.PersonSays() == nil {
-		action.AutomaticAt = &now
+		counted := countedAt(f, now)
+		action.AutomaticAt = &counted
 	}
 
 	expires := p.RevertExpires.D()
@@ -59,6 +60,18 @@ func Request(v verifier.Verification, p verifier.Policy, f verifier.Facts, url s
 		Receiver: p.Rollback, Event: verifier.EventRevert, State: verifier.DeliveryPending,
 		CreatedAt: now, Key: action.RevertID, Body: body,
 	}, nil
+}
+
+// countedAt is when caps and brake count a revert that is requested now: after
+// the last unfreeze and release, whatever a clock that was set back says, or
+// they would hold nothing until it has caught up.
+func countedAt(f verifier.Facts, now time.Time) time.Time {
+	for _, after := range []time.Time{f.UnfrozenAt, f.BrakeReleasedAt} {
+		if !now.After(after) {
+			now = after.Add(time.Microsecond)
+		}
+	}
+	return now
 }
 
 // why is the reason of a revert in one sentence, and whether one is wanted.

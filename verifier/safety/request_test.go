@@ -79,3 +79,26 @@ func TestRequestRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestRequestCountsAfterAnUnfreeze: a clock that was set back after a person
+// unfroze the place, or released the brake, doesn't suspend caps and brake.
+func TestRequestCountsAfterAnUnfreeze(t *testing.T) {
+	v, p := decided()
+	for name, set := range map[string]func(*verifier.Facts, time.Time){
+		"unfrozen": func(f *verifier.Facts, at time.Time) { f.UnfrozenAt = at },
+		"released": func(f *verifier.Facts, at time.Time) { f.BrakeReleasedAt = at },
+	} {
+		f := allowed()
+		set(&f, now.Add(time.Hour))
+		action, _, err := Request(v, p, f, "", now)
+		require.NoError(t, err)
+		require.Equal(t, now, *action.RequestedAt, name)
+		f.PastReverts = []verifier.PastRevert{{RevertID: action.RevertID, Service: "checkout", Environment: "production", At: *action.AutomaticAt}}
+		f.Now = now.Add(time.Minute)
+		if name == "unfrozen" {
+			require.Equal(t, verifier.GuardCaps, Check(f, Limits{}).Guard, "the next one is held")
+		} else {
+			require.True(t, BrakeEngaged(f.PastReverts, f.BrakeReleasedAt, Limits{BrakeReverts: 1}))
+		}
+	}
+}

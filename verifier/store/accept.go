@@ -168,27 +168,3 @@ func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a
 		n.Source, n.DeliveryID, d.Service, d.Environment, d.Version, d.Status, micros(now), a.Deployment.ID, verification, a.Ignored)
 	return err
 }
-
-// keepDeliveryIDs is how long a delivery that comes again is known as such.
-const keepDeliveryIDs = 30 * 24 * time.Hour
-
-// Prune forgets the ids of deliveries to us that came more than 30 days before
-// now, and tickets and counts of them older than verifier.KeepTickets. Call it
-// daily.
-func (s *Store) Prune(ctx context.Context, now time.Time) error {
-	return s.write(ctx, "forget old delivery ids and tickets", func(tx *sql.Tx) error {
-		for _, old := range []struct {
-			from  string
-			since time.Time
-		}{
-			{`DELETE FROM intake_keys WHERE received_at < $1`, now.Add(-keepDeliveryIDs)},
-			{`DELETE FROM tickets WHERE created_at < $1`, now.Add(-verifier.KeepTickets)},
-			{`DELETE FROM ticket_counts WHERE at < $1`, now.Add(-verifier.KeepTickets)},
-		} {
-			if _, err := tx.ExecContext(ctx, old.from, micros(old.since)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}

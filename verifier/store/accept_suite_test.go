@@ -3,7 +3,6 @@ package store_test
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -228,15 +227,4 @@ func testAcceptEndsRevert(t *testing.T, db database) {
 			}
 		})
 	}
-}
-
-func testPrune(t *testing.T, db database) {
-	s := open(t, db.place(t))
-	n := finished("1.0.0", start)
-	n.Deployment.DeploymentID = "" // only the delivery tells it apart
-	first := accept(t, s, n, start)
-	require.NoError(t, s.Prune(t.Context(), start.Add(30*24*time.Hour)))
-	require.Equal(t, first.Verification.ID, accept(t, s, n, later(1)).Existing)
-	require.NoError(t, s.Prune(t.Context(), start.Add(30*24*time.Hour+time.Second)))
-	require.Empty(t, accept(t, s, n, later(2)).Existing)
 }

@@ -107,18 +107,16 @@ func selectAudit(f verifier.AuditFilter) (query string, args []any, err error) {
 // ReadAudit returns all decisions of people in the store at url, the oldest
 // first. It only reads, beside a daemon that uses it or without one.
 func ReadAudit(ctx context.Context, url string) (entries []verifier.AuditEntry, err error) {
-	open := readSQLite
-	if isPostgres(url) {
-		open = readPostgres
-	}
-	db, err := open(ctx, url)
+	s, err := openToRead(ctx, url, false)
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close() //nolint:errcheck // only read
-	err = transaction{db: db}.run(ctx, "read the audit trail", func(tx *sql.Tx) error {
-		entries, err = queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM audit ORDER BY seq`)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	err = transaction{db: s.reader}.run(ctx, "read the audit trail", func(tx *sql.Tx) error {
+		entries, err = queryAll(ctx, tx, scanAudit, wholeAuditSQL)
 		return err
 	})
 	return entries, err
 }
+
+const wholeAuditSQL = `SELECT ` + auditColumns + ` FROM audit ORDER BY seq`

@@ -68,10 +68,22 @@ func loadFreezing(ctx context.Context, tx *sql.Tx, now time.Time) (f verifier.Fr
 	if err != nil {
 		return f, err
 	}
-	f.PastReverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
-		WHERE automatic_at > 0 ORDER BY automatic_at`)
+	f.PastReverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM (
+			SELECT revert_id, service, environment, automatic_at, row_number() OVER (PARTITION BY service, environment ORDER BY place DESC) AS nth
+			FROM verifications WHERE automatic_at > 0) latest
+		WHERE nth <= $1 ORDER BY automatic_at, revert_id`, lastOfPlace)
 	return f, err
 }
+
+// Once the caps of a place hold, no automatic revert of it follows until a
+// person unfreezes it, and once the brake is engaged none at all: those that
+// reached a limit are the last ones, so that no more than these are read,
+// however many there were. A limit is 100 at most, and a release that goes back
+// together is one request of several rows.
+const (
+	lastOfPlace = 100
+	lastOfAll   = 1000
+)
 
 // unfrozenSQL selects what ends the freeze of a place by its caps: all but the
 // end of one freeze of a person.

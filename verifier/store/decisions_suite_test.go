@@ -177,3 +177,29 @@ func testVersions(t *testing.T, db database) {
 	require.NoError(t, err)
 	require.Empty(t, versions)
 }
+
+// testRevertsRead: however many reverts there were, the last ones are read, by
+// the order of the deploys and not by clocks.
+func testRevertsRead(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	numbers := `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)`
+	db.exec(t, url, `INSERT INTO deployments (id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, place, release_id, record)
+		`+numbers+`
+		SELECT 'd' || i, source, '', service, environment, version, status, irreversible, started_at, finished_at, received_at, 1 + i, release_id, record FROM deployments, n`)
+	db.exec(t, url, `INSERT INTO verifications (id, deployment, service, environment, version, finished_at, judged_from, place, opened_at, cleared_at, state, decision, effective, effective_at,
+			action_state, action_changed_at, revert_id, requested_at, automatic_at, record, policy, next_check_at, lease_until, epoch)
+		`+numbers+`
+		SELECT 'v' || i, 'd' || i, service, environment, version, finished_at, judged_from, 1 + i, opened_at, cleared_at, state, decision, effective, effective_at,
+			action_state, action_changed_at, 'rv_' || i, requested_at, automatic_at - i, record, policy, next_check_at, lease_until, epoch FROM verifications, n`)
+	f, err := s.Freezing(t.Context(), later(10))
+	require.NoError(t, err)
+	require.Len(t, f.PastReverts, 100)
+	require.Equal(t, "rv_1500", f.PastReverts[0].RevertID, "the clock ran backwards: the last deploy has the oldest time")
+	past := facts(t, s, v.ID, later(10)).PastReverts
+	require.Len(t, past, 1100)
+	counts, err := s.Counts(t.Context(), later(10))
+	require.NoError(t, err)
+	require.Len(t, counts.BrakeReverts, 1000)
+}

@@ -7,17 +7,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/riverqueue/river"
-
 	"github.com/postflight/postflight/verifier"
 )
 
 // insertDeliveries stores deliveries with the jobs that send them.
 func (s *Store) insertDeliveries(ctx context.Context, tx *sql.Tx, deliveries []verifier.Delivery) error {
-	if len(deliveries) == 0 {
-		return nil
-	}
-	jobs := make([]river.InsertManyParams, 0, len(deliveries))
 	for _, d := range deliveries {
 		_, err := tx.ExecContext(ctx, `INSERT INTO deliveries
 			(id, verification, kind, receiver, event, state, reason, created_at, key, body)
@@ -26,9 +20,8 @@ func (s *Store) insertDeliveries(ctx context.Context, tx *sql.Tx, deliveries []v
 		if err != nil {
 			return fmt.Errorf("store delivery %s: %w", d.ID, err)
 		}
-		jobs = append(jobs, river.InsertManyParams{Args: deliveryJob{ID: d.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(d.Kind)}})
 	}
-	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
+	if err := s.queueDeliveries(ctx, tx, deliveries); err != nil {
 		return fmt.Errorf("queue deliveries: %w", err)
 	}
 	return nil
@@ -82,7 +75,8 @@ func loadAttempts(ctx context.Context, tx *sql.Tx, delivery string) ([]verifier.
 
 // UpdateDelivery reads a delivery with its facts and stores what change makes
 // of it, in one transaction. An error of change leaves everything as it was,
-// and is returned.
+// and is returned. With the context that StartDeliveries gave to a Deliverer it
+// is a Conflict, and changes nothing, once the delivery is another worker's.
 func (s *Store) UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error {
 	return s.alone(ctx, "update delivery "+id, func(tx *sql.Tx) error {
 		out, err := loadOutgoing(ctx, tx, id, now)
@@ -91,6 +85,9 @@ func (s *Store) UpdateDelivery(ctx context.Context, id string, now time.Time, ch
 		}
 		c, err := change(out)
 		if err != nil {
+			return err
+		}
+		if err := s.holdJob(ctx, tx, c.Attempt != nil && c.Attempt.Result == verifier.AttemptStarted); err != nil {
 			return err
 		}
 		return s.saveDeliveryChange(ctx, tx, out, c)
@@ -119,12 +116,8 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 			return err
 		}
 	}
-	if a := c.Attempt; a != nil {
-		_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, at, duration, status, result, error) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (delivery, at) DO UPDATE SET duration = excluded.duration, status = excluded.status,
-				result = excluded.result, error = excluded.error`,
-			id, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
-		if err != nil {
+	if c.Attempt != nil {
+		if err := saveAttempt(ctx, tx, id, *c.Attempt); err != nil {
 			return err
 		}
 	}
@@ -144,4 +137,19 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 func saveDeliveryState(ctx context.Context, tx *sql.Tx, id string, state verifier.DeliveryState, reason string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $2, reason = $3 WHERE id = $1`, id, state, storable(reason))
 	return err
+}
+
+// saveAttempt begins an attempt, or ends the one under way: one that another has
+// followed, or that was ended, stays as it is, which is a Conflict.
+func saveAttempt(ctx context.Context, tx *sql.Tx, delivery string, a verifier.Attempt) error {
+	if a.Result == verifier.AttemptStarted {
+		_, err := tx.ExecContext(ctx, `INSERT INTO attempts (delivery, at, duration, status, result, error) VALUES ($1, $2, $3, $4, $5, $6)`,
+			delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
+		return err
+	}
+	result, err := tx.ExecContext(ctx, `UPDATE attempts SET duration = $3, status = $4, result = $5, error = $6
+		WHERE delivery = $1 AND at = $2 AND result = '`+verifier.AttemptStarted+`'
+			AND NOT EXISTS (SELECT 1 FROM attempts later WHERE later.delivery = $1 AND later.at > $2)`,
+		delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
+	return affected(result, err, "the attempt of delivery %s at %s is not under way any more", delivery, a.At.Format(time.RFC3339Nano))
 }

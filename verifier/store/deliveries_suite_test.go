@@ -36,6 +36,13 @@ func testUpdateDelivery(t *testing.T, db database) {
 	require.NoError(t, err)
 	messages, err := verifier.Messages(verifier.EventActionChanged, v, policy(), later(6))
 	require.NoError(t, err)
+	begun := second
+	begun.Status, begun.Result = 0, verifier.AttemptStarted
+	requireKind(t, verifier.Conflict, update(verifier.DeliveryChange{Attempt: &second}, nil))
+	require.NoError(t, update(verifier.DeliveryChange{Attempt: &begun}, nil))
+	late := attempt
+	late.Result = "delivered"
+	requireKind(t, verifier.Conflict, update(verifier.DeliveryChange{State: verifier.DeliveryDelivered, Attempt: &late}, nil))
 	whole := verifier.DeliveryChange{State: verifier.DeliveryDelivered, Attempt: &second, Action: &action, Messages: messages}
 	refusal := errors.New("no")
 	require.ErrorIs(t, update(whole, refusal), refusal)
@@ -48,7 +55,7 @@ func testUpdateDelivery(t *testing.T, db database) {
 	require.Len(t, stored.Deliveries, 1, "a failed change changes nothing")
 	require.Equal(t, verifier.ActionRequested, stored.Action.State)
 	require.Equal(t, verifier.DeliveryRetryable, stored.Deliveries[0].State)
-	require.Equal(t, []verifier.Attempt{attempt}, stored.Deliveries[0].Attempts)
+	require.Equal(t, []verifier.Attempt{attempt, begun}, stored.Deliveries[0].Attempts)
 
 	require.NoError(t, update(whole, nil))
 	stored, err = s.Verification(t.Context(), v.ID)

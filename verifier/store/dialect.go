@@ -18,6 +18,8 @@ type dialect struct {
 	tableExists string // $1 is the table's name
 	queue       func(*sql.DB) riverdriver.Driver[*sql.Tx]
 
+	size string // yields the bytes that the database takes
+
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
 	// many. Where the database has a clock of its own, $1 is NULL for that.
@@ -30,10 +32,26 @@ type dialect struct {
 	// what a file can't.
 	within time.Duration
 
-	// takeOver makes available what a process that was killed had taken, at
-	// the start and, where other processes may be killed later, every so often.
-	takeOver      []string
-	takeOverEvery time.Duration
+	// takeOver frees, at the start, what a process that was killed had taken,
+	// and freeLost, every so often, what others took that must be dead.
+	takeOver, freeLost []string
+	takeOverEvery      time.Duration
+	// due yields the deliveries that are to be sent and when; see dueOf.
+	due string
+	// patient lifts the limits of time on a transaction, and others yields how
+	// many other connections postflights have, "" where a file's lock tells.
+	patient []string
+	others  string
+	// sound yields a row, its second column how, for each thing that the
+	// database itself finds wrong; "" where it can't be asked.
+	sound string
+	// tableColumns yields the columns of the table $1, and indexes the names of
+	// all indexes.
+	tableColumns, indexes string
+	// holdJob and beginJob yield a row while the job $1 is its worker's, and
+	// while there is time left for another attempt as well; they keep it so to
+	// the end of the transaction.
+	holdJob, beginJob string
 	// ownClock: the database has a clock that all replicas share.
 	ownClock bool
 }

@@ -127,10 +127,28 @@ func (s *Store) Evidence(ctx context.Context, id string) (e verifier.Evidence, e
 		}
 		e = verifier.Evidence{VerificationID: id, Policy: p,
 			StartedAt: v.Deployment.StartedAt, FinishedAt: v.Deployment.FinishedAt, ClosesAt: v.ClosesAt}
+		if e.DroppedAt, err = droppedAt(ctx, tx, id); err != nil || e.DroppedAt != nil {
+			return err
+		}
 		e.Signals, err = loadEvidence(ctx, tx, id, p)
 		return err
 	})
 	return e, err
+}
+
+// droppedAt is when the evidence of a verification was dropped, nil while it is
+// all there.
+func droppedAt(ctx context.Context, tx *sql.Tx, id string) (*time.Time, error) {
+	var at int64
+	err := tx.QueryRowContext(ctx, `SELECT evidence_dropped_at FROM verifications WHERE id = $1`, id).Scan(&at)
+	if err != nil || at == 0 {
+		return nil, err
+	}
+	dropped := fromMicros(at)
+	if at < 0 { // it is being dropped
+		dropped = utc(time.Now())
+	}
+	return &dropped, nil
 }
 
 // pastLimit bounds what PastObservations returns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -131,17 +132,33 @@ func openRevert(ctx context.Context, tx *sql.Tx, v verifier.Verification) (strin
 	return id, err
 }
 
-// pastReverts returns when the brake was released last, zero for never, and
-// the automatic reverts since, with those of d's place since it was unfrozen,
-// oldest first.
+// pastReverts returns when the brake was released last, zero for never, and of
+// the automatic reverts since, and of those of d's place since it was unfrozen,
+// the last ones, oldest first.
 func pastReverts(ctx context.Context, tx *sql.Tx, d verifier.Deployment, unfrozen time.Time) (released time.Time, reverts []verifier.PastRevert, err error) {
 	if released, err = brakeReleased(ctx, tx); err != nil {
 		return released, nil, err
 	}
-	reverts, err = queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
-		WHERE automatic_at > 0 AND (automatic_at > $1 OR automatic_at > $2 AND service = $3 AND environment = $4)
-		ORDER BY automatic_at`, micros(released), micros(unfrozen), d.Service, d.Environment)
+	if reverts, err = brakeReverts(ctx, tx, released); err != nil {
+		return released, nil, err
+	}
+	own, err := queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
+		WHERE service = $1 AND environment = $2 AND automatic_at > 0 AND automatic_at > $3 ORDER BY place DESC LIMIT $4`,
+		d.Service, d.Environment, micros(unfrozen), lastOfPlace)
+	for _, r := range own {
+		if !slices.Contains(reverts, r) {
+			reverts = append(reverts, r)
+		}
+	}
+	slices.SortStableFunc(reverts, func(a, b verifier.PastRevert) int { return a.At.Compare(b.At) })
 	return released, reverts, err
+}
+
+// brakeReverts are the automatic reverts after a moment, over all services: the
+// last ones.
+func brakeReverts(ctx context.Context, tx *sql.Tx, after time.Time) ([]verifier.PastRevert, error) {
+	return queryAll(ctx, tx, scanPastRevert, `SELECT revert_id, service, environment, automatic_at FROM verifications
+		WHERE automatic_at > 0 AND automatic_at > $1 ORDER BY automatic_at DESC LIMIT $2`, micros(after), lastOfAll)
 }
 
 // brakeReleased is when the brake was released last, zero for never.

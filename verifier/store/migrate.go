@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river/rivermigrate"
@@ -41,11 +43,31 @@ func (d dialect) newMigrations(db *sql.DB, logger *slog.Logger) (*goose.Provider
 
 // steps are the migrations of all databases, in the words of this one.
 func (d dialect) steps() ([]*goose.Migration, error) {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+	texts, err := migrationTexts()
 	if err != nil {
 		return nil, err
 	}
 	var out []*goose.Migration
+	for _, t := range texts {
+		statements := d.schema.Replace(t.statements)
+		out = append(out, goose.NewGoMigration(t.version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statements)
+			return err
+		}}, nil))
+	}
+	return out, nil
+}
+
+type migrationText struct {
+	version    int64
+	statements string
+}
+
+func migrationTexts() (out []migrationText, err error) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
 	for _, file := range files {
 		version, err := goose.NumericComponent(file)
 		if err != nil {
@@ -55,62 +77,97 @@ func (d dialect) steps() ([]*goose.Migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		statements := d.schema.Replace(string(text))
-		out = append(out, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, statements)
-			return err
-		}}, nil))
+		out = append(out, migrationText{version, string(text)})
 	}
 	return out, nil
 }
 
-// migrate brings the schema forward, ours and River's. It never goes back.
-func (d dialect) migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
+// migrate brings the schema forward, ours and River's, and says each step that
+// it made. It never goes back.
+func (d dialect) migrate(ctx context.Context, db *sql.DB, logger *slog.Logger, say func(string)) error {
 	ours, rivers, err := d.newMigrations(db, logger)
 	if err != nil {
 		return err
 	}
-	if _, err := ours.Up(ctx); err != nil {
-		return fail("migrate", err)
+	sources := ours.ListSources()
+	for {
+		step, err := ours.UpByOne(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			break
+		}
+		if err != nil {
+			return fail("migrate", err)
+		}
+		say(fmt.Sprintf("schema %d of %d: %s (%s)", step.Source.Version, sources[len(sources)-1].Version, step.Direction, step.Duration.Round(time.Millisecond)))
 	}
-	if _, err := rivers.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+	done, err := rivers.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if err != nil {
 		return fail("migrate River's tables", err)
 	}
+	for _, v := range done.Versions {
+		say(fmt.Sprintf("River schema %d: %s (%s)", v.Version, v.Name, v.Duration.Round(time.Millisecond)))
+	}
 	return nil
+}
+
+// Migrate brings the schema of the store at url up to this version, and says
+// each step. It creates a store that is not there. Open does the same; replicas
+// of PostgreSQL may go on meanwhile.
+func Migrate(ctx context.Context, url string, say func(string)) error {
+	s, err := open(ctx, url, Options{}, say)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// schemaVersion is one of the two schemas in a database: what was found, 0 for
+// none, and what this postflight knows.
+type schemaVersion struct {
+	name         string
+	found, known int64
+}
+
+const schemaVersionSQL = `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`
+
+func (d dialect) schemaVersions(ctx context.Context, db *sql.DB, place string) (ours, rivers schemaVersion, err error) {
+	steps, migrator, err := d.newMigrations(db, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return ours, rivers, err
+	}
+	sources, versions := steps.ListSources(), migrator.AllVersions()
+	ours = schemaVersion{name: "schema", known: sources[len(sources)-1].Version}
+	rivers = schemaVersion{name: "River schema", known: int64(versions[len(versions)-1].Version)}
+	for _, v := range []struct {
+		table, query string
+		into         *int64
+	}{
+		{schemaTable, schemaVersionSQL, &ours.found},
+		{riverSchemaTable, `SELECT coalesce(max(version), 0) FROM river_migration`, &rivers.found},
+	} {
+		var exists bool
+		err := db.QueryRowContext(ctx, d.tableExists, v.table).Scan(&exists)
+		if err == nil && exists {
+			err = db.QueryRowContext(ctx, v.query).Scan(v.into)
+		}
+		if err != nil {
+			return ours, rivers, fail(fmt.Sprintf("read the schema of store %q", place), err)
+		}
+	}
+	return ours, rivers, nil
 }
 
 // checkSchema refuses a schema that a newer postflight, or a newer River in
 // it, has written. It only reads.
 func (d dialect) checkSchema(ctx context.Context, db *sql.DB, place string) error {
-	ours, rivers, err := d.newMigrations(db, slog.New(slog.DiscardHandler))
+	ours, rivers, err := d.schemaVersions(ctx, db, place)
 	if err != nil {
 		return err
 	}
-	sources := ours.ListSources()
-	known := sources[len(sources)-1].Version
-	riverVersions := rivers.AllVersions()
-	riverKnown := int64(riverVersions[len(riverVersions)-1].Version)
-	for _, schema := range []struct {
-		table, query, name string
-		known              int64
-	}{
-		{schemaTable, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, "schema", known},
-		{riverSchemaTable, `SELECT coalesce(max(version), 0) FROM river_migration`, "River schema", riverKnown},
-	} {
-		var exists bool
-		if err := db.QueryRowContext(ctx, d.tableExists, schema.table).Scan(&exists); err != nil {
-			return fail(fmt.Sprintf("read the schema of store %q", place), err)
-		}
-		if !exists {
-			continue
-		}
-		var found int64
-		if err := db.QueryRowContext(ctx, schema.query).Scan(&found); err != nil {
-			return fail(fmt.Sprintf("read the schema of store %q", place), err)
-		}
-		if found > schema.known {
+	for _, v := range []schemaVersion{ours, rivers} {
+		if v.found > v.known {
 			return verifier.Errorf(verifier.Conflict,
-				"store %q has %s version %d, this postflight knows up to %d: run the newer postflight, or restore the backup from before its upgrade", place, schema.name, found, schema.known)
+				"store %q has %s version %d, this postflight knows up to %d: run the newer postflight, or restore the backup from before its upgrade", place, v.name, v.found, v.known)
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ var postgresDialect = dialect{
 	migrations:  goose.DialectPostgres,
 	schema:      strings.NewReplacer(" BLOB ", " BYTEA ", " WITHOUT ROWID", ""),
 	tableExists: `SELECT to_regclass($1) IS NOT NULL`,
+	size:        `SELECT pg_database_size(current_database())`,
 	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riverdatabasesql.New(db) },
 	claim: `WITH due AS MATERIALIZED (
 			SELECT id FROM verifications
@@ -50,14 +51,42 @@ var postgresDialect = dialect{
 	claiming: &sql.TxOptions{Isolation: sql.LevelReadCommitted}, // to skip what others claim, not to fail on it
 	// LOCK, unlike a SELECT, comes before the view is taken: what the one
 	// before has committed is seen.
-	alone:  `LOCK TABLE deciding IN EXCLUSIVE MODE`,
-	within: 15 * time.Second,
-	// River's own rescue takes up to two minutes. Nothing delivers longer than
-	// deliverTimeout.
-	takeOver: []string{`UPDATE river_job SET state = 'available'
-		WHERE state = 'running' AND attempted_at < now() - interval '` + strconv.Itoa(int((deliverTimeout + hardStop).Seconds())) + ` seconds'`},
+	alone:         `LOCK TABLE deciding IN EXCLUSIVE MODE`,
+	within:        15 * time.Second,
+	takeOver:      []string{freeLostJobs},
+	freeLost:      []string{freeLostJobs},
 	takeOverEvery: 5 * time.Second,
-	ownClock:      true,
+	sound: `SELECT c.relname, 'index ' || c.relname || ' is invalid: REINDEX it' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+		JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND NOT i.indisvalid`,
+	tableColumns: `SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1`,
+	indexes:      `SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema()`,
+	due:          dueOf(`(extract(epoch FROM scheduled_at) * 1000000)::bigint`),
+	patient:      []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL idle_in_transaction_session_timeout = 0`},
+	others: `SELECT count(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'postflight' AND pid <> pg_backend_pid()`,
+	holdJob: `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running' FOR UPDATE`,
+	beginJob: `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running'
+		AND attempted_at > now() - ` + seconds(lostAfter-attemptAtMost) + ` FOR UPDATE`,
+	ownClock: true,
+}
+
+const (
+	// lostAfter is how long after it was taken a job is taken from whoever has
+	// not ended it: nothing delivers for longer than deliverTimeout.
+	lostAfter = deliverTimeout + hardStop
+	// attemptAtMost is how long an attempt and the record of it may take; see
+	// alerting.SendTimeout.
+	attemptAtMost = 25 * time.Second
+)
+
+// freeLostJobs ends the jobs of workers that must be dead or paused, whatever
+// they may say of them later; adopt then queues their deliveries anew. River's
+// own rescue takes up to two minutes, and leaves the job its number.
+var freeLostJobs = `UPDATE river_job SET state = 'cancelled', finalized_at = now()
+	WHERE kind = 'delivery' AND state = 'running' AND attempted_at < now() - ` + seconds(lostAfter)
+
+func seconds(d time.Duration) string {
+	return "interval '" + strconv.Itoa(int(d.Seconds())) + " seconds'"
 }
 
 // postgresNow is the database's time, or $1 where that is not NULL.
@@ -68,13 +97,14 @@ func isPostgres(storageURL string) bool {
 }
 
 // openPostgres connects, and waits for other replicas that migrate.
-func (s *Store) openPostgres(ctx context.Context, storageURL string) error {
+func (s *Store) openPostgres(ctx context.Context, storageURL string, say func(string)) error {
 	s.dialect = postgresDialect
 	config, err := postgresConfig(storageURL)
 	if err != nil {
 		return err
 	}
-	if err := migratePostgres(ctx, config, s); err != nil {
+	s.place = postgresPlace(config)
+	if err := migratePostgres(ctx, config, s, say); err != nil {
 		return err
 	}
 	if s.writer, err = connectPostgres(ctx, config, postgresWriters); err != nil {
@@ -159,7 +189,7 @@ const migrationLock = 7091823450198
 
 // migratePostgres brings the schema up to date, one replica at a time. It may
 // take long: no statement is timed out.
-func migratePostgres(ctx context.Context, config *pgx.ConnConfig, s *Store) error {
+func migratePostgres(ctx context.Context, config *pgx.ConnConfig, s *Store, say func(string)) error {
 	patient := config.Copy()
 	patient.RuntimeParams["statement_timeout"] = "0"
 	patient.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
@@ -180,7 +210,7 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig, s *Store) erro
 	if err := checkPostgres(ctx, db, place); err != nil {
 		return err
 	}
-	if err := s.dialect.migrate(ctx, db, s.logger); err != nil {
+	if err := s.dialect.migrate(ctx, db, s.logger, say); err != nil {
 		return fmt.Errorf("bring the schema of store %q up to date: %w", place, err)
 	}
 	return nil
@@ -198,29 +228,29 @@ func checkPostgres(ctx context.Context, db *sql.DB, place string) error {
 	return postgresDialect.checkSchema(ctx, db, place)
 }
 
-// readPostgres opens a database that is there, and creates nothing.
-func readPostgres(ctx context.Context, storageURL string) (*sql.DB, error) {
+// openPostgresToRead opens a database that is there, and creates nothing.
+func (s *Store) openPostgresToRead(ctx context.Context, storageURL string) error {
+	s.dialect = postgresDialect
 	config, err := postgresConfig(storageURL)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.place = postgresPlace(config)
 	config.RuntimeParams["default_transaction_read_only"] = "on"
-	db, err := connectPostgres(ctx, config, 1)
-	if err != nil {
-		return nil, err
+	if s.reader, err = connectPostgres(ctx, config, 1); err != nil {
+		return err
 	}
-	if err := checkPostgres(ctx, db, postgresPlace(config)); err != nil {
-		return nil, errors.Join(err, db.Close())
+	if err := checkPostgres(ctx, s.reader, s.place); err != nil {
+		return err
 	}
 	var exists bool
-	if err := db.QueryRowContext(ctx, postgresDialect.tableExists, "audit").Scan(&exists); err != nil {
-		return nil, errors.Join(fail("read store "+postgresPlace(config), err), db.Close())
+	if err := s.reader.QueryRowContext(ctx, postgresDialect.tableExists, "audit").Scan(&exists); err != nil {
+		return fail("read store "+s.place, err)
 	}
 	if !exists {
-		err := verifier.Errorf(verifier.NotFound, "there is no store in %s: name the database that the daemon uses", postgresPlace(config))
-		return nil, errors.Join(err, db.Close())
+		return verifier.Errorf(verifier.NotFound, "there is no store in %s: name the database that the daemon uses", s.place)
 	}
-	return db, nil
+	return nil
 }
 
 // postgresMayPass reports whether the same call may go through later.

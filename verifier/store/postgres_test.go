@@ -23,7 +23,7 @@ func TestPostgres(t *testing.T) {
 	s, err := store.Open(t.Context(), empty, virtual)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	conform(t, database{place: func(t *testing.T) string { return pgtest.Copy(t, empty) }})
+	conform(t, database{place: func(t *testing.T) string { return pgtest.Copy(t, empty) }, exec: func(t *testing.T, url, statement string) { pgtest.Exec(t, url, statement) }})
 }
 
 // with returns the url of a database with another user, name or port in it.

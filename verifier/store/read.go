@@ -145,8 +145,10 @@ type Counts struct {
 	// OldestUnsent is when the oldest delivery that is neither delivered nor
 	// discarded was created; zero when there is none.
 	OldestUnsent    time.Time
-	BrakeReleasedAt time.Time // zero when never
+	BrakeReleasedAt time.Time             // zero when never
+	BrakeReverts    []verifier.PastRevert // since then, the last ones
 	Freezing        verifier.Freezing
+	Bytes           int64 // that the database takes
 }
 
 // Counts returns the state in numbers as of now.
@@ -171,8 +173,13 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
 			return err
 		}
-		c.Freezing, err = loadFreezing(ctx, tx, now)
-		return err
+		if c.BrakeReverts, err = brakeReverts(ctx, tx, c.BrakeReleasedAt); err != nil {
+			return err
+		}
+		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, s.dialect.size).Scan(&c.Bytes)
 	})
 	return c, err
 }

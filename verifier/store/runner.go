@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -31,6 +30,9 @@ type DeliveryOptions struct {
 	Rollbacks int           // by default 8
 	Messages  int           // by default 16
 	Poll      time.Duration // by default 200 ms; at least 1 ms
+	// Sweep is how often what nobody works on is taken over: by default 5 s on
+	// PostgreSQL, where other replicas may be killed, and a minute on SQLite.
+	Sweep time.Duration
 }
 
 const (
@@ -77,7 +79,7 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 			err = fmt.Errorf("deliver %s: a fault of postflight's own; the log has more", job.Args.ID)
 		}
 	}()
-	again, err := w.deliverer.Deliver(ctx, job.Args.ID)
+	again, err := w.deliverer.Deliver(withClaim(ctx, job.ID), job.Args.ID)
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", job.Args.ID, err)
 	}
@@ -102,13 +104,10 @@ func newInserter(queue riverdriver.Driver[*sql.Tx], logger *slog.Logger) (*river
 // due, never early. stop waits for running deliveries until its context ends,
 // then ends theirs.
 func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
-	if err := s.takeOver(ctx); err != nil {
+	if err := s.takeOver(ctx, s.dialect.takeOver); err != nil {
 		return nil, err
 	}
-	poll := opts.Poll
-	if poll <= 0 {
-		poll = pollEvery
-	}
+	poll := orDefault(opts.Poll, pollEvery)
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer, logger: s.logger}); err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
@@ -120,8 +119,14 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 			rollbackQueue: {MaxWorkers: orDefault(opts.Rollbacks, 8)},
 			messageQueue:  {MaxWorkers: orDefault(opts.Messages, 16)},
 		},
-		JobTimeout:           deliverTimeout,
-		RescueStuckJobsAfter: 2 * deliverTimeout,
+		JobTimeout: deliverTimeout,
+		// takeOver is faster, and gives a job a new number: one that River gave
+		// to somebody else could be ended by whoever had it before.
+		RescueStuckJobsAfter: time.Hour,
+		// By default River rebuilds its indexes at midnight: on SQLite it names
+		// some that only PostgreSQL has, and on PostgreSQL our statement timeout
+		// would leave half of one behind.
+		ReindexerIndexNames: []string{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
@@ -130,51 +135,14 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fail("start deliveries", err)
 	}
-	stopTakingOver := s.keepTakingOver(context.WithoutCancel(ctx))
+	stopTakingOver := s.keepTakingOver(context.WithoutCancel(ctx), orDefault(opts.Sweep, s.dialect.takeOverEvery))
 	return func(ctx context.Context) error {
 		stopTakingOver()
 		return stopClient(ctx, client)
 	}, nil
 }
 
-// takeOver makes available what a process that was killed had taken.
-func (s *Store) takeOver(ctx context.Context) error {
-	return s.write(ctx, "take over what was under way", func(tx *sql.Tx) error {
-		for _, statement := range s.dialect.takeOver {
-			if _, err := tx.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// keepTakingOver does so again and again until stop, where other replicas may
-// be killed at any time.
-func (s *Store) keepTakingOver(ctx context.Context) (stop func()) {
-	if s.dialect.takeOverEvery == 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() {
-		tick := time.NewTicker(s.dialect.takeOverEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if err := s.takeOver(ctx); err != nil && ctx.Err() == nil {
-				s.logger.WarnContext(ctx, "deliveries of other replicas are not taken over", "err", err)
-			}
-		}
-	})
-	return func() { cancel(); running.Wait() }
-}
-
-func orDefault(n, otherwise int) int {
+func orDefault[T int | time.Duration](n, otherwise T) T {
 	if n > 0 {
 		return n
 	}

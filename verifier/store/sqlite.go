@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/riverqueue/river/riverdriver"
@@ -25,6 +26,7 @@ var sqliteDialect = dialect{
 	migrations:  goose.DialectSQLite3,
 	schema:      strings.NewReplacer(),
 	tableExists: `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	size:        `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
 	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
 	claim: `UPDATE verifications SET lease_until = $1 + $2, epoch = epoch + 1
 		WHERE id IN (
@@ -41,18 +43,26 @@ var sqliteDialect = dialect{
 		`UPDATE river_job SET state = 'available' WHERE state = 'running'`,
 		`DELETE FROM river_leader`,
 	},
+	takeOverEvery: time.Minute,
+	sound:         `SELECT 'integrity_check', integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'`,
+	tableColumns:  `SELECT name FROM pragma_table_info($1)`,
+	indexes:       `SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL`,
+	due:           dueOf(`CAST(round((julianday(scheduled_at) - 2440587.5) * 86400000) AS INTEGER) * 1000`),
+	holdJob:       `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
+	beginJob:      `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 }
 
 // readers is how many reads run at once.
 const readers = 4
 
 // openSQLite opens the file in url, and holds it until Close.
-func (s *Store) openSQLite(ctx context.Context, url string) error {
+func (s *Store) openSQLite(ctx context.Context, url string, say func(string)) error {
 	s.dialect = sqliteDialect
 	path, err := databasePath(url)
 	if err != nil {
 		return err
 	}
+	s.place = path
 	if s.lock, err = lockFile(path); err != nil {
 		return err
 	}
@@ -63,7 +73,7 @@ func (s *Store) openSQLite(ctx context.Context, url string) error {
 	if s.writer, err = openWriter(ctx, path); err != nil {
 		return err
 	}
-	if err := s.dialect.migrate(ctx, s.writer, s.logger); err != nil {
+	if err := s.dialect.migrate(ctx, s.writer, s.logger, say); err != nil {
 		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
 	}
 	s.reader, err = openReader(ctx, path)
@@ -118,7 +128,7 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	return connect(ctx, path, 1, url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)"},
 	})
 }
 
@@ -126,23 +136,32 @@ func openReader(ctx context.Context, path string) (*sql.DB, error) {
 	return connect(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
 }
 
-// readSQLite opens a file that is there, and creates nothing.
-func readSQLite(ctx context.Context, url string) (*sql.DB, error) {
+// openSQLiteToRead opens a file that is there, and creates nothing but the
+// lock.
+func (s *Store) openSQLiteToRead(ctx context.Context, url string, exclusive bool) error {
+	s.dialect = sqliteDialect
 	path, err := databasePath(url)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	empty, err := checkHeader(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if empty {
-		return nil, verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+		return verifier.Errorf(verifier.NotFound, "there is no store at %q: name the file that the daemon writes", path)
+	}
+	if exclusive {
+		if s.lock, err = lockFile(path); err != nil {
+			return err
+		}
 	}
 	if err := checkFile(ctx, path); err != nil {
-		return nil, err
+		return err
 	}
-	return openReader(ctx, path)
+	s.place = path
+	s.reader, err = openReader(ctx, path)
+	return err
 }
 
 func connect(ctx context.Context, path string, connections int, query url.Values) (*sql.DB, error) {

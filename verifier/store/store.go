@@ -7,6 +7,8 @@ import (
 	"log/slog"
 
 	"github.com/riverqueue/river"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 // Store is the durable state. Its methods may be called at the same time.
@@ -17,6 +19,7 @@ type Store struct {
 	jobs    *river.Client[*sql.Tx] // inserts only
 	lock    *fileLock              // of the file, where there is one
 	logger  *slog.Logger
+	place   string // the file, or the database without its password
 	// callersTime: leases count by the times that callers pass.
 	callersTime bool
 }
@@ -37,15 +40,23 @@ type Options struct {
 // wrote, and leaves such a store as it was. Of PostgreSQL, any number of
 // replicas may have the same database open.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	return open(ctx, url, opts, nil)
+}
+
+// open is Open that says each step of a migration, to the log where say is nil.
+func open(ctx context.Context, url string, opts Options, say func(string)) (*Store, error) {
 	s := &Store{logger: opts.Logger}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
-	open := s.openSQLite
-	if isPostgres(url) {
-		open = s.openPostgres
+	if say == nil {
+		say = func(step string) { s.logger.InfoContext(ctx, "store brought up to date", "step", step) }
 	}
-	err := open(ctx, url)
+	begin := s.openSQLite
+	if isPostgres(url) {
+		begin = s.openPostgres
+	}
+	err := begin(ctx, url, say)
 	s.callersTime = opts.CallersTime || !s.dialect.ownClock
 	if err == nil {
 		s.jobs, err = newInserter(s.dialect.queue(s.writer), s.logger)
@@ -54,6 +65,36 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// openToRead opens a store that is there and brings nothing up to date, beside
+// a daemon that uses it unless exclusive; of PostgreSQL that can't be had.
+func openToRead(ctx context.Context, url string, exclusive bool) (*Store, error) {
+	s := &Store{logger: slog.New(slog.DiscardHandler)}
+	var err error
+	if isPostgres(url) {
+		err = s.openPostgresToRead(ctx, url)
+	} else {
+		err = s.openSQLiteToRead(ctx, url, exclusive)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// upToDate refuses a store whose schema this postflight would change first.
+func (s *Store) upToDate(ctx context.Context) error {
+	ours, rivers, err := s.dialect.schemaVersions(ctx, s.reader, s.place)
+	if err != nil {
+		return err
+	}
+	for _, v := range []schemaVersion{ours, rivers} {
+		if v.found < v.known {
+			return verifier.Errorf(verifier.Conflict, "store %q has %s version %d, this postflight needs %d: run `postflight storage migrate`, or start the daemon", s.place, v.name, v.found, v.known)
+		}
+	}
+	return nil
 }
 
 // Close ends everything and gives the file, where there is one, free for

@@ -16,10 +16,15 @@ import (
 type database struct {
 	// place returns the url of a fresh, empty database.
 	place func(t *testing.T) string
+	// exec runs a statement on the database at url, beside the store.
+	exec func(t *testing.T, url, statement string)
 }
 
 func TestSQLite(t *testing.T) {
-	conform(t, database{place: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "postflight.db") }})
+	conform(t, database{
+		place: func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "postflight.db") },
+		exec:  alterSQLite,
+	})
 }
 
 // conform is what every database must do.
@@ -35,7 +40,12 @@ func conform(t *testing.T, db database) {
 		"accept without a policy":            testAcceptNoPolicy,
 		"accept recognises rollbacks":        testAcceptRollbacks,
 		"accept ends an open revert":         testAcceptEndsRevert,
-		"prune":                              testPrune,
+		"prune delivery ids":                 testPruneKeys,
+		"prune evidence":                     testPruneEvidence,
+		"prune evidence in parts":            testPruneEvidenceInParts,
+		"prune deployments":                  testPruneDeployments,
+		"prune keeps the target":             testPruneKeepsTarget,
+		"prune bounds what is stored":        testPruneBounds,
 		"claim once":                         testClaimOnce,
 		"claim after the lease":              testClaimLease,
 		"claim spreads the first look":       testClaimFirstLook,
@@ -50,6 +60,7 @@ func conform(t *testing.T, db database) {
 		"surroundings: neighbours":           testNeighbours,
 		"surroundings: overlapping":          testOverlapping,
 		"surroundings: stored":               testAttributionStored,
+		"surroundings: busy":                 testOverlapsRead,
 		"release":                            testRelease,
 		"facts: barrier":                     testBarrier,
 		"facts: running deploy":              testRunning,
@@ -62,8 +73,10 @@ func conform(t *testing.T, db database) {
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
+		"deliveries: nobody has them":        testOrphans,
 		"audit":                              testAudit,
 		"freezes":                            testFreezes,
+		"reverts that are read":              testRevertsRead,
 		"facts: reverts since an unfreeze":   testUnfrozenReverts,
 		"facts: marks and the target":        testMarkedTarget,
 		"versions":                           testVersions,

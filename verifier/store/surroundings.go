@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -38,6 +39,11 @@ func scanDeployment(rows *sql.Rows) (d verifier.Deployment, err error) {
 	return d, decode("deployment", record, &d)
 }
 
+// overlapsRead bounds how many verifications, and how many deploys that are
+// rolling out, are read for one verdict: first those that may have done harm,
+// last those that were kept, which change nothing.
+const overlapsRead = 200
+
 // loadOverlapping returns the deploys of other services of the environment that
 // started within a window of the verified one and whose own window had not
 // ended before it started, and those that are rolling out.
@@ -46,10 +52,12 @@ func loadOverlapping(ctx context.Context, tx *sql.Tx, v verifier.Verification, p
 	from := d.StartedAt.Add(-p.Window.D())
 	verified, err := queryAll(ctx, tx, scanOverlap, `SELECT id, record, policy FROM verifications
 		WHERE environment = $1 AND service <> $2 AND finished_at >= $3 AND state IN ('pending', 'observing', 'decided')
-		ORDER BY finished_at, id`, d.Environment, d.Service, micros(from))
+		ORDER BY CASE WHEN state <> 'decided' OR decision = 'revert' OR action_state = 'withheld' THEN 0 WHEN decision = 'keep' THEN 2 ELSE 1 END,
+			finished_at DESC, id LIMIT $4`, d.Environment, d.Service, micros(from), overlapsRead)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(verified, func(a, b verifier.Overlap) int { return a.Deployment.FinishedAt.Compare(b.Deployment.FinishedAt) })
 	var out []verifier.Overlap
 	for _, o := range verified {
 		other := o.Deployment
@@ -58,8 +66,8 @@ func loadOverlapping(ctx context.Context, tx *sql.Tx, v verifier.Verification, p
 		}
 	}
 	rolling, err := queryAll(ctx, tx, scanDeployment, `SELECT r.record FROM deployments r
-		WHERE r.environment = $1 AND r.service <> $2 AND r.status = 'started' AND r.received_at >= $3 AND NOT `+endedAnonymously,
-		d.Environment, d.Service, micros(from))
+		WHERE r.environment = $1 AND r.service <> $2 AND r.status = 'started' AND r.received_at >= $3 AND NOT `+endedAnonymously+`
+		ORDER BY r.received_at DESC LIMIT $4`, d.Environment, d.Service, micros(from), overlapsRead)
 	if err != nil {
 		return nil, err
 	}

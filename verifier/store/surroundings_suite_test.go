@@ -103,3 +103,30 @@ func testAttributionStored(t *testing.T, db database) {
 	require.NoError(t, err)
 	require.Equal(t, c.Verification.Attribution, stored.Attribution)
 }
+
+// testOverlapsRead: in a busy environment those that may have done harm are
+// read before those that were kept.
+func testOverlapsRead(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	v := opened(t, s, "1", start)
+	n := finished("2", later(1))
+	n.DeliveryID, n.Deployment.DeploymentID, n.Deployment.Service = "harmful", "harmful", "a-harmful"
+	harmful := *accept(t, s, n, later(1)).Verification
+	db.exec(t, url, `INSERT INTO deployments (id, source, deployment_id, service, environment, version, status, irreversible, started_at, finished_at, received_at, place, release_id, record)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+		SELECT 'd' || i, source, '', 'kept-' || i, environment, version, status, irreversible, started_at, finished_at, received_at, 1, release_id, record FROM deployments, n WHERE service = 'a-harmful'`)
+	db.exec(t, url, `INSERT INTO verifications (id, deployment, service, environment, version, finished_at, judged_from, place, opened_at, cleared_at, state, decision, effective, effective_at,
+			action_state, action_changed_at, revert_id, requested_at, automatic_at, record, policy, next_check_at, lease_until, epoch)
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+		SELECT 'v' || i, 'd' || i, 'kept-' || i, environment, version, finished_at + i, judged_from, 1, opened_at, cleared_at, 'decided', 'keep', 'keep', 1,
+			action_state, action_changed_at, '', 0, 0, record, policy, 0, 0, 0 FROM verifications, n WHERE service = 'a-harmful'`)
+	_, overlapping, err := s.Surroundings(t.Context(), v, policy(), start, 10)
+	require.NoError(t, err)
+	require.Len(t, overlapping, 200)
+	var ids []string
+	for _, o := range overlapping {
+		ids = append(ids, o.Verification.ID)
+	}
+	require.Contains(t, ids, harmful.ID)
+}

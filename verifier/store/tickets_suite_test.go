@@ -40,7 +40,7 @@ func testTickets(t *testing.T, db database) {
 	require.NoError(t, err)
 	require.Len(t, got, 2)
 
-	require.NoError(t, s.Prune(t.Context(), later(1).Add(verifier.KeepTickets)))
+	require.Equal(t, 1, prune(t, s, later(1).Add(verifier.KeepTickets), keeping()).Tickets)
 	got, err = s.Tickets(t.Context(), "desk", start, later(60), 10)
 	require.NoError(t, err)
 	require.Len(t, got, 2, "the oldest went")
@@ -62,7 +62,7 @@ func testTicketCounts(t *testing.T, db database) {
 	got, err = s.TicketCounts(t.Context(), "desk", "q", time.Hour, start, later(119))
 	require.NoError(t, err)
 	require.Equal(t, all[:1], got, "the later answer counts")
-	require.NoError(t, s.Prune(t.Context(), later(90).Add(verifier.KeepTickets)))
+	require.Equal(t, 1, prune(t, s, later(90).Add(verifier.KeepTickets), keeping()).Tickets)
 	got, err = s.TicketCounts(t.Context(), "desk", "q", time.Hour, start, later(120))
 	require.NoError(t, err)
 	require.Len(t, got, 1)

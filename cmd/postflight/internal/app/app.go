@@ -24,7 +24,6 @@ const (
 	// finish by themselves; deliveries get a few seconds more to write down
 	// that they did not. SIGTERM promises an end within 10 s.
 	finishWithin = 4 * time.Second
-	pruneEvery   = 24 * time.Hour
 	// rollbacksAtOnce is the limit of calls to one host: rollbacks wait in no
 	// other queue between the guards' ruling and the call.
 	rollbacksAtOnce = outboundPerHost
@@ -178,22 +177,6 @@ func (a *App) Reload(context.Context) error {
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil
-}
-
-// prune drops what has been kept long enough.
-func (a *App) prune(ctx context.Context) {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
-	for {
-		if err := a.store.Prune(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			a.o.Log.Error("drop old delivery ids", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 func (a *App) storageURL(cur *current) string {

@@ -17,6 +17,7 @@ var (
 	verificationsDesc = prometheus.NewDesc("postflight_verifications", "Verifications by state.", []string{"state"}, nil)
 	oldestDesc        = prometheus.NewDesc("postflight_delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done; 0 when all are.", nil, nil)
 	brakeDesc         = prometheus.NewDesc("postflight_brake_engaged", "1 while the brake holds automatic reverts back.", nil, nil)
+	bytesDesc         = prometheus.NewDesc("postflight_storage_bytes", "Size of the database.", nil, nil)
 	frozenDesc        = prometheus.NewDesc("postflight_frozen_services", "Services and environments that a person or their caps froze: automatic reverts wait for a person.", nil, nil)
 )
 
@@ -29,7 +30,7 @@ type storeCollector struct {
 
 // Describe names the metrics.
 func (c storeCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{verificationsDesc, oldestDesc, brakeDesc, frozenDesc} {
+	for _, d := range []*prometheus.Desc{verificationsDesc, oldestDesc, brakeDesc, frozenDesc, bytesDesc} {
 		out <- d
 	}
 }
@@ -56,9 +57,10 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(oldestDesc, oldest)
 	engaged := 0.0
-	if safety.BrakeEngaged(counts.Freezing.PastReverts, counts.BrakeReleasedAt, c.limits()) {
+	if safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, c.limits()) {
 		engaged = 1
 	}
 	gauge(brakeDesc, engaged)
 	gauge(frozenDesc, float64(safety.FrozenPlaces(safety.Frozen(counts.Freezing, now, c.limits()))))
+	gauge(bytesDesc, float64(counts.Bytes))
 }

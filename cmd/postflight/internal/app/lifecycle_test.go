@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
@@ -183,11 +186,114 @@ func TestReloadsAtOnceDoNotDeadlock(t *testing.T) {
 	require.NoError(t, a.Stop())
 }
 
+// TestReloadUnderLoad reloads, now and then a broken file, while deploys are
+// announced: each is acknowledged, and judged by the policy of its time.
+func TestReloadUnderLoad(t *testing.T) {
+	o := configuration(t)
+	good, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+	a := started(t, o)
+	url := "http://" + a.Address()
+	const deploys, reloads = 60, 60
+	var wg sync.WaitGroup
+	for sender := range 3 {
+		wg.Go(func() {
+			for i := range deploys / 3 {
+				status, answer := ask(t, http.MethodPost, url+"/api/v1/deployments", fmt.Sprintf(
+					`{"service":"service-%d-%d","environment":"production","version":"1.42.0"}`, sender, i))
+				if status != http.StatusAccepted {
+					t.Errorf("%d %s", status, answer)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range reloads {
+			content := strings.Replace(string(good), "name: all", fmt.Sprint("name: all-", i), 1)
+			if i%5 == 4 {
+				content = content[:len(content)-i] // half-written
+			}
+			next := o.ConfigFile + ".next"
+			if err := errors.Join(os.WriteFile(next, []byte(content), 0o600), os.Rename(next, o.ConfigFile)); err != nil {
+				t.Error(err)
+			}
+			if err := a.Reload(context.Background()); (err != nil) != (i%5 == 4) {
+				t.Errorf("reload %d: %v", i, err)
+			}
+		}
+	})
+	wg.Wait()
+	status, answer := ask(t, http.MethodGet, url+"/api/v1/verifications?limit=500", "")
+	require.Equal(t, http.StatusOK, status)
+	var page struct{ Verifications []verifier.Verification }
+	require.NoError(t, json.Unmarshal([]byte(answer), &page))
+	require.Len(t, page.Verifications, deploys)
+	for _, v := range page.Verifications {
+		evidence, err := a.store.Evidence(context.Background(), v.ID)
+		require.NoError(t, err)
+		require.Equal(t, v.Policy, evidence.Policy.Name, "a running verification keeps its policy")
+		require.Regexp(t, `^all(-\d*[0-35-8])?$`, v.Policy, "never one of a file that is broken")
+	}
+	require.NoError(t, a.Stop())
+}
+
+// TestStartAndStopManyTimes: nothing is left behind of a hundred lives, whether
+// they end at once, before they have begun or in the middle of work; goleak
+// looks after the package's tests.
 func TestStartAndStopManyTimes(t *testing.T) {
 	o := configuration(t)
-	for range 5 {
-		require.NoError(t, started(t, o).Stop())
+	before := descriptors(t)
+	for i := range 100 {
+		switch i % 3 {
+		case 0:
+			require.NoError(t, started(t, o).Stop())
+		case 1:
+			a, err := New(context.Background(), o)
+			require.NoError(t, err)
+			require.NoError(t, a.Stop())
+		default:
+			a := started(t, o)
+			status, answer := ask(t, http.MethodPost, "http://"+a.Address()+"/api/v1/deployments",
+				fmt.Sprintf(`{"service":"checkout","environment":"production","version":"1.%d"}`, i))
+			require.Equal(t, http.StatusAccepted, status, answer)
+			require.NoError(t, a.Stop())
+		}
 	}
+	goleak.VerifyNone(t)
+	require.LessOrEqual(t, descriptors(t), before+5)
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	return len(open)
+}
+
+// TestStartAndStopBesideOneAnother: two replicas come and go on one database
+// while a third serves.
+func TestStartAndStopBesideOneAnother(t *testing.T) {
+	o := configuration(t)
+	o.StorageURL = pgtest.Database(t)
+	stays := started(t, o)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 10 {
+				a, err := New(context.Background(), o)
+				if err == nil {
+					err = errors.Join(a.Start(context.Background()), a.Stop())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	status, _ := ask(t, http.MethodGet, "http://"+stays.Address()+"/-/ready", "")
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, stays.Stop())
 }
 
 func TestStopEndsThoseWhoWait(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
 )
 
 // metrics is every metric that postflight exposes; the packages that have
@@ -28,6 +29,8 @@ type metrics struct {
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
 	pushed           *prometheus.CounterVec
+	pruned           *prometheus.CounterVec
+	prunedAt         prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -67,13 +70,16 @@ func newMetrics() *metrics {
 		feedback:   counter("postflight_feedback_total", "What people said of verdicts afterwards.", "decision", "feedback"),
 		pushed: counter("postflight_tickets_pushed_total",
 			"Tickets that were pushed, by feed and what became of them; a push that was refused counts once.", "feed", "result"),
+		pruned: counter("postflight_storage_pruned_total",
+			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets.", "kind"),
+		prunedAt: gauge("postflight_storage_retention_last_success_timestamp_seconds", "When all that was kept for long enough had been deleted last."),
 	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "postflight_build_info", Help: "What is running; always 1.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed, m.pruned, m.prunedAt,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -94,6 +100,7 @@ func (m *metrics) startAtZero() {
 		verifier.ActionUnconfirmed, verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed} {
 		m.rollbacks.WithLabelValues(string(result), "")
 	}
+	m.deleted(store.Pruned{}, false, time.Time{})
 	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets} {
 		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
 			m.observations.WithLabelValues(string(kind), string(outcome))
@@ -143,6 +150,17 @@ func (m *metrics) requested(upstream string, d time.Duration, ok bool) {
 	}
 	m.upstreamUp.WithLabelValues(upstream).Set(up)
 	m.upstreamDuration.WithLabelValues(upstream).Observe(d.Seconds())
+}
+
+// deleted counts what retention deleted.
+func (m *metrics) deleted(p store.Pruned, all bool, at time.Time) {
+	m.pruned.WithLabelValues("observations").Add(float64(p.Evidence))
+	m.pruned.WithLabelValues("verifications").Add(float64(p.Verifications))
+	m.pruned.WithLabelValues("delivery_ids").Add(float64(p.DeliveryIDs))
+	m.pruned.WithLabelValues("tickets").Add(float64(p.Tickets))
+	if all {
+		m.prunedAt.Set(float64(at.UnixMilli()) / 1000)
+	}
 }
 
 // reloaded records the outcome of a load of the configuration.

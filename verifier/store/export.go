@@ -1,0 +1,166 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// Progress is told how far an export or import is: of which table how many
+// rows of how many are done.
+type Progress func(table string, done, total int64)
+
+// progressEvery is how many rows lie between two calls of Progress.
+const progressEvery = 20000
+
+// Export writes the whole state of the store at url, as it is at one moment, in
+// a form that Import reads into any kind of database. Without beside it refuses
+// a store that a daemon uses, whose later work the export would not hold. It
+// changes nothing.
+func Export(ctx context.Context, url string, w io.Writer, beside bool, progress Progress) (err error) {
+	s, err := openToRead(ctx, url, !beside)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.upToDate(ctx); err != nil {
+		return err
+	}
+	reading := transaction{db: s.reader, options: s.dialect.reading}
+	return reading.once(ctx, func(tx *sql.Tx) error {
+		if err := s.patiently(ctx, tx); err != nil {
+			return err
+		}
+		if !beside {
+			if err := s.alonePlease(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := s.exportAll(ctx, tx, w, progress); err != nil {
+			return fail("export", err)
+		}
+		return nil
+	})
+}
+
+// patiently lifts the limits of time on the transaction.
+func (s *Store) patiently(ctx context.Context, tx *sql.Tx) error {
+	for _, statement := range s.dialect.patient {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fail("begin", err)
+		}
+	}
+	return nil
+}
+
+// alonePlease refuses to go on while replicas are connected; on SQLite the
+// file's lock has done that.
+func (s *Store) alonePlease(ctx context.Context, tx *sql.Tx) error {
+	if s.dialect.others == "" {
+		return nil
+	}
+	var others int
+	if err := tx.QueryRowContext(ctx, s.dialect.others).Scan(&others); err != nil {
+		return fail("look for replicas", err)
+	}
+	if others > 0 {
+		return verifier.Errorf(verifier.Conflict, "a postflight is connected to the store: stop all replicas first, for what they do from now on would not be in the export (or export a snapshot)")
+	}
+	return nil
+}
+
+// exporter writes lines and hashes them.
+type exporter struct {
+	to       *bufio.Writer
+	hash     io.Writer
+	progress Progress
+}
+
+func (e exporter) line(line []byte) error {
+	line = append(line, '\n')
+	_, _ = e.hash.Write(line) // a hash takes every write
+	_, err := e.to.Write(line)
+	return err
+}
+
+func (s *Store) exportAll(ctx context.Context, tx *sql.Tx, w io.Writer, progress Progress) error {
+	hash := sha256.New()
+	e := exporter{to: bufio.NewWriterSize(w, 1<<20), hash: hash, progress: progress}
+	header := portableHeader{Postflight: "export", Format: portableFormat}
+	if err := tx.QueryRowContext(ctx, schemaVersionSQL).Scan(&header.Schema); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		n, err := count(ctx, tx, t.name)
+		if err != nil {
+			return err
+		}
+		header.Tables = append(header.Tables, portableTable{Name: t.name, Columns: t.columns, Rows: n})
+	}
+	first, err := json.Marshal(header)
+	if err != nil {
+		return err
+	}
+	if err := e.line(first); err != nil {
+		return err
+	}
+	trailer := portableTrailer{End: true, Digest: map[string]digest{}}
+	for i, t := range tables {
+		if trailer.Digest[t.name], err = e.table(ctx, tx, t.name, len(t.columns), header.Tables[i].Rows, t.query()); err != nil {
+			return fmt.Errorf("table %s: %w", t.name, err)
+		}
+	}
+	if trailer.Digest[dueTable], err = e.table(ctx, tx, dueTable, 2, 0, s.dialect.due); err != nil {
+		return fmt.Errorf("deliveries that are due: %w", err)
+	}
+	trailer.SHA256 = hex.EncodeToString(hash.Sum(nil))
+	last, err := json.Marshal(trailer)
+	if err != nil {
+		return err
+	}
+	if err := e.line(last); err != nil {
+		return err
+	}
+	return e.to.Flush()
+}
+
+func (t table) query() string {
+	return `SELECT ` + strings.Join(t.columns, ", ") + ` FROM ` + t.name + ` ORDER BY ` + strings.Join(t.key, ", ")
+}
+
+// dueOf yields each delivery that is to be sent and until when it waits, in
+// microseconds: 0 for one that is being sent or that nobody has. micros reads
+// the time of a job.
+func dueOf(micros string) string {
+	return `SELECT d.id, coalesce(j.at, 0) FROM deliveries d
+		LEFT JOIN (SELECT args ->> 'id' AS delivery, max(` + micros + `) AS at FROM river_job
+			WHERE kind = 'delivery' AND state IN ('available', 'scheduled', 'retryable') GROUP BY 1) j ON j.delivery = d.id
+		WHERE d.state IN ('pending', 'retryable') ORDER BY d.id`
+}
+
+func (e exporter) table(ctx context.Context, tx *sql.Tx, name string, columns int, rows int64, query string) (d digest, err error) {
+	err = eachRow(ctx, tx, columns, func(values []any) error {
+		line, err := encodeRow(name, values)
+		if err != nil {
+			return err
+		}
+		d.add(line)
+		if d.Rows%progressEvery == 0 {
+			e.progress(name, d.Rows, max(rows, d.Rows))
+		}
+		return e.line(line)
+	}, query)
+	if err == nil {
+		e.progress(name, d.Rows, d.Rows)
+	}
+	return d, err
+}
