@@ -173,10 +173,13 @@ func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a
 const keepDeliveryIDs = 30 * 24 * time.Hour
 
 // Prune forgets the ids of deliveries to us that came more than 30 days before
-// now. Call it daily.
+// now, and alerts that were told last 90 days before. Call it daily.
 func (s *Store) Prune(ctx context.Context, now time.Time) error {
 	return s.write(ctx, "forget old delivery ids", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM intake_keys WHERE received_at < $1`, micros(now.Add(-keepDeliveryIDs)))
+		if _, err := tx.ExecContext(ctx, `DELETE FROM intake_keys WHERE received_at < $1`, micros(now.Add(-keepDeliveryIDs))); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM alerts WHERE told_at < $1`, micros(now.Add(-keepAlerts)))
 		return err
 	})
 }

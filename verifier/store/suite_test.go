@@ -62,6 +62,8 @@ func conform(t *testing.T, db database) {
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
+		"alerts":                             testAlerts,
+		"alerts: forgotten":                  testAlertsForgotten,
 		"audit":                              testAudit,
 		"freezes":                            testFreezes,
 		"facts: reverts since an unfreeze":   testUnfrozenReverts,

@@ -61,7 +61,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	m := newMetrics()
 	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
 		limiters: newLimiters()}
-	cur, err := load(o, a.limiters, a.upstreams.requested)
+	cur, err := load(o, a.limiters, a.upstreams.requested, bookOf{a})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (a *App) Reload(context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
-	cur, err := load(a.o, a.limiters, a.upstreams.requested)
+	cur, err := load(a.o, a.limiters, a.upstreams.requested, bookOf{a})
 	if err == nil && a.storageURL(cur) != a.storageURL(old) {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
@@ -223,7 +223,7 @@ func (a *App) pageURL(id string) string { return a.externalURL() + "/verificatio
 
 func (a *App) intake() intake.Options {
 	return intake.Options{
-		Accepter: accepter{a.store, a.metrics, a.o.Log}, Metrics: a.metrics, Lookup: a.store, Now: time.Now,
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Now: time.Now,
 		Settings: func() intake.Settings {
 			cur := a.current.Load()
 			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}

@@ -91,7 +91,7 @@ func (m *metrics) startAtZero() {
 		verifier.ActionUnconfirmed, verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed} {
 		m.rollbacks.WithLabelValues(string(result), "")
 	}
-	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets} {
+	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts} {
 		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
 			m.observations.WithLabelValues(string(kind), string(outcome))
 		}

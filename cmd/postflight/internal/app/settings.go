@@ -12,6 +12,7 @@ import (
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/alerting/webhook"
 	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/probes/alerts"
 	"github.com/postflight/postflight/probes/httpprobe"
 	"github.com/postflight/postflight/probes/promql"
 	"github.com/postflight/postflight/probes/tickets"
@@ -50,7 +51,8 @@ func newLimiters() limiters {
 }
 
 // load reads the configuration and builds everything that it names.
-func load(o Options, l limiters, observe outboundObserver) (*current, error) {
+// The alerts of alerts signals are read from book.
+func load(o Options, l limiters, observe outboundObserver, book alerts.Book) (*current, error) {
 	c, err := configs.Load(o.ConfigFile, o.Env)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func load(o Options, l limiters, observe outboundObserver) (*current, error) {
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe), cur.send(rule, l.tell)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, book), cur.send(rule, l.tell)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -89,11 +91,25 @@ func sources(configured []configs.Source) ([]intake.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", s.Name, err)
 		}
+		if names, err = names.Only(s.Only); err != nil {
+			return nil, fmt.Errorf("source %q: %w", s.Name, err)
+		}
 		out = append(out, intake.Source{
-			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: s.MaxBody, Map: names,
+			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token, s.OldToken), Secrets: revealed(s.Secret, s.OldSecret), MaxBody: s.MaxBody, Map: names,
 		})
 	}
 	return out, nil
+}
+
+// alertSources returns the names of the sources that tell of alerts.
+func alertSources(sources []intake.Source) []string {
+	var out []string
+	for _, s := range sources {
+		if s.Format == "alertmanager" {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }
 
 // transports are the two ways out of one rule: to hosts that the operator
@@ -105,7 +121,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 }
 
 // measure builds what measures each kind of source.
-func (cur *current) measure(rule egress, l limiters, observe outboundObserver) error {
+func (cur *current) measure(rule egress, l limiters, observe outboundObserver, book alerts.Book) error {
 	written, templated := cur.transports(rule)
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
@@ -138,6 +154,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver) e
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
 		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
+		verifier.FromAlerts: alerts.New(book, alertSources(cur.sources)),
 	}
 	cur.liveVersions = func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
 		if from.URL != "" {
