@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,4 +124,25 @@ func together(answers []*answer, errs []error) (*answer, error) {
 		all.Body = answers[0].Body
 	}
 	return all, nil
+}
+
+// Take takes an event in that was asked for rather than sent, as if it had come
+// from the source: it is authenticated already, and otherwise all is as with a
+// notification, so that what comes both ways counts once.
+func Take(ctx context.Context, o Options, source Source, h http.Header, body []byte) (Result, error) {
+	readings, err := Read(source, h, body)
+	if err != nil {
+		return resultOf(err), err
+	}
+	in := &incoming{server: &server{Options: o}, settings: o.Settings()}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	var result Result
+	for _, reading := range readings {
+		if _, result, err = in.takeOne(ctx, source, reading); err != nil {
+			result = resultOf(err)
+		}
+		o.Metrics.Notified(source.Name, string(result))
+	}
+	return result, err
 }

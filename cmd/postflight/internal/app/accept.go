@@ -41,11 +41,7 @@ func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies 
 	return acceptance, duplicate, nil
 }
 
-// bookOf reads alerts from the daemon's store, which is opened only after the
-// configuration is read.
-type bookOf struct{ app *App }
-
-// AlertHistory reads alerts; see store.Store.AlertHistory.
-func (b bookOf) AlertHistory(ctx context.Context, source, service, environment string, since, until time.Time) (verifier.AlertHistory, error) {
-	return b.app.store.AlertHistory(ctx, source, service, environment, since, until)
+// AlertHistory reads alerts for alerts signals; see store.Store.AlertHistory.
+func (a *App) AlertHistory(ctx context.Context, source, service, environment string, since, until time.Time) (verifier.AlertHistory, error) {
+	return a.store.AlertHistory(ctx, source, service, environment, since, until)
 }

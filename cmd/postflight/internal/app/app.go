@@ -43,8 +43,10 @@ type App struct {
 	listener   net.Listener
 	server     *server
 
-	reloading sync.Mutex // one reload at a time
-	stop      context.CancelFunc
+	reloading  sync.Mutex // one reload at a time
+	background context.Context
+	endPolls   context.CancelFunc // of the configuration in force
+	stop       context.CancelFunc
 	loops     sync.WaitGroup
 	deliver   func(context.Context) error // stops the deliveries
 	served    chan error
@@ -61,7 +63,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	m := newMetrics()
 	a := &App{o: o, metrics: m, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
 		limiters: newLimiters()}
-	cur, err := load(o, a.limiters, a.upstreams.requested, bookOf{a})
+	cur, err := load(o, a.limiters, a.upstreams.requested, a)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +108,10 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
 	a.loops.Go(func() { a.prune(ctx) })
+	a.background = ctx
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	a.poll(a.current.Load())
 	if a.server != nil {
 		go func() { a.served <- a.server.serve() }()
 	}
@@ -153,7 +159,7 @@ func (a *App) Reload(context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
-	cur, err := load(a.o, a.limiters, a.upstreams.requested, bookOf{a})
+	cur, err := load(a.o, a.limiters, a.upstreams.requested, a)
 	if err == nil && a.storageURL(cur) != a.storageURL(old) {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
@@ -165,6 +171,7 @@ func (a *App) Reload(context.Context) error {
 		return err
 	}
 	a.current.Store(cur)
+	a.poll(cur)
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil

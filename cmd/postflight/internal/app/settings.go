@@ -20,6 +20,7 @@ import (
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/intake/poll"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -35,6 +36,7 @@ type current struct {
 	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	receivers    map[string]alerting.Receiver
 	rollbacks    map[string]alerting.Receiver
+	pollers      []*poll.Poller
 	idle         []http.RoundTripper
 }
 
@@ -50,9 +52,15 @@ func newLimiters() limiters {
 	return limiters{probe: newLimiter(), measure: newLimiter(), tell: newLimiter()}
 }
 
+// inward is the daemon's own side of what a configuration builds: where alerts
+// are read, and where what was asked for is taken in.
+type inward interface {
+	alerts.Book
+	take(ctx context.Context, source intake.Source, h http.Header, body []byte) error
+}
+
 // load reads the configuration and builds everything that it names.
-// The alerts of alerts signals are read from book.
-func load(o Options, l limiters, observe outboundObserver, book alerts.Book) (*current, error) {
+func load(o Options, l limiters, observe outboundObserver, to inward) (*current, error) {
 	c, err := configs.Load(o.ConfigFile, o.Env)
 	if err != nil {
 		return nil, err
@@ -77,7 +85,7 @@ func load(o Options, l limiters, observe outboundObserver, book alerts.Book) (*c
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe, book), cur.send(rule, l.tell)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, to), cur.send(rule, l.tell), cur.buildPollers(rule, o, to.take)); err != nil {
 		return nil, err
 	}
 	return cur, nil
