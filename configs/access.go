@@ -46,57 +46,6 @@ func (d *decoder) signingSecret(secret *Secret) {
 	}
 }
 
-func (d *decoder) checkSources(f *file) {
-	var tokens []owned
-	for i := range f.Sources {
-		s := &f.Sources[i]
-		d.bodySize(&s.MaxBody)
-		d.tokenLength(&s.Token)
-		signed := s.Format == "native" || s.Format == "cdevents"
-		switch {
-		case signed:
-			d.signingSecret(&s.Secret)
-		default:
-			d.tokenLength(&s.Secret)
-		}
-		token, secret := d.written(&s.Token), d.written(&s.Secret)
-		switch {
-		case d.failed[s] || d.strange[s] || !d.usable(&s.Format):
-		case s.Format == "github" && token:
-			d.problem(d.at(&s.Token), "GitHub signs its notifications and sends no token: write secret_file instead")
-		case s.Format == "github" && !secret:
-			d.problem(d.at(&s.Secret), "is required for format github: anyone could announce a deploy")
-		case s.Format == "argocd" && secret:
-			d.problem(d.at(&s.Secret), "Argo CD signs nothing: write token_file, and the same token into its webhook's headers")
-		case !token && !secret:
-			d.problem(d.at(s), "has no token_file or secret_file: anyone could announce a deploy")
-		}
-		d.names(s)
-		if s.Format == "native" {
-			tokens = append(tokens, owned{name: s.Name, token: &s.Token})
-		}
-	}
-	d.ownTokens("source", tokens)
-}
-
-// names checks what a source calls its deploys.
-func (d *decoder) names(s *Source) {
-	for _, field := range []*string{&s.Map.Service, &s.Map.Environment, &s.Map.Version} {
-		n, text := d.at(field), *field
-		switch {
-		case !d.usable(field):
-		case s.Format == "native":
-			d.problem(n, "is not for format native, whose notifications name everything themselves: take it out")
-		case strings.HasPrefix(text, "$"):
-			d.path(n, text)
-		case strings.HasPrefix(text, ".") || strings.Contains(text, "{{"):
-			d.got(n, "must be a path that begins with $, such as $.metadata.team, or the name itself")
-		case text == "" || strings.TrimSpace(text) != text || len([]rune(text)) > maxName:
-			d.got(n, "must be a name of 1 to %d characters, without space around it, or a path that begins with $", maxName)
-		}
-	}
-}
-
 // bodySize checks the size of a notification.
 func (d *decoder) bodySize(field *int64) {
 	if d.usable(field) && (*field < 1<<10 || *field > 25<<20) {

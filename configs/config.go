@@ -93,26 +93,60 @@ type Source struct {
 	Name string `yaml:"name" required:"true"`
 	// Format is what the notifications look like.
 	Format string `yaml:"format" required:"true" oneof:"native github gitlab argocd flux cdevents jenkins spinnaker alertmanager"`
-	// Token is the bearer token that a notification must carry; at least 8
-	// characters.
+	// Token is what a notification must carry; at least 8 characters: the bearer
+	// token, for jenkins, spinnaker and alertmanager also as the password of any
+	// name, and for gitlab the hook's secret token.
 	Token Secret `yaml:"token_file"`
-	// Secret is the key of the notification's signature. For the native format
-	// and cdevents it is a Standard Webhooks secret: whsec_ with the base64 of
-	// 24 to 64 bytes, or any other text of 16 bytes or more, which is the key
-	// as it stands. For others, such as github and flux (HMAC), any text of at
-	// least 8 characters.
+	// OldToken is taken as well, while senders change from it to the new one.
+	OldToken Secret `yaml:"old_token_file"`
+	// Secret is the key of the notification's signature. For the native format,
+	// cdevents and gitlab (its signing token) it is a Standard Webhooks secret:
+	// whsec_ with the base64 of 24 to 64 bytes, or, for the first two, any other
+	// text of 16 bytes or more, which is the key as it stands. For github and flux
+	// (HMAC) it is any text of at least 8 characters.
 	Secret Secret `yaml:"secret_file"`
+	// OldSecret is taken as well, while senders change from it to the new one.
+	OldSecret Secret `yaml:"old_secret_file"`
 	// MaxBody is the largest notification in bytes, 1KiB to 25MiB.
 	MaxBody int64 `yaml:"max_body" default:"1MiB"`
 	// Map names what the deploys are of, in place of where the format finds it;
 	// not for native notifications, which name everything themselves.
 	Map Names `yaml:"map"`
+	// Only lets through only those events that have, at each RFC 9535 path, a
+	// text or number that matches the pattern, in which * and ? match anything;
+	// others are answered 200 and ignored. Not for native notifications. A
+	// workflow_run of GitHub starts something only where this names the workflow:
+	// only: { "$.workflow_run.path": ".github/workflows/deploy*.yml" }.
+	Only map[string]string `yaml:"only"`
+	// Poll asks GitHub for the deployments that its webhook did not bring; for
+	// format github only.
+	Poll *Poll `yaml:"poll"`
 }
 
-// Names say what deploys are of. Each is an RFC 9535 path into the
-// notification, which begins with $, such as $.metadata.team, and must lead to
-// one text or number; or the name itself, the same for all of the source's
-// deploys.
+// Poll asks GitHub every so often for deployments and their statuses. GitHub
+// sends no webhook a second time: what was sent while postflight was away is
+// found like this. What the webhook brought is not doubled.
+type Poll struct {
+	// Repositories are asked, as OWNER/NAME; 1 to 100.
+	Repositories []string `yaml:"repositories" required:"true"`
+	// Token may read the deployments of the repositories.
+	Token Secret `yaml:"token_file" required:"true"`
+	// URL is the API of GitHub, or of GitHub Enterprise Server:
+	// https://HOST/api/v3.
+	URL string `yaml:"url" default:"https://api.github.com"`
+	// Interval is how often each repository is asked, 30s to 1h.
+	Interval time.Duration `yaml:"interval" default:"2m"`
+	// Within is how old a status may be to count, 5m to 24h: the verification of
+	// an older deploy would begin too late to say anything.
+	Within time.Duration `yaml:"within" default:"1h"`
+}
+
+// Names say what deploys, or alerts, are of. Each is an RFC 9535 path into the
+// notification (of alertmanager into each alert), which begins with $, such as
+// $.metadata.team, and must lead to one text or number; a Go template over it,
+// such as "{{ .project.name }}-{{ .environment | lower }}", which may call
+// lower, replace, split, trimPrefix and trimSuffix; or the name itself, the
+// same for all of the source's deploys.
 type Names struct {
 	// Service is what was deployed.
 	Service string `yaml:"service"`

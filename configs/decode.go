@@ -183,7 +183,7 @@ func (d *decoder) structure(n *node, v reflect.Value) {
 		d.strange[self] = true
 		meant[nearest(e.key, known)] = true
 		near := suggestion(e.key, known)
-		if near == "" && len(known) <= 12 {
+		if near == "" && len(known) <= 16 {
 			near = "; known here: " + strings.Join(known, ", ")
 		}
 		d.problem(&node{path: n.child(e.key), line: e.line, col: e.col}, "unknown field%s", near)

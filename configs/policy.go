@@ -20,6 +20,7 @@ func (d *decoder) policies(f *file) {
 	c := context{
 		servers:   values(named(f.Prometheus, func(p *Prometheus) *string { return &p.Name })),
 		feeds:     values(named(f.Feeds, func(f *Feed) *string { return &f.Name })),
+		alerting:  alerting(f.Sources),
 		receivers: values(named(f.Receivers, func(r *Receiver) *string { return &r.Name })),
 		rollbacks: values(named(f.Rollbacks, func(r *Rollback) *string { return &r.Name })),
 
@@ -71,6 +72,7 @@ func (d *decoder) policies(f *file) {
 // context is what policies may refer to.
 type context struct {
 	servers, feeds, receivers, rollbacks []string
+	alerting                             []string // sources of alerts
 
 	periods     map[string]verifier.Period
 	periodNames []string
@@ -174,4 +176,15 @@ func (d *decoder) rule(field *time.Duration, holds bool, what string) {
 	if d.usable(field) && !holds {
 		d.fail(d.at(field), field, "%s", what)
 	}
+}
+
+// alerting returns the names of the sources that tell of alerts.
+func alerting(sources []Source) []string {
+	var out []string
+	for _, s := range sources {
+		if s.Format == "alertmanager" {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }

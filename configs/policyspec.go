@@ -76,13 +76,13 @@ type matchSpec struct {
 }
 
 // signalSpec is one thing watched after a deploy. Exactly one of ratio,
-// latency, value, traffic, probe and tickets is written.
+// latency, value, traffic, probe, tickets and alerts is written.
 type signalSpec struct {
 	// Name is shown in every reason.
 	Name string `yaml:"name" required:"true"`
 	// Role decisive may revert by itself; advisory may corroborate or hold a
-	// keep, never revert alone. Tickets and traffic are advisory by default,
-	// all others decisive.
+	// keep, never revert alone. Tickets, traffic and alerts are advisory by
+	// default, all others decisive.
 	Role string `yaml:"role" oneof:"decisive advisory"`
 	// Required makes the verdict inconclusive when too little of the signal
 	// could be measured; by default the decisive ones are.
@@ -90,7 +90,7 @@ type signalSpec struct {
 	// Tolerance is the harm that doesn't matter.
 	Tolerance toleranceSpec `yaml:"tolerance"`
 	// AtMost is an absolute limit: a share such as 5% for ratio, latency (of
-	// slow requests) and probe (of failed runs), tickets an hour for tickets,
+	// slow requests), probe (of failed runs) and alerts (of the time), tickets an hour for tickets,
 	// events a minute for traffic, a number for value. It must be broken with confidence, not on one
 	// sample.
 	AtMost string `yaml:"at_most"`
@@ -109,16 +109,18 @@ type signalSpec struct {
 	Probe *probeSpec `yaml:"probe"`
 	// Tickets is the number of tickets opened.
 	Tickets *ticketsSpec `yaml:"tickets"`
+	// Alerts is the share of the time in which an alert was firing.
+	Alerts *alertsSpec `yaml:"alerts"`
 }
 
 // toleranceSpec says from where harm matters: expected * (1 + relative) +
 // absolute. Both can't be 0.
 type toleranceSpec struct {
-	// Relative is a share of what is expected. By default 25% for ratio and
-	// probe, 15% for latency, 30% for traffic, 50% for tickets, 5% for value.
+	// Relative is a share of what is expected. By default 25% for ratio, probe
+	// and alerts, 15% for latency, 30% for traffic, 50% for tickets, 5% for value.
 	Relative share `yaml:"relative"`
 	// Absolute is in the signal's own unit. By default 0.01% for ratio, 0.2%
-	// for latency, 1% for probe, 0.5 an hour for tickets, 0 for value and
+	// for latency, 1% for probe, 5% for alerts, 0.5 an hour for tickets, 0 for value and
 	// traffic.
 	Absolute string `yaml:"absolute"`
 }
@@ -210,6 +212,24 @@ type probeSpec struct {
 type ticketsSpec struct {
 	// Feed is the name of a feed.
 	Feed string `yaml:"feed" required:"true"`
+}
+
+// alertsSpec is the alerts about the deploy's service and environment that an
+// alerting system sends: each step of the policy in which one was firing counts
+// as bad, so that an alert which fired before the deploy is not blamed on it,
+// and one that is soon resolved counts little.
+type alertsSpec struct {
+	// Source is the name of a source of format alertmanager.
+	Source string `yaml:"source" required:"true"`
+	// Labels are patterns that an alert's labels must match, such as severity:
+	// critical or alertname: "Checkout*". * and ? match anything but a slash. All
+	// alerts count by default.
+	Labels map[string]string `yaml:"labels"`
+	// Heartbeat is how long after its last notification the source is believed to
+	// be alive: what comes later is not measured, rather than quiet. It needs an
+	// alert that always fires and is repeated more often than this (repeat_interval).
+	// At least 1m; without it a source that has told anything once is believed.
+	Heartbeat time.Duration `yaml:"heartbeat"`
 }
 
 // stepSpec is one HTTP request and what its answer must be. Exactly one of the

@@ -1,7 +1,10 @@
 package configs
 
 import (
+	"maps"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +24,7 @@ var signalDefaults = map[verifier.SourceKind]kindDefaults{
 	verifier.FromRatio:   {verifier.Ratio, verifier.Decisive, 0.25, 1e-4},
 	verifier.FromLatency: {verifier.Ratio, verifier.Decisive, 0.15, 2e-3},
 	verifier.FromProbe:   {verifier.Ratio, verifier.Decisive, 0.25, 1e-2},
+	verifier.FromAlerts:  {verifier.Ratio, verifier.Advisory, 0.25, 5e-2},
 	verifier.FromTickets: {verifier.Count, verifier.Advisory, 0.5, 0.5},
 	verifier.FromValue:   {verifier.Value, verifier.Decisive, 0.05, 0},
 	verifier.FromTraffic: {verifier.Value, verifier.Advisory, 0.3, 0},
@@ -45,6 +49,8 @@ func (d *decoder) signal(s *signalSpec, c context, interval time.Duration) verif
 		out.Worse = verifier.WorseLower
 	case s.Probe != nil:
 		out.ProbeSource = d.probe(s.Probe, interval)
+	case s.Alerts != nil:
+		out.AlertSource = d.alerts(s.Alerts, c)
 	case s.Tickets != nil:
 		out.TicketSource = &verifier.TicketSource{Feed: s.Tickets.Feed}
 		if d.usable(&s.Tickets.Feed) {
@@ -75,6 +81,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 	}{
 		{verifier.FromRatio, &s.Ratio}, {verifier.FromLatency, &s.Latency}, {verifier.FromValue, &s.Value},
 		{verifier.FromTraffic, &s.Traffic}, {verifier.FromProbe, &s.Probe}, {verifier.FromTickets, &s.Tickets},
+		{verifier.FromAlerts, &s.Alerts},
 	} {
 		if d.written(source.field) {
 			written = append(written, string(source.name))
@@ -85,13 +92,29 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 	case d.failed[s] || d.strange[s] && len(written) == 0:
 		return false
 	case len(written) == 0:
-		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, traffic, probe or tickets")
+		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, traffic, probe, tickets or alerts")
 		return false
 	case len(written) > 1:
 		d.problem(second, "is the second thing to judge in one signal: keep one of %s, and make a signal of each other", choices(written))
 		return false
 	}
 	return true
+}
+
+// alerts checks whose alerts count.
+func (d *decoder) alerts(a *alertsSpec, c context) *verifier.AlertSource {
+	if d.usable(&a.Source) {
+		d.refers(d.at(&a.Source), "source of format alertmanager", "sources", c.alerting)
+	}
+	if d.usable(&a.Heartbeat) && a.Heartbeat < time.Minute {
+		d.fail(d.at(&a.Heartbeat), &a.Heartbeat, "must be at least 1m")
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
+		if _, err := path.Match(a.Labels[name], ""); err != nil {
+			d.problem(d.at(&a.Labels), "%s: %q is not a pattern such as crit*", name, a.Labels[name])
+		}
+	}
+	return &verifier.AlertSource{Source: a.Source, Labels: a.Labels, Heartbeat: verifier.Duration(a.Heartbeat)}
 }
 
 // figure reads a number in the signal's own unit: a share for ratios.

@@ -58,7 +58,7 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 	replaces := h.Seen != nil && h.Seen.Status != DeployFinished
 	if replaces {
 		d.ID = h.Seen.ID
-		if h.Seen.StartedAt.Before(d.StartedAt) {
+		if h.Seen.StartedAt.Before(d.StartedAt) && !h.Seen.Queued {
 			d.StartedAt = h.Seen.StartedAt
 		}
 	} else {
@@ -127,8 +127,9 @@ func acceptAgain(d Deployment, h History) (a Acceptance, done bool, err error) {
 	// failed one may be run again, and so may one that finished and has been
 	// followed by others since: a pipeline rolls back by running an old job.
 	old := !d.ToldAt.IsZero() && d.ToldAt.Before(seen.ToldAt)
+	begins := seen.Queued && !d.Queued && d.Status == DeployStarted // it has waited long enough
 	rerun := d.Status == DeployFinished && h.Current != nil && h.Current.ID != seen.ID && d.ToldAt.After(seen.ToldAt)
-	if seen.Status == DeployFinished && !rerun || seen.Status != DeployFinished && (seen.Status == d.Status || old && d.Status != DeployFinished) {
+	if seen.Status == DeployFinished && !rerun || seen.Status != DeployFinished && (seen.Status == d.Status && !begins || old && d.Status != DeployFinished) {
 		a := Acceptance{Deployment: seen, Existing: h.SeenVerification, Again: true}
 		switch {
 		case a.Existing == "":

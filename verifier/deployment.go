@@ -32,6 +32,7 @@ type Deployment struct {
 	Version         string            `json:"version"`
 	Previous        string            `json:"previous_version,omitempty"` // as told; never a rollback target
 	Status          DeploymentStatus  `json:"status"`
+	Queued          bool              `json:"queued,omitempty"` // a started deploy that was asked for and may still wait: its time is no start
 	Actor           string            `json:"actor,omitempty"`
 	URL             string            `json:"url,omitempty"`
 	StartedAt       time.Time         `json:"started_at"`                 // the baseline ends here

@@ -57,6 +57,7 @@ type Signal struct {
 	ProbeSource   *ProbeSource   `json:"probe,omitempty"`
 	TicketSource  *TicketSource  `json:"tickets,omitempty"`
 	TrafficSource *TrafficSource `json:"traffic,omitempty"`
+	AlertSource   *AlertSource   `json:"alerts,omitempty"`
 }
 
 // SourceKind names where a signal's observations come from; it chooses the
@@ -72,6 +73,7 @@ const (
 	FromProbe   SourceKind = "probe"
 	FromTickets SourceKind = "tickets"
 	FromTraffic SourceKind = "traffic"
+	FromAlerts  SourceKind = "alerts"
 )
 
 // HasControl reports whether the signal is judged against peers without a
@@ -105,6 +107,8 @@ func (s Signal) Source() SourceKind {
 		return FromTickets
 	case s.TrafficSource != nil:
 		return FromTraffic
+	case s.AlertSource != nil:
+		return FromAlerts
 	}
 	return ""
 }

@@ -36,7 +36,8 @@ verdict: keep or revert.`,
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
 	root.AddCommand(serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), overrideCommand(s),
-		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s), feedCommand(s), judgeCommand(s))
+		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
+		feedCommand(s), routeCommand(s), judgeCommand(s))
 	return root
 }
 

@@ -44,7 +44,7 @@ func layerOf(dir string) string {
 	case dir == "verifier/engine":
 		return "engine"
 	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
-		dir == "verifier/intake", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
+		dir == "verifier/intake", dir == "verifier/intake/poll", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
 		return "adapter"
 	case strings.HasPrefix(dir, "probes/internal/"):
 		return "shared"

@@ -124,7 +124,7 @@ func (e *Engine) neighbours(c verifier.Check, deployed []verifier.Deployment) []
 // decisive ones from Prometheus.
 func datable(p verifier.Policy) []verifier.Signal {
 	return slices.DeleteFunc(p.Decisive(), func(s verifier.Signal) bool {
-		return s.Source() == verifier.FromProbe || s.Source() == verifier.FromTickets
+		return s.Source() == verifier.FromProbe || s.Source() == verifier.FromTickets || s.Source() == verifier.FromAlerts
 	})
 }
 

@@ -68,6 +68,9 @@ func (argocd) decode(_ http.Header, body []byte, m Mapping) (verifier.Notificati
 	case !known:
 		return n, fmt.Sprintf("an operation in phase %q starts nothing", shorten(phase)), nil
 	}
+	if why := m.passedOver(body); why != "" {
+		return n, why, nil
+	}
 	var wrong []verifier.FieldError
 	n.Deployment, wrong = event.deployment(status)
 	wrong = append(m.apply(&n.Deployment, argoOrigins, body), wrong...)

@@ -19,12 +19,14 @@ func argocdHeaders() http.Header {
 func argocdConformances(t *testing.T) map[string]conformance {
 	t.Helper()
 	return map[string]conformance{"argocd": {
-		source: "argocd", path: "/api/v1/hooks/argocd",
-		sign:    func(_ *testing.T, _, _ string) http.Header { return argocdHeaders() },
-		valid:   recorded(t, "argocd.json"),
-		minimal: `{"app":"a","destination":{"namespace":"production"},"operation":{"phase":"Succeeded"},"sync":{"revision":"1"}}`,
-		hostile: `{"app":"a\u0000","uid":"\u0000","url":"javascript:alert(1)","destination":{"namespace":"pro\nd"},"operation":{"phase":"Succeeded","startedAt":"soon","finishedAt":"late","operation":{"initiatedBy":{"username":"\u0007"}}},"sync":{"revision":"\u202e1"}}`,
-		wrong:   []string{"app", "destination.namespace", "operation.finishedAt", "operation.startedAt", "sync.revision"},
+		format: "argocd", source: "argocd", scheme: "bearer", own: argocdToken, sign: byBearer("application/json"),
+		valid:    recorded(t, "argocd.json"),
+		required: []string{"app", "destination", "destination.namespace", "operation", "operation.phase", "sync", "sync.revision"},
+		nothing:  changed(t, recorded(t, "argocd.json"), "operation.phase", `"Running"`),
+		echo:     recorded(t, "argocd.json"),
+		minimal:  `{"app":"a","destination":{"namespace":"production"},"operation":{"phase":"Succeeded"},"sync":{"revision":"1"}}`,
+		hostile:  `{"app":"a\u0000","uid":"\u0000","url":"javascript:alert(1)","destination":{"namespace":"pro\nd"},"operation":{"phase":"Succeeded","startedAt":"soon","finishedAt":"late","operation":{"initiatedBy":{"username":"\u0007"}}},"sync":{"revision":"\u202e1"}}`,
+		wrong:    []string{"app", "destination.namespace", "operation.finishedAt", "operation.startedAt", "sync.revision"},
 		want: verifier.Deployment{
 			DeploymentID: argoUID + " 2026-11-23T02:40:41Z", Service: "checkout", Environment: "production",
 			Version: "f95f852bd8fca8fcc58a9a2d6c842781e32a215e", Status: verifier.DeployFinished, Actor: "dana", RevertID: "rv_1",

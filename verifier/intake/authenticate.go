@@ -13,23 +13,10 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// bearer reports whether the request carries one of the tokens. Digests are
-// compared, all of them and in constant time, so that neither a token's length
-// nor its place tells.
+// bearer reports whether the request carries one of the tokens.
 func bearer(h http.Header, tokens []string) bool {
 	scheme, sent, _ := strings.Cut(h.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return false
-	}
-	digest := sha256.Sum256([]byte(strings.TrimSpace(sent)))
-	ok := false
-	for _, token := range tokens {
-		want := sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(digest[:], want[:]) == 1 && token != "" {
-			ok = true
-		}
-	}
-	return ok
+	return strings.EqualFold(scheme, "Bearer") && oneOfTokens(strings.TrimSpace(sent), tokens)
 }
 
 // standardWebhook reports whether one of the secrets signed the request, no
@@ -91,3 +78,31 @@ func (nobody) signed(h http.Header) bool {
 func (nobody) decode(http.Header, []byte, Mapping) (verifier.Notification, string, error) {
 	return verifier.Notification{}, "", unauthorized()
 }
+
+// oneOfTokens reports whether a token was sent that is one of those. Digests
+// are compared, all of them and in constant time, so that neither a token's
+// length nor its place tells.
+func oneOfTokens(sent string, tokens []string) bool {
+	digest := sha256.Sum256([]byte(sent))
+	ok := false
+	for _, token := range tokens {
+		want := sha256.Sum256([]byte(token))
+		if subtle.ConstantTimeCompare(digest[:], want[:]) == 1 && token != "" {
+			ok = true
+		}
+	}
+	return ok
+}
+
+// passwords authenticates senders that sign nothing and know two ways to show
+// a token: as a bearer token, or as the password of any name.
+type passwords struct{}
+
+func (passwords) authentic(h http.Header, _ []byte, s Source) bool {
+	byToken := bearer(h, s.Tokens)
+	_, password, _ := (&http.Request{Header: h}).BasicAuth()
+	byPassword := oneOfTokens(password, s.Tokens)
+	return byToken || byPassword
+}
+
+func (passwords) signed(http.Header) bool { return false }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -15,16 +16,34 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// cdevents is CDEvents over CloudEvents' HTTP binding, binary or structured,
-// with a bearer token or signed as Standard Webhooks. The spec's own SDK
+// cdevents is CDEvents over CloudEvents' HTTP binding, binary, structured or
+// batched, with a bearer token or signed as Standard Webhooks. The spec's own SDK
 // refuses events of versions that it doesn't know; the fields read here have
 // been the same since 0.1, and whichever is absent is named.
 type cdevents struct{ native }
 
-// media returns the content types of a CDEvent (binary mode) and of a
-// CloudEvent that holds one (structured mode).
+// media returns the content types of a CDEvent (binary mode), of a CloudEvent
+// that holds one (structured mode) and of a list of those (batched mode).
 func (cdevents) media() []string {
-	return []string{"application/cdevents+json", "application/cloudevents+json"}
+	return []string{"application/cdevents+json", "application/cloudevents+json", batchMedia}
+}
+
+const batchMedia = "application/cloudevents-batch+json"
+
+// maxBatch is how many events a batch may have: each is stored by itself, while
+// the sender waits.
+const maxBatch = 100
+
+// split returns the events of a batch; false where the request has but one.
+func (cdevents) split(h http.Header, body []byte) ([]json.RawMessage, bool, error) {
+	if media, _, err := mime.ParseMediaType(h.Get("Content-Type")); err != nil || media != batchMedia {
+		return nil, false, nil
+	}
+	events, err := readList(body)
+	if err == nil && len(events) > maxBatch {
+		err = malformed(fmt.Sprintf("the batch has %d events, more than %d: send it in parts", len(events), maxBatch))
+	}
+	return events, true, err
 }
 
 // cloudEvent is the envelope of structured mode.
@@ -90,6 +109,9 @@ func (cdevents) decode(h http.Header, body []byte, m Mapping) (verifier.Notifica
 	case match[1] != "deployed" && match[1] != "upgraded" && match[1] != "rolledback":
 		return n, fmt.Sprintf("service %s starts nothing: only service deployed, upgraded and rolledback do", match[1]), nil
 	}
+	if why := m.passedOver(data); why != "" {
+		return n, why, nil
+	}
 	var event cdEvent
 	if err := json.Unmarshal(data, &event); err != nil {
 		return n, "", wrongType(err, "event about a service")
@@ -99,7 +121,11 @@ func (cdevents) decode(h http.Header, body []byte, m Mapping) (verifier.Notifica
 	deployment.Rollback = deployment.Rollback || match[1] == "rolledback"
 	n.Deployment = deployment
 	n.DeliveryID = deployment.DeploymentID
-	wrong = append(m.apply(&n.Deployment, cdeventsOrigins, data), wrong...)
+	from := cdeventsOrigins
+	if n.Deployment.Service != event.Subject.ID {
+		from.service = "customData.service"
+	}
+	wrong = append(m.apply(&n.Deployment, from, data), wrong...)
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
@@ -118,7 +144,8 @@ func unwrap(body []byte) (cloudEvent, []byte, error) {
 	if err != nil {
 		return envelope, nil, err
 	}
-	if _, bare := top["context"]; bare || top["data"] == nil && top["data_base64"] == nil {
+	none := func(name string) bool { return top[name] == nil || string(top[name]) == "null" }
+	if _, bare := top["context"]; bare || none("data") && none("data_base64") {
 		return envelope, body, nil
 	}
 	if err := json.Unmarshal(body, &envelope); err != nil {

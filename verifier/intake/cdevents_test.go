@@ -54,23 +54,28 @@ func cdeventsConformances(t *testing.T) map[string]conformance {
 	minimal := `{"context":{"id":"1","type":"dev.cdevents.service.upgraded.0.1.0"},"subject":{"id":"a","content":{"environment":{"id":"production"},"artifactId":"pkg:oci/a@1"}}}`
 	hostile := `{"context":{"id":"1\u0000","type":"dev.cdevents.service.deployed.0.3.0","timestamp":"soon"},"subject":{"id":"my\u202eapp","source":"javascript:alert(1)","content":{"environment":{"id":"pro\nd"},"artifactId":"pkg:oci/a@1%00"}},"customData":{"postflight_revert_id":"\u0007"}}`
 	wrong := []string{"context.id", "context.timestamp", "subject.content.artifactId", "subject.content.environment.id", "subject.id"}
-	binary := func(_ *testing.T, _, _ string) http.Header { return cdeventsHeaders() }
-	enveloped := func(_ *testing.T, _, _ string) http.Header {
-		return cdeventsHeaders("Content-Type", "application/cloudevents+json")
+	binary := conformance{
+		format: "cdevents", source: "tekton", scheme: "bearer", own: cdeventsToken, sign: byBearer("application/cdevents+json; charset=UTF-8"),
+		valid: event, minimal: minimal, hostile: hostile, wrong: wrong, want: want, delivery: id,
+		required: []string{"context", "context.id", "context.type", "subject", "subject.id", "subject.content", "subject.content.environment", "subject.content.environment.id", "subject.content.artifactId"},
+		nothing:  cdEventWith(t, "context.type", `"dev.cdevents.service.removed.0.3.0"`),
+		echo:     recorded(t, "cdevents_service_rolledback.json"),
 	}
-	signed := func(t *testing.T, _, body string) http.Header {
-		h := signWebhook(t, webhookKey, "msg-1", time.Now(), body)
-		h.Set("Content-Type", "application/cdevents+json")
-		return h
+	enveloped := binary
+	enveloped.sign = byBearer("application/cloudevents+json")
+	enveloped.valid, enveloped.minimal, enveloped.hostile = structured(t, event), structured(t, minimal), structured(t, hostile)
+	enveloped.nothing, enveloped.echo = structured(t, binary.nothing), structured(t, binary.echo)
+	enveloped.required = nil
+	for _, field := range binary.required {
+		if !strings.HasPrefix(field, "context") { // the envelope says it as well
+			enveloped.required = append(enveloped.required, "data."+field)
+		}
 	}
-	return map[string]conformance{
-		"cdevents binary": {source: "tekton", path: "/api/v1/hooks/tekton", sign: binary,
-			valid: event, minimal: minimal, hostile: hostile, wrong: wrong, want: want, delivery: id},
-		"cdevents structured": {source: "tekton", path: "/api/v1/hooks/tekton", sign: enveloped,
-			valid: structured(t, event), minimal: structured(t, minimal), hostile: structured(t, hostile), wrong: wrong, want: want, delivery: id},
-		"cdevents signed": {source: "keptn", path: "/api/v1/hooks/keptn", sign: signed,
-			valid: event, minimal: minimal, hostile: hostile, wrong: wrong, want: want, delivery: id},
-	}
+	enveloped.required = append(enveloped.required, "data")
+	signed := binary
+	signed.source, signed.scheme, signed.own, signed.timed = "keptn", "webhook", keptnKey, true
+	signed.sign = bySecret("application/cdevents+json")
+	return map[string]conformance{"cdevents, binary": binary, "cdevents, structured": enveloped, "cdevents, signed": signed}
 }
 
 func decodeCDEvent(t testing.TB, changes ...string) (verifier.Notification, string, error) {

@@ -57,6 +57,9 @@ func (flux) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification
 	if ignored != "" {
 		return n, ignored, nil
 	}
+	if why := m.passedOver(body); why != "" {
+		return n, why, nil
+	}
 	var wrong []verifier.FieldError
 	n.Deployment, wrong = event.deployment(status)
 	wrong = append(m.apply(&n.Deployment, fluxOrigins, body), wrong...)

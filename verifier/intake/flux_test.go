@@ -21,13 +21,13 @@ func fluxConformances(t *testing.T) map[string]conformance {
 	minimal := `{"involvedObject":{"kind":"HelmRelease","name":"a","namespace":"production"},"reason":"InstallSucceeded","metadata":{"revision":"1"}}`
 	hostile := `{"involvedObject":{"kind":"HelmRelease","name":"a\u0000","namespace":"pro\nd"},"reason":"InstallSucceeded","timestamp":"soon","metadata":{"revision":"\u202e1","summary":"\u0007","url":"javascript:alert(1)"}}`
 	wrong := []string{"involvedObject.name", "involvedObject.namespace", "metadata.revision", "timestamp"}
-	signed := func(_ *testing.T, _, body string) http.Header { return fluxHeaders(body) }
-	withToken := func(_ *testing.T, _, _ string) http.Header {
-		return headers("Content-Type", "application/json", "Authorization", "Bearer "+fluxToken)
-	}
+	valid := recorded(t, "flux_helmrelease.json")
 	helm := conformance{
-		source: "flux", path: "/api/v1/hooks/flux", sign: signed,
-		valid: recorded(t, "flux_helmrelease.json"), minimal: minimal, hostile: hostile, wrong: wrong,
+		format: "flux", source: "flux", scheme: "hmac", own: fluxSecret, sign: byHMAC("X-Signature", "Gotk-Component", "helm-controller"),
+		required: []string{"involvedObject", "involvedObject.kind", "involvedObject.name", "reason", "metadata.revision", "metadata"},
+		nothing:  changed(t, valid, "reason", `"ArtifactUpToDate"`),
+		echo:     changed(t, valid, "reason", `"RollbackSucceeded"`),
+		valid:    valid, minimal: minimal, hostile: hostile, wrong: wrong,
 		delivery: digestOf(release, "UpgradeSucceeded", "Helm upgrade succeeded for release shop/checkout.v7 with chart checkout@6.5.4", "6.5.4", "sha256:5f8a", "2026-11-23T02:41:07Z"),
 		want: verifier.Deployment{
 			DeploymentID: digestOf(release, "production", "6.5.4", "sha256:5f8a"), Service: "checkout", Environment: "production", Version: "6.5.4",
@@ -36,16 +36,20 @@ func fluxConformances(t *testing.T) map[string]conformance {
 		},
 	}
 	generic := helm
-	generic.source, generic.path, generic.sign = "fluxtoken", "/api/v1/hooks/fluxtoken", withToken
+	generic.source, generic.scheme, generic.own, generic.sign = "fluxtoken", "bearer", fluxToken, byBearer("application/json")
 	kustomize := helm
 	kustomize.valid = recorded(t, "flux_kustomization.json")
+	kustomize.required = []string{"involvedObject", "involvedObject.kind", "involvedObject.name", "involvedObject.namespace", "metadata", "metadata.kustomize~toolkit~fluxcd~io/revision"}
+	kustomize.started = changed(t, kustomize.valid, "message", `"Deployment/apps/webapp configured"`, "timestamp", `"2026-11-23T02:40:00Z"`)
+	kustomize.nothing = changed(t, kustomize.valid, "involvedObject.kind", `"GitRepository"`)
+	kustomize.echo = changed(t, kustomize.valid, "metadata.postflight_revert_id", `"rv_1"`)
 	revision := "main@sha1:731f7eaddfb6af01cb2173e18f0f75b0ba780ef1"
 	kustomize.delivery = digestOf(kustomization, "Progressing", "Health check passed in 35.048s", revision, "", "2026-11-23T02:41:07Z")
 	kustomize.want = verifier.Deployment{
 		DeploymentID: digestOf(kustomization, "apps", revision, ""), Service: "webapp", Environment: "apps", Version: revision,
 		Status: verifier.DeployFinished, FinishedAt: finished, Labels: map[string]string{"kind": "Kustomization", "namespace": "apps"},
 	}
-	return map[string]conformance{"flux helm": helm, "flux kustomize": kustomize, "flux generic": generic}
+	return map[string]conformance{"flux, HelmRelease": helm, "flux, Kustomization": kustomize, "flux, generic provider": generic}
 }
 
 func decodeFlux(t testing.TB, file string, changes ...string) (verifier.Notification, string, error) {

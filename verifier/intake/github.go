@@ -13,9 +13,10 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// github is GitHub's webhook with deployment_status events. Its signature
-// holds no time and no delivery id, so a replay is told by the deployment's
-// own id; and GitHub never sends again what was refused.
+// github is GitHub's webhook with deployment_status, deployment and
+// workflow_run events. Its signature holds no time and no delivery id, so a
+// replay is told by the deployment's own id; and GitHub never sends again what
+// was refused.
 type github struct{}
 
 // longestGitHubDeploy is how far apart a deployment's creation and its success
@@ -31,41 +32,43 @@ func (github) signed(h http.Header) bool { return h.Get(gh.SHA256SignatureHeader
 
 func (github) decode(h http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	n := verifier.Notification{DeliveryID: h.Get(gh.DeliveryIDHeader)}
-	switch event := h.Get(gh.EventTypeHeader); event {
-	case "deployment_status":
-	case "":
+	read := map[string]func(body []byte, m Mapping) (githubEvent, string, error){
+		"deployment_status": githubStatus, "deployment": githubCreated, "workflow_run": githubRun,
+	}[h.Get(gh.EventTypeHeader)]
+	switch event := h.Get(gh.EventTypeHeader); {
+	case read != nil:
+	case event == "":
 		return n, "", verifier.InvalidFields("this is no webhook of GitHub's", verifier.FieldError{Field: "X-GitHub-Event", Message: "is required"})
-	case "ping":
+	case event == "ping":
 		return n, "the webhook works: deployment_status events will start verifications", nil
 	default:
-		return n, fmt.Sprintf("event %q starts nothing: only deployment_status does", shorten(event)), nil
+		return n, fmt.Sprintf("event %q starts nothing: only deployment_status, deployment and workflow_run do", shorten(event)), nil
 	}
 	if _, err := readObject(body); err != nil {
 		return n, "", err
 	}
-	// Decoded by type rather than by gh.ParseWebHook, which hides the name of
-	// the field that is wrong.
-	var event gh.DeploymentStatusEvent
-	if err := json.Unmarshal(body, &event); err != nil {
-		return n, "", wrongType(err, "deployment_status event")
+	event, ignored, err := read(body, m)
+	if err != nil || ignored != "" {
+		return n, ignored, err
 	}
-	state := event.GetDeploymentStatus().GetState()
-	status, known := githubStatuses[state]
-	if !known {
-		return n, fmt.Sprintf("deployment status %q starts nothing", shorten(state)), nil
+	if why := m.passedOver(body); why != "" {
+		return n, why, nil
 	}
-	n.Deployment = githubDeployment(&event, status)
-	if n.DeliveryID == "" {
-		n.DeliveryID = fmt.Sprintf("deployment/%d/status/%d", event.GetDeployment().GetID(), event.GetDeploymentStatus().GetID())
-	}
-	wrong := m.apply(&n.Deployment, githubOrigins, body)
-	if wrong = append(wrong, checkIDs(n, "X-GitHub-Delivery", "deployment.id")...); len(wrong) > 0 {
+	n.Deployment, n.DeliveryID = event.deployment, first(n.DeliveryID, event.delivery)
+	wrong := m.apply(&n.Deployment, event.origins, body)
+	if wrong = append(wrong, checkIDs(n, "X-GitHub-Delivery", event.idField)...); len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
 	return n, "", nil
 }
 
-var githubOrigins = origins{service: "repository.full_name", environment: "deployment_status.environment", version: "deployment.sha"}
+// githubEvent is what an event says of a deploy.
+type githubEvent struct {
+	deployment verifier.Deployment
+	origins    origins
+	delivery   string // where the header has none
+	idField    string // of the deploy's id
+}
 
 var githubStatuses = map[string]verifier.DeploymentStatus{
 	"success":     verifier.DeployFinished,
@@ -76,26 +79,26 @@ var githubStatuses = map[string]verifier.DeploymentStatus{
 	"error":       verifier.DeployFailed,
 }
 
-func githubDeployment(event *gh.DeploymentStatusEvent, status verifier.DeploymentStatus) verifier.Deployment {
-	deployment, report := event.GetDeployment(), event.GetDeploymentStatus()
-	if deployment == nil {
-		deployment = &gh.Deployment{} // go-github's getters take nil, its fields don't
+// githubStatus reads a deployment_status event. It is decoded by type rather
+// than by gh.ParseWebHook, which hides the name of the field that is wrong.
+func githubStatus(body []byte, _ Mapping) (githubEvent, string, error) {
+	var event gh.DeploymentStatusEvent
+	if err := json.Unmarshal(body, &event); err != nil {
+		return githubEvent{}, "", wrongType(err, "deployment_status event")
 	}
-	told := readTold(deployment.Payload)
-	d := verifier.Deployment{
-		Service:     first(told.Service, event.GetRepo().GetFullName()),
-		Environment: first(report.GetEnvironment(), deployment.GetEnvironment()),
-		Version:     first(deployment.GetSHA(), deployment.GetRef()),
-		Status:      status,
-		Actor:       printable(first(deployment.GetCreator().GetLogin(), event.GetSender().GetLogin())),
+	report := event.GetDeploymentStatus()
+	status, known := githubStatuses[report.GetState()]
+	if !known {
+		return githubEvent{}, fmt.Sprintf("deployment status %q starts nothing", shorten(report.GetState())), nil
 	}
-	told.note(&d)
-	if id := deployment.GetID(); id != 0 {
-		d.DeploymentID = strconv.FormatInt(id, 10)
+	e := githubDeployment(event.GetDeployment(), event.GetRepo(), event.GetSender())
+	d := &e.deployment
+	if environment := report.GetEnvironment(); environment != "" || d.Environment == "" {
+		d.Environment, e.origins.environment = environment, "deployment_status.environment"
 	}
-	d.Labels = labelled(map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": event.GetRepo().GetFullName()})
+	d.Status, d.Queued = status, status == verifier.DeployStarted && report.GetState() != "in_progress"
 	d.URL = firstLink(report.GetLogURL(), report.GetTargetURL())
-	created, reported := deployment.GetCreatedAt().Time, report.GetCreatedAt().Time
+	created, reported := event.GetDeployment().GetCreatedAt().Time, report.GetCreatedAt().Time
 	switch {
 	case status == verifier.DeployStarted:
 		d.StartedAt = reported
@@ -104,7 +107,47 @@ func githubDeployment(event *gh.DeploymentStatusEvent, status verifier.Deploymen
 	default:
 		d.FinishedAt = reported
 	}
-	return d
+	e.delivery = fmt.Sprintf("deployment/%d/status/%d", event.GetDeployment().GetID(), report.GetID())
+	return e, "", nil
+}
+
+// githubCreated reads a deployment event: somebody has asked for a deploy,
+// which may wait for an approval yet. Its statuses say what becomes of it.
+func githubCreated(body []byte, _ Mapping) (githubEvent, string, error) {
+	var event gh.DeploymentEvent
+	if err := json.Unmarshal(body, &event); err != nil {
+		return githubEvent{}, "", wrongType(err, "deployment event")
+	}
+	e := githubDeployment(event.GetDeployment(), event.GetRepo(), event.GetSender())
+	e.deployment.Status, e.deployment.Queued = verifier.DeployStarted, true
+	e.deployment.StartedAt = event.GetDeployment().GetCreatedAt().Time
+	e.delivery = fmt.Sprintf("deployment/%d/created", event.GetDeployment().GetID())
+	return e, "", nil
+}
+
+func githubDeployment(deployment *gh.Deployment, repository *gh.Repository, sender *gh.User) githubEvent {
+	if deployment == nil {
+		deployment = &gh.Deployment{} // go-github's getters take nil, its fields don't
+	}
+	told := readTold(deployment.Payload)
+	e := githubEvent{
+		idField: "deployment.id",
+		origins: origins{service: "repository.full_name", environment: "deployment.environment", version: "deployment.sha"},
+		deployment: verifier.Deployment{
+			Service: first(told.Service, repository.GetFullName()), Environment: deployment.GetEnvironment(),
+			Version: first(deployment.GetSHA(), deployment.GetRef()),
+			Actor:   printable(first(deployment.GetCreator().GetLogin(), sender.GetLogin())),
+			Labels:  labelled(map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": repository.GetFullName()}),
+		},
+	}
+	if told.Service != "" {
+		e.origins.service = "deployment.payload.service"
+	}
+	told.note(&e.deployment)
+	if id := deployment.GetID(); id != 0 {
+		e.deployment.DeploymentID = strconv.FormatInt(id, 10)
+	}
+	return e
 }
 
 // wrongType names the field whose JSON type isn't the one that the format

@@ -34,7 +34,7 @@ func changed(t testing.TB, object string, changes ...string) string {
 		path := strings.Split(changes[i], ".")
 		at := top
 		for _, key := range path[:len(path)-1] {
-			at = at[key].(map[string]any)
+			at = at[strings.ReplaceAll(key, "~", ".")].(map[string]any)
 		}
 		last := strings.ReplaceAll(path[len(path)-1], "~", ".")
 		if changes[i+1] == "-" {
@@ -152,10 +152,10 @@ func TestGitHubOtherEvents(t *testing.T) {
 	d := start(t)
 	deployment := recorded(t, "github_deployment.json")
 	for name, want := range map[string]string{
-		"ping":       "the webhook works: deployment_status events will start verifications",
-		"push":       `event "push" starts nothing: only deployment_status does`,
-		"deployment": `event "deployment" starts nothing: only deployment_status does`,
-		"no_such":    `event "no_such" starts nothing: only deployment_status does`,
+		"ping":         "the webhook works: deployment_status events will start verifications",
+		"push":         `event "push" starts nothing: only deployment_status, deployment and workflow_run do`,
+		"no_such":      `event "no_such" starts nothing: only deployment_status, deployment and workflow_run do`,
+		"workflow_run": `workflow_run starts nothing: the source's only must name the workflows that deploy, such as only: { "$.workflow_run.path": .github/workflows/deploy.yml }`,
 	} {
 		r := d.post("/api/v1/hooks/github", deployment, githubHeaders(name, "d-1", deployment))
 		require.Equal(t, 200, r.status, r.body)
@@ -169,6 +169,30 @@ func TestGitHubOtherEvents(t *testing.T) {
 	r := d.post("/api/v1/hooks/github", deployment, h)
 	require.Equal(t, 422, r.status)
 	require.Equal(t, []string{"X-GitHub-Event"}, r.fields())
+}
+
+// A deployment that waits for an approval has not started: it holds rollbacks
+// back, and when it begins is when it is told to.
+func TestGitHubDeploymentThatWaits(t *testing.T) {
+	created := time.Date(2026, 11, 23, 0, 30, 0, 0, time.UTC)
+	at := func(ago time.Duration) string { return quoted(created.Add(ago).Format(time.RFC3339)) }
+	d := start(t)
+	asked := changed(t, recorded(t, "github_deployment.json"), "deployment.created_at", at(0))
+	r := d.post("/api/v1/hooks/github", asked, githubHeaders("deployment", "d-1", asked))
+	require.Equal(t, 200, r.status, r.body)
+	require.Contains(t, r.Ignored, "only started")
+	require.Equal(t, verifier.DeployStarted, d.memory.deployments[0].Status)
+	require.True(t, d.memory.deployments[0].Queued)
+	for i, state := range []string{"waiting", "queued", "in_progress", "success"} {
+		body := event(t, "deployment_status.state", quoted(state), "deployment.created_at", at(0), "deployment_status.created_at", at(127*time.Minute+time.Duration(i)*time.Minute),
+			"deployment.id", "145988746")
+		r = d.post("/api/v1/hooks/github", body, githubHeaders("deployment_status", state, body))
+	}
+	require.Equal(t, 202, r.status, r.body)
+	last := d.memory.deployments[len(d.memory.deployments)-1]
+	require.Equal(t, verifier.DeployFinished, last.Status)
+	require.Equal(t, created.Add(130*time.Minute), last.FinishedAt.UTC())
+	require.Equal(t, created.Add(129*time.Minute), last.StartedAt.UTC(), "when it was told to be in progress")
 }
 
 func TestGitHubWithoutADeliveryID(t *testing.T) {

@@ -25,6 +25,15 @@ type Accepter interface {
 	Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error)
 }
 
+// AlertNoter keeps alerts. It is called once for each notification of a source
+// of alerts that was authenticated and decoded, also where that names none.
+type AlertNoter interface {
+	// NoteAlerts stores alerts that a source told just now. The same again
+	// changes nothing, and an alert that has ended stays ended. Errors are as
+	// of Accepter.Accept.
+	NoteAlerts(ctx context.Context, source string, alerts []verifier.Alert, now time.Time) error
+}
+
 // Lookup reads verifications.
 type Lookup interface {
 	Verification(ctx context.Context, id string) (verifier.Verification, error)
@@ -38,6 +47,7 @@ const (
 	Accepted     Result = "accepted"     // opened a verification
 	Duplicate    Result = "duplicate"    // known already
 	Ignored      Result = "ignored"      // starts nothing
+	Noted        Result = "noted"        // alerts, kept for alerts signals
 	Unauthorized Result = "unauthorized" // no source's token or signature
 	Invalid      Result = "invalid"      // can't be read as the source's format
 	Conflict     Result = "conflict"     // contradicts what was announced before
@@ -90,6 +100,7 @@ type Settings struct {
 // Options is what the intake is made of.
 type Options struct {
 	Accepter Accepter
+	Alerts   AlertNoter
 	Metrics  Metrics
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
@@ -108,11 +119,15 @@ type Options struct {
 // formats are the payloads that sources may send, by their name in the
 // configuration.
 var formats = map[string]format{
-	"native":   native{},
-	"github":   github{},
-	"cdevents": cdevents{},
-	"flux":     flux{},
-	"argocd":   argocd{},
+	"native":       native{},
+	"github":       github{},
+	"gitlab":       gitlab{},
+	"cdevents":     cdevents{},
+	"flux":         flux{},
+	"argocd":       argocd{},
+	"jenkins":      jenkins{},
+	"spinnaker":    spinnaker{},
+	"alertmanager": alertmanager{},
 }
 
 // Formats returns the formats that are understood, in alphabetical order.
@@ -141,6 +156,7 @@ type Receipt struct {
 	Mode           string     `json:"mode,omitempty" enum:"enforce,shadow" doc:"Whether a revert verdict calls the rollback hook"`
 	ClosesAt       *time.Time `json:"closes_at,omitempty" doc:"When the verdict is there at the latest"`
 	Ignored        string     `json:"ignored,omitempty" doc:"Why no verification was opened"`
+	Events         []Receipt  `json:"events,omitempty" doc:"Of a batch, one for each of its events"`
 }
 
 // Register adds the intake's operations to the API.

@@ -51,12 +51,53 @@ type memory struct {
 	acceptances   map[string]verifier.Acceptance // by source and delivery
 	verifications map[string]verifier.Verification
 	deployments   []verifier.Deployment
+	received      map[string]time.Time // by source and delivery
+	alerts        []verifier.Alert
+	heard         map[string]time.Time // when each source of alerts told anything
 	err           error
 	gate          chan struct{} // where set, Accept waits for it
 }
 
 func newMemory() *memory {
-	return &memory{acceptances: map[string]verifier.Acceptance{}, verifications: map[string]verifier.Verification{}}
+	return &memory{acceptances: map[string]verifier.Acceptance{}, verifications: map[string]verifier.Verification{},
+		received: map[string]time.Time{}, heard: map[string]time.Time{}}
+}
+
+// reset forgets everything, for the next case.
+func (d *daemon) reset() {
+	d.memory.mu.Lock()
+	defer d.memory.mu.Unlock()
+	fresh := newMemory()
+	d.memory.notifications, d.memory.acceptances, d.memory.verifications = nil, fresh.acceptances, fresh.verifications
+	d.memory.deployments, d.memory.alerts, d.memory.received = nil, nil, fresh.received
+	d.counts.mu.Lock()
+	defer d.counts.mu.Unlock()
+	clear(d.counts.seen)
+}
+
+// prune forgets deliveries as the store does, after 30 days.
+func (m *memory) prune(now time.Time) {
+	for key, at := range m.received {
+		if now.Sub(at) > 30*24*time.Hour {
+			delete(m.acceptances, key)
+		}
+	}
+}
+
+// NoteAlerts keeps what is not known yet.
+func (m *memory) NoteAlerts(_ context.Context, source string, alerts []verifier.Alert, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return m.err
+	}
+	m.heard[source] = now
+	for _, a := range alerts {
+		if !slices.ContainsFunc(m.alerts, func(b verifier.Alert) bool { return a.Fingerprint == b.Fingerprint && a.StartsAt.Equal(b.StartsAt) }) {
+			m.alerts = append(m.alerts, a)
+		}
+	}
+	return nil
 }
 
 func (m *memory) Accept(_ context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {
@@ -77,6 +118,7 @@ func (m *memory) Accept(_ context.Context, n verifier.Notification, policies []v
 		return a, false, err
 	}
 	m.notifications = append(m.notifications, n)
+	m.received[key] = now
 	if a.Existing == "" {
 		m.deployments = append(m.deployments, a.Deployment)
 	}
@@ -91,6 +133,12 @@ func (m *memory) Accept(_ context.Context, n verifier.Notification, policies []v
 
 func (m *memory) history(d verifier.Deployment) (h verifier.History) {
 	for _, seen := range m.deployments {
+		if seen.Place > 0 && seen.Service == d.Service && seen.Environment == d.Environment {
+			if h.Current != nil && h.Current.Version != seen.Version {
+				h.Before = h.Current
+			}
+			h.Current, h.OfSource = &seen, &seen
+		}
 		if seen.Source == d.Source && seen.DeploymentID == d.DeploymentID && d.DeploymentID != "" {
 			h.Seen = &seen
 		}
@@ -147,7 +195,26 @@ const (
 	fluxSecret    = "key-of-the-provider"
 	fluxToken     = "token-of-the-provider"
 	argocdToken   = "token-of-the-webhook"
+
+	gitlabKey         = "whsec_Z2l0bGFicyBzaWduaW5nIHRva2VuIG9mIDMyIGJ5dGU="
+	keptnKey          = "whsec_a2VwdG5zIHNpZ25pbmcga2V5IG9mIHNvbWUgYnl0ZXM="
+	gitlabSecretToken = "secret-token-of-the-project"
+	jenkinsToken      = "token-of-the-jobs"
+	spinnakerToken    = "token-of-the-endpoint"
+	alertmanagerToken = "token-of-the-receiver"
 )
+
+// deployWorkflow is the mapping of a source whose deploys are workflow runs.
+func deployWorkflow() Mapping {
+	m, err := NewMapping("", "production", "")
+	if err == nil {
+		m, err = m.Only(map[string]string{"$.workflow_run.path": ".github/workflows/deploy*.yml"})
+	}
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
 
 func sources() []Source {
 	return []Source{
@@ -155,10 +222,16 @@ func sources() []Source {
 		{Name: "signed", Format: "native", Secrets: []string{webhookKey}},
 		{Name: "github", Format: "github", Secrets: []string{githubSecret}},
 		{Name: "tekton", Format: "cdevents", Tokens: []string{cdeventsToken}},
-		{Name: "keptn", Format: "cdevents", Secrets: []string{webhookKey}},
+		{Name: "keptn", Format: "cdevents", Secrets: []string{keptnKey}},
 		{Name: "flux", Format: "flux", Secrets: []string{fluxSecret}},
 		{Name: "fluxtoken", Format: "flux", Tokens: []string{fluxToken}},
 		{Name: "argocd", Format: "argocd", Tokens: []string{argocdToken}},
+		{Name: "gitlab", Format: "gitlab", Tokens: []string{gitlabSecretToken}},
+		{Name: "gitlabsigned", Format: "gitlab", Secrets: []string{gitlabKey}},
+		{Name: "jenkins", Format: "jenkins", Tokens: []string{jenkinsToken}},
+		{Name: "spinnaker", Format: "spinnaker", Tokens: []string{spinnakerToken}},
+		{Name: "alertmanager", Format: "alertmanager", Tokens: []string{alertmanagerToken}},
+		{Name: "workflows", Format: "github", Secrets: []string{githubSecret}, Map: deployWorkflow()},
 		{Name: "large", Format: "native", Tokens: []string{"large-token"}, MaxBody: 2 << 20},
 	}
 }
@@ -182,7 +255,7 @@ func start(t *testing.T, change ...func(*Options)) *daemon {
 		Sources: sources(), ExternalURL: "https://postflight.example/",
 		Policies: []verifier.Policy{{Name: "everything", Mode: verifier.Shadow, Window: verifier.Duration(30 * time.Minute)}},
 	}
-	o := Options{Accepter: d.memory, Lookup: d.memory, Metrics: d.counts,
+	o := Options{Accepter: d.memory, Alerts: d.memory, Lookup: d.memory, Metrics: d.counts,
 		Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }}
 	for _, c := range change {
 		c(&o)

@@ -1,9 +1,10 @@
 package intake
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/theory/jsonpath"
@@ -12,65 +13,116 @@ import (
 )
 
 // Mapping says what a source's deploys are called, in place of where its
-// format looks for their names. The zero Mapping replaces nothing.
+// format looks for their names, and which of its events count. The zero
+// Mapping replaces nothing and lets everything through.
 type Mapping struct {
 	service, environment, version rule
+	only                          []condition
+	trace                         *[]Name // where the names that were found are written down; nil for nobody
 }
 
-// rule is a path into the payload, a name as it stands, or nothing.
-type rule struct {
+// condition lets an event through whose value at the path matches a pattern.
+type condition struct {
 	written string
 	path    *jsonpath.Path
+	pattern string // as in path.Match
 }
 
 // NewMapping returns the mapping of three rules. Each is an RFC 9535 path into
-// the payload where it begins with $, a name as it stands, or "" for the
-// format's own. An error names the rule whose path is none.
+// the payload where it begins with $, a Go template over the payload where it
+// has {{, a name as it stands, or "" for the format's own. An error names the
+// rule that is none.
 func NewMapping(service, environment, version string) (Mapping, error) {
 	var m Mapping
 	for _, r := range []struct {
 		key, written string
 		rule         *rule
 	}{{"service", service, &m.service}, {"environment", environment, &m.environment}, {"version", version, &m.version}} {
-		r.rule.written = r.written
-		if !strings.HasPrefix(r.written, "$") {
-			continue
-		}
-		path, err := jsonpath.Parse(r.written)
+		made, err := newRule("map."+r.key, r.written)
 		if err != nil {
-			return Mapping{}, fmt.Errorf("read map.%s %q: %w", r.key, r.written, err)
+			return Mapping{}, err
 		}
-		r.rule.path = path
+		*r.rule = made
 	}
 	return m, nil
+}
+
+// Only returns the mapping that lets only those events through whose payload
+// has, at each of the RFC 9535 paths, a value that matches the shell pattern
+// (as in path.Match, but that * and ? match a slash as well). An error names
+// the path or pattern that is none.
+func (m Mapping) Only(patterns map[string]string) (Mapping, error) {
+	m.only = nil
+	for _, written := range slices.Sorted(maps.Keys(patterns)) {
+		where, err := jsonpath.Parse(written)
+		if err != nil {
+			return Mapping{}, fmt.Errorf("read only %q: %w", written, err)
+		}
+		pattern := patterns[written]
+		if _, err := path.Match(pattern, ""); err != nil {
+			return Mapping{}, fmt.Errorf("read only %q: pattern %q: %w", written, pattern, err)
+		}
+		m.only = append(m.only, condition{written: written, path: where, pattern: pattern})
+	}
+	return m, nil
+}
+
+// asks reports whether one of the conditions is about what is below a path.
+func (m Mapping) asks(prefix string) bool {
+	return slices.ContainsFunc(m.only, func(c condition) bool { return strings.HasPrefix(c.path.String(), prefix) })
+}
+
+// passedOver says why an event doesn't count, "" where it does.
+func (m Mapping) passedOver(body []byte) string {
+	if len(m.only) == 0 {
+		return ""
+	}
+	payload, ok := payloadOf(body)
+	if !ok {
+		return ""
+	}
+	for _, c := range m.only {
+		value, message := selectOne(c.path, payload)
+		switch {
+		case message != "":
+			return fmt.Sprintf("the source's only asks for %s, which %s", c.written, message)
+		case !like(c.pattern, value):
+			return fmt.Sprintf("the source's only asks for %s like %q, and it is %q", c.written, c.pattern, shorten(value))
+		}
+	}
+	return ""
+}
+
+// like matches as path.Match does, with slashes as plain letters: names of
+// repositories and jobs have them.
+func like(pattern, value string) bool {
+	const letter = "\x1f" // control characters stand in no name
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", letter), strings.ReplaceAll(value, "/", letter))
+	return err == nil && ok
 }
 
 // origins are the fields of a format that hold a deploy's names, as its errors
 // call them.
 type origins struct{ service, environment, version string }
 
+// Name is a name that was found in an event, and where.
+type Name struct {
+	Key   string // service, environment or version
+	Value string
+	From  string // a field of the event, or the source's rule
+	Wrong string // what is wrong with it
+}
+
 // apply puts the source's own names in place of those that the format found,
 // and returns what is wrong with the result: where it happened and what was
-// deployed must be clear. body is the event that the paths lead into.
+// deployed must be clear. body is the event that the rules read.
 func (m Mapping) apply(d *verifier.Deployment, from origins, body []byte) []verifier.FieldError {
 	var wrong []verifier.FieldError
-	for _, name := range []struct {
-		key, field string
-		rule       rule
-		value      *string
-	}{
-		{"service", from.service, m.service, &d.Service},
-		{"environment", from.environment, m.environment, &d.Environment},
-		{"version", from.version, m.version, &d.Version},
-	} {
+	for _, name := range m.names(&d.Service, &d.Environment, &d.Version, from) {
 		field, message := name.field, ""
-		switch {
-		case name.rule.path != nil:
-			field = name.rule.written
+		if name.rule.written != "" {
+			field = name.rule.field(name.key)
 			*name.value, message = name.rule.find(body)
-		case name.rule.written != "":
-			field = "map." + name.key
-			*name.value = name.rule.written
 		}
 		switch {
 		case message != "":
@@ -83,28 +135,25 @@ func (m Mapping) apply(d *verifier.Deployment, from origins, body []byte) []veri
 		if message != "" {
 			wrong = append(wrong, verifier.FieldError{Field: field, Message: message, Value: shorten(*name.value)})
 		}
+		if m.trace != nil {
+			*m.trace = append(*m.trace, Name{Key: name.key, Value: *name.value, From: field, Wrong: message})
+		}
 	}
 	return wrong
 }
 
-// find returns the text or number that the path leads to, or what is there
-// instead.
-func (r rule) find(body []byte) (value, message string) {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber() // a build number keeps its digits
-	var payload any
-	if d.Decode(&payload) != nil {
-		return "", "is not there, for the event is no JSON"
+// named is one of the three names with its rule and the field that its format
+// has it in.
+type named struct {
+	key, field string
+	rule       rule
+	value      *string
+}
+
+func (m Mapping) names(service, environment, version *string, from origins) []named {
+	all := []named{{"service", from.service, m.service, service}, {"environment", from.environment, m.environment, environment}}
+	if version != nil {
+		all = append(all, named{"version", from.version, m.version, version})
 	}
-	found := r.path.Select(payload)
-	if len(found) != 1 {
-		return "", fmt.Sprintf("must be there once, not %d times", len(found))
-	}
-	switch v := found[0].(type) {
-	case string:
-		return v, ""
-	case json.Number:
-		return v.String(), ""
-	}
-	return "", "must be a text or a number"
+	return all
 }

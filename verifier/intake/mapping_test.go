@@ -65,10 +65,79 @@ func TestMappingLeavesIgnoredEventsAlone(t *testing.T) {
 	d := start(t)
 	d.settings.Sources = []Source{{Name: "github", Format: "github", Secrets: []string{githubSecret}, Map: m}}
 	body := recorded(t, "github_deployment.json")
-	r := d.post("/api/v1/hooks/github", body, githubHeaders("deployment", "d-1", body))
+	r := d.post("/api/v1/hooks/github", body, githubHeaders("push", "d-1", body))
 	require.Equal(t, 200, r.status, r.body)
 	body = recorded(t, "github_deployment_status.json")
 	r = d.post("/api/v1/hooks/github", body, githubHeaders("deployment_status", "d-1", body))
 	require.Equal(t, 422, r.status, r.body)
 	require.Equal(t, []string{"$.nowhere", "$.nowhere", "$.nowhere"}, r.fields())
+}
+
+func TestTemplateMapping(t *testing.T) {
+	body := event(t, "deployment.payload", `{"app":"Cart","n":7}`, "deployment.description", "null", "deployment.task", quoted("deploy:{{ .x }}"))
+	for name, tt := range map[string]struct{ template, want, message string }{
+		"fields together":        {`{{ .repository.name }}-{{ .deployment.payload.app | lower }}`, "Hello-World-cart", ""},
+		"a number":               {`{{ .deployment.payload.n }}`, "7", ""},
+		"many digits":            {`{{ .deployment.id }}`, "145988746", ""},
+		"without a prefix":       {`{{ .deployment.ref | trimPrefix "mas" }}`, "ter", ""},
+		"without a suffix":       {`{{ .repository.full_name | trimSuffix "/Hello-World" }}`, "Codertocat", ""},
+		"a part":                 {`{{ index (split "/" .repository.full_name) 1 }}`, "Hello-World", ""},
+		"replaced":               {`{{ .repository.full_name | replace "/" "-" }}`, "Codertocat-Hello-World", ""},
+		"the first there is":     {`{{ or .deployment.description .deployment.ref }}`, "master", ""},
+		"space around":           {"  {{ .deployment.ref }}\n", "master", ""},
+		"a template in the text": {`{{ .deployment.task }}`, "deploy:{{ .x }}", ""},
+		"absent":                 {`{{ .deployment.nowhere }}`, "", "can't be filled in"},
+		"null":                   {`{{ .deployment.description }}`, "", "names a field that is null"},
+		"below a text":           {`{{ .deployment.ref.name }}`, "", "can't be filled in"},
+		"out of range":           {`{{ index (split "/" .deployment.ref) 3 }}`, "", "can't be filled in"},
+		"endless":                {`{{ range split "" .deployment.url }}{{ range split "" $.deployment.url }}x{{ end }}{{ end }}`, "", "makes more than 1012 bytes"},
+		"empty":                  {`{{ with .deployment.description }}x{{ end }}`, "", "must not be empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := NewMapping(tt.template, "", "")
+			require.NoError(t, err)
+			n, _, err := github{}.decode(headers("X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "1"), []byte(body), m)
+			if tt.message == "" {
+				require.NoError(t, err)
+				require.Equal(t, tt.want, n.Deployment.Service)
+				return
+			}
+			require.Equal(t, "map.service", wrongFields(t, err))
+			var e *verifier.Error
+			require.True(t, errors.As(err, &e))
+			require.Contains(t, e.Fields[0].Message, tt.message)
+		})
+	}
+	for _, broken := range []string{"{{ .a", "{{ nofunction .a }}", "{{ end }}"} {
+		_, err := NewMapping("", "", broken)
+		require.ErrorContains(t, err, "map.version")
+	}
+}
+
+func TestOnly(t *testing.T) {
+	for name, tt := range map[string]struct {
+		only    map[string]string
+		ignored string
+	}{
+		"matches":            {map[string]string{"$.repository.full_name": "Codertocat/*"}, ""},
+		"across slashes":     {map[string]string{"$.repository.full_name": "*World"}, ""},
+		"a number":           {map[string]string{"$.deployment.id": "1459887??"}, ""},
+		"another":            {map[string]string{"$.deployment.task": "migrate"}, `the source's only asks for $.deployment.task like "migrate", and it is "deploy"`},
+		"both must":          {map[string]string{"$.deployment.ref": "master", "$.deployment.task": "x"}, `the source's only asks for $.deployment.task like "x", and it is "deploy"`},
+		"absent":             {map[string]string{"$.nowhere": "*"}, "the source's only asks for $.nowhere, which must be there once, not 0 times"},
+		"not a single value": {map[string]string{"$.deployment": "*"}, "the source's only asks for $.deployment, which must be a text or a number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := Mapping{}.Only(tt.only)
+			require.NoError(t, err)
+			n, ignored, err := github{}.decode(headers("X-GitHub-Event", "deployment_status", "X-GitHub-Delivery", "1"), []byte(event(t)), m)
+			require.NoError(t, err)
+			require.Equal(t, tt.ignored, ignored)
+			require.Equal(t, ignored == "", n.Deployment.Service != "")
+		})
+	}
+	_, err := Mapping{}.Only(map[string]string{"$[": "x"})
+	require.ErrorContains(t, err, `only "$["`)
+	_, err = Mapping{}.Only(map[string]string{"$.a": "[x"})
+	require.ErrorContains(t, err, `pattern "[x"`)
 }

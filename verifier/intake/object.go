@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 // maxDepth is how deep objects and lists of a body may be nested.
@@ -23,13 +25,7 @@ type object map[string]json.RawMessage
 // take the last of two equal keys and repair broken text: a body that two
 // readers understand differently is refused here.
 func readObject(body []byte) (object, error) {
-	switch {
-	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
-		return nil, malformed("the body begins with a byte order mark: send plain UTF-8 without it")
-	case !utf8.Valid(body):
-		return nil, malformed("the body is not valid UTF-8")
-	}
-	if err := checkShape(body); err != nil {
+	if err := checkText(body); err != nil {
 		return nil, err
 	}
 	var top object
@@ -40,6 +36,29 @@ func readObject(body []byte) (object, error) {
 		return nil, malformed("the body must be a JSON object, {...}, not null")
 	}
 	return top, nil
+}
+
+// readList reads a body that is one JSON list, with the same care.
+func readList(body []byte) ([]json.RawMessage, error) {
+	if err := checkText(body); err != nil {
+		return nil, err
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(body, &items); err != nil {
+		return nil, malformed("the body must be a JSON list, [...]")
+	}
+	return items, nil
+}
+
+// checkText refuses what is no single JSON text in plain UTF-8.
+func checkText(body []byte) error {
+	switch {
+	case bytes.HasPrefix(body, []byte("\xef\xbb\xbf")):
+		return malformed("the body begins with a byte order mark: send plain UTF-8 without it")
+	case !utf8.Valid(body):
+		return malformed("the body is not valid UTF-8")
+	}
+	return checkShape(body)
 }
 
 // checkShape walks the tokens of a JSON text: one value, not nested deeper
@@ -112,3 +131,18 @@ func (w *walk) step(token json.Token) error {
 }
 
 func malformed(detail string) error { return huma.NewError(http.StatusBadRequest, detail) }
+
+// textField returns a text of an object, "" where it is absent or null.
+func textField(body []byte, name string) (string, error) {
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(body, &top); err != nil {
+		return "", malformed("the body must be a JSON object, {...}")
+	}
+	f := newFields(top, "")
+	var text string
+	f.read(name, "text, in quotes", &text)
+	if len(f.wrong) > 0 {
+		return "", verifier.InvalidFields("the event has a wrong field", f.wrong...)
+	}
+	return text, nil
+}

@@ -81,59 +81,94 @@ func (s *server) hook(ctx context.Context, r *hookRequest) (*answer, error) {
 
 // serve takes a notification in and tells the metrics how it went.
 func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
-	a, result, err := in.take(ctx)
-	if result == "" {
-		result = resultOf(err)
+	a, results, err := in.take(ctx)
+	if len(results) == 0 {
+		results = []Result{resultOf(err)}
 	}
 	name := in.name
 	if name == "" {
 		name = unknownSource
 	}
-	s.Metrics.Notified(name, string(result))
+	for _, result := range results {
+		s.Metrics.Notified(name, string(result))
+	}
 	if err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// take authenticates, decodes and stores. result is "" where the error says
-// enough.
-func (in *incoming) take(ctx context.Context) (*answer, Result, error) {
+// take authenticates, decodes and stores. It returns one result for each event;
+// none where the error says enough.
+func (in *incoming) take(ctx context.Context) (*answer, []Result, error) {
 	defer in.release()
 	source, body, err := in.authenticate()
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	header := in.header()
-	if err := checkContent(header, in.format); err != nil {
-		return nil, "", err
-	}
-	n, ignored, err := in.format.decode(header, body, source.Map)
+	events, batch, err := read(in.format, source, in.header(), body)
 	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	answers, errs, results := make([]*answer, len(events)), make([]error, len(events)), make([]Result, len(events))
+	for i, event := range events {
+		answers[i], results[i], errs[i] = in.takeOne(ctx, source, event)
+		if errs[i] != nil {
+			results[i] = resultOf(errs[i])
+		}
+	}
+	if !batch {
+		return answers[0], results, errs[0]
+	}
+	a, err := together(answers, errs)
+	if len(events) == 0 {
+		results = []Result{Ignored}
+	}
+	return a, results, err
+}
+
+// takeOne stores what one event says.
+func (in *incoming) takeOne(ctx context.Context, source Source, event Reading) (*answer, Result, error) {
+	switch {
+	case event.Err != nil:
+		return nil, "", event.Err
+	case len(event.Alerts) > 0 || source.Format == "alertmanager":
+		return in.note(ctx, source, event)
+	case event.Ignored != "":
+		return &answer{http.StatusOK, Receipt{Ignored: event.Ignored}}, Ignored, nil
+	}
+	in.notification = event.Notification
+	in.notification.ExternalURL = strings.TrimSuffix(in.settings.ExternalURL, "/")
+	return in.store(ctx)
+}
+
+// note keeps alerts, and that their source is alive.
+func (in *incoming) note(ctx context.Context, source Source, event Reading) (*answer, Result, error) {
+	if err := in.passing(in.server.Alerts.NoteAlerts(ctx, source.Name, event.Alerts, in.server.Now())); err != nil {
 		return nil, "", err
 	}
-	n.Source, n.Deployment.Source = source.Name, source.Name
-	n.ExternalURL = strings.TrimSuffix(in.settings.ExternalURL, "/")
-	in.notification = n
-	if ignored != "" {
-		return &answer{http.StatusOK, Receipt{Ignored: ignored}}, Ignored, nil
+	return &answer{http.StatusOK, Receipt{Ignored: event.Ignored}}, Noted, nil
+}
+
+// passing tells the sender when to try again, where an error of the store may
+// pass.
+func (in *incoming) passing(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = verifier.Errorf(verifier.Unavailable, "store notification: %w", err)
 	}
-	return in.store(ctx)
+	if verifier.KindOf(err) == verifier.Unavailable {
+		return retryLater(err)
+	}
+	return err
 }
 
 // store hands the notification over and answers with what became of it.
 func (in *incoming) store(ctx context.Context) (*answer, Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
 	accepted, duplicate, err := in.server.Accepter.Accept(ctx, in.notification, in.settings.Policies, in.server.Now())
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		err = verifier.Errorf(verifier.Unavailable, "store notification: %w", err)
-		fallthrough
-	case verifier.KindOf(err) == verifier.Unavailable:
-		return nil, "", retryLater(err)
-	case err != nil:
-		return nil, "", err
+	if err != nil {
+		return nil, "", in.passing(err)
 	}
 	receipt := in.receipt(ctx, accepted)
 	switch {

@@ -35,7 +35,7 @@ func readTold(raw json.RawMessage) told {
 // note adds what was told to a deployment, but for its service, which has a
 // place of its own in most formats.
 func (t told) note(d *verifier.Deployment) {
-	d.RevertID = printable(t.RevertID)
+	d.RevertID = first(printable(t.RevertID), d.RevertID)
 	d.Rollback = d.Rollback || t.Rollback
 	d.Irreversible = d.Irreversible || t.Irreversible
 }

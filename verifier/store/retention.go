@@ -27,6 +27,7 @@ type Pruned struct {
 	Verifications int // deployments, with their verifications where they had one
 	DeliveryIDs   int
 	Tickets       int // and counts of them
+	Alerts        int
 }
 
 const (
@@ -56,7 +57,11 @@ func (s *Store) Prune(ctx context.Context, now time.Time, r Retention) (p Pruned
 	if p.DeliveryIDs, err = s.pruneKeys(ctx, now.Add(-r.DeliveryIDs)); err != nil {
 		return p, err
 	}
-	p.Tickets, err = s.pruneTickets(ctx, now.Add(-verifier.KeepTickets))
+	if p.Tickets, err = s.pruneTickets(ctx, now.Add(-verifier.KeepTickets)); err != nil {
+		return p, err
+	}
+	p.Alerts, err = s.pruneAll(ctx, "forget old alerts", now.Add(-keepAlerts),
+		`DELETE FROM alerts WHERE (source, fingerprint, starts_at) IN (SELECT source, fingerprint, starts_at FROM alerts WHERE told_at < $1 LIMIT $2)`)
 	return p, err
 }
 
@@ -88,10 +93,15 @@ func deleted(ctx context.Context, tx *sql.Tx, statement string, args ...any) (in
 }
 
 func (s *Store) pruneKeys(ctx context.Context, before time.Time) (int, error) {
+	return s.pruneAll(ctx, "forget old delivery ids", before, `DELETE FROM intake_keys WHERE (source, delivery_id) IN (
+		SELECT source, delivery_id FROM intake_keys WHERE received_at < $1 LIMIT $2)`)
+}
+
+// pruneAll deletes the rows of one table that are older, pruneRows at a time.
+func (s *Store) pruneAll(ctx context.Context, doing string, before time.Time, statement string) (int, error) {
 	return gently(ctx, func() (n int, more bool, err error) {
-		err = s.write(ctx, "forget old delivery ids", func(tx *sql.Tx) error {
-			n, err = deleted(ctx, tx, `DELETE FROM intake_keys WHERE (source, delivery_id) IN (
-				SELECT source, delivery_id FROM intake_keys WHERE received_at < $1 LIMIT $2)`, micros(before), pruneRows)
+		err = s.write(ctx, doing, func(tx *sql.Tx) error {
+			n, err = deleted(ctx, tx, statement, micros(before), pruneRows)
 			return err
 		})
 		return n, n == pruneRows, err
@@ -104,13 +114,7 @@ func (s *Store) pruneTickets(ctx context.Context, before time.Time) (total int, 
 		`DELETE FROM tickets WHERE (feed, id) IN (SELECT feed, id FROM tickets WHERE created_at < $1 LIMIT $2)`,
 		`DELETE FROM ticket_counts WHERE (feed, question, span, at) IN (SELECT feed, question, span, at FROM ticket_counts WHERE at < $1 LIMIT $2)`,
 	} {
-		n, err := gently(ctx, func() (n int, more bool, err error) {
-			err = s.write(ctx, "forget old tickets", func(tx *sql.Tx) error {
-				n, err = deleted(ctx, tx, statement, micros(before), pruneRows)
-				return err
-			})
-			return n, n == pruneRows, err
-		})
+		n, err := s.pruneAll(ctx, "forget old tickets", before, statement)
 		if total += n; err != nil {
 			return total, err
 		}

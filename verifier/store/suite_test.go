@@ -74,6 +74,8 @@ func conform(t *testing.T, db database) {
 		"deliveries: faults are retried":     testDeliveryFault,
 		"deliveries: stop waits":             testStopWaits,
 		"deliveries: nobody has them":        testOrphans,
+		"alerts":                             testAlerts,
+		"alerts: forgotten":                  testAlertsForgotten,
 		"audit":                              testAudit,
 		"freezes":                            testFreezes,
 		"reverts that are read":              testRevertsRead,

@@ -35,6 +35,8 @@ var tables = []table{
 		refers: []reference{{"delivery", "deliveries", "id"}}},
 	{name: "intake_keys", key: words("source delivery_id"), columns: words("source delivery_id service environment version status received_at deployment verification ignored"),
 		refers: []reference{{"deployment", "deployments", "id"}}},
+	{name: "alerts", key: words("source fingerprint starts_at"), columns: words("source fingerprint starts_at ends_at told_at service environment record")},
+	{name: "alert_sources", key: []string{"source"}, columns: words("source first_at last_at")},
 	{name: "tickets", key: words("feed id"), columns: words("feed id created_at service environment reporter tags received_at")},
 	{name: "ticket_counts", key: words("feed question span at"), columns: words("feed question span at count read_at")},
 	{name: "audit", key: []string{"seq"}, columns: strings.Split(auditColumns, ", ")},

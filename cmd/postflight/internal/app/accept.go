@@ -40,3 +40,8 @@ func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies 
 	}
 	return acceptance, duplicate, nil
 }
+
+// AlertHistory reads alerts for alerts signals; see store.Store.AlertHistory.
+func (a *App) AlertHistory(ctx context.Context, source, service, environment string, since, until time.Time) (verifier.AlertHistory, error) {
+	return a.store.AlertHistory(ctx, source, service, environment, since, until)
+}

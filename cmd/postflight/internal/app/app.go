@@ -44,12 +44,14 @@ type App struct {
 	scheme     string // of what is served there
 	server     *server
 
-	reloading sync.Mutex // one reload at a time
-	stop      context.CancelFunc
-	loops     sync.WaitGroup
-	deliver   func(context.Context) error // stops the deliveries
-	served    chan error
-	answers   http.Handler
+	reloading  sync.Mutex // one reload at a time
+	background context.Context
+	endPolls   context.CancelFunc // of the configuration in force
+	stop       context.CancelFunc
+	loops      sync.WaitGroup
+	deliver    func(context.Context) error // stops the deliveries
+	served     chan error
+	answers    http.Handler
 }
 
 // New reads the configuration, opens the store and listens. Nothing is
@@ -63,7 +65,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	o.Log = hiding.over(o.Log)
 	a := &App{o: o, metrics: m, veil: hiding, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
 		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
-	cur, err := load(o, a.limiters, a.upstreams.requested, shelf{a})
+	cur, err := load(o, a.limiters, a.upstreams.requested, a)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +111,10 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
 	a.loops.Go(func() { a.prune(ctx) })
+	a.background = ctx
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	a.poll(a.current.Load())
 	if a.server != nil {
 		go func() { a.served <- a.server.serve() }()
 	}
@@ -156,7 +162,7 @@ func (a *App) Reload(context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
-	cur, err := load(a.o, a.limiters, a.upstreams.requested, shelf{a})
+	cur, err := load(a.o, a.limiters, a.upstreams.requested, a)
 	if err == nil && a.storageURL(cur) != a.storageURL(old) {
 		err = fmt.Errorf("storage.url can't change while running: restart for that (from %q to %q)", old.config.Storage.URL, cur.config.Storage.URL)
 	}
@@ -174,6 +180,7 @@ func (a *App) Reload(context.Context) error {
 	}
 	a.veil.learn(cur.config)
 	a.current.Store(cur)
+	a.poll(cur)
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil
@@ -212,7 +219,7 @@ func (a *App) pageURL(id string) string { return a.externalURL() + "/verificatio
 
 func (a *App) intake() intake.Options {
 	return intake.Options{
-		Accepter: accepter{a.store, a.metrics, a.o.Log}, Metrics: a.metrics, Lookup: a.store, Now: time.Now,
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Now: time.Now,
 		Settings: func() intake.Settings {
 			cur := a.current.Load()
 			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}

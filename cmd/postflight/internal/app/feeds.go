@@ -45,20 +45,19 @@ func feedsOf(configured []configs.Feed, prometheus *promql.Measurer) ([]tickets.
 	return out, nil
 }
 
-// shelf is the store as feeds know it. The store is opened after the
-// configuration is read, and before anything is measured.
-type shelf struct{ app *App }
-
-func (s shelf) Tickets(ctx context.Context, feed string, from, to time.Time, limit int) ([]verifier.Ticket, error) {
-	return s.app.store.Tickets(ctx, feed, from, to, limit)
+// Tickets returns those that were pushed to a feed.
+func (a *App) Tickets(ctx context.Context, feed string, from, to time.Time, limit int) ([]verifier.Ticket, error) {
+	return a.store.Tickets(ctx, feed, from, to, limit)
 }
 
-func (s shelf) TicketCounts(ctx context.Context, feed, question string, span time.Duration, since, until time.Time) ([]verifier.TicketCount, error) {
-	return s.app.store.TicketCounts(ctx, feed, question, span, since, until)
+// TicketCounts returns what a feed told of the past.
+func (a *App) TicketCounts(ctx context.Context, feed, question string, span time.Duration, since, until time.Time) ([]verifier.TicketCount, error) {
+	return a.store.TicketCounts(ctx, feed, question, span, since, until)
 }
 
-func (s shelf) SaveTicketCounts(ctx context.Context, feed, question string, counts []verifier.TicketCount) error {
-	return s.app.store.SaveTicketCounts(ctx, feed, question, counts)
+// SaveTicketCounts keeps what a feed told of the past.
+func (a *App) SaveTicketCounts(ctx context.Context, feed, question string, counts []verifier.TicketCount) error {
+	return a.store.SaveTicketCounts(ctx, feed, question, counts)
 }
 
 // feeds is the intake of pushed tickets, behind a guard.

@@ -71,7 +71,7 @@ func newMetrics() *metrics {
 		pushed: counter("postflight_tickets_pushed_total",
 			"Tickets that were pushed, by feed and what became of them; a push that was refused counts once.", "feed", "result"),
 		pruned: counter("postflight_storage_pruned_total",
-			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets.", "kind"),
+			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts.", "kind"),
 		prunedAt: gauge("postflight_storage_retention_last_success_timestamp_seconds", "When all that was kept for long enough had been deleted last."),
 	}
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -101,7 +101,7 @@ func (m *metrics) startAtZero() {
 		m.rollbacks.WithLabelValues(string(result), "")
 	}
 	m.deleted(store.Pruned{}, false, time.Time{})
-	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets} {
+	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts} {
 		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
 			m.observations.WithLabelValues(string(kind), string(outcome))
 		}
@@ -158,6 +158,7 @@ func (m *metrics) deleted(p store.Pruned, all bool, at time.Time) {
 	m.pruned.WithLabelValues("verifications").Add(float64(p.Verifications))
 	m.pruned.WithLabelValues("delivery_ids").Add(float64(p.DeliveryIDs))
 	m.pruned.WithLabelValues("tickets").Add(float64(p.Tickets))
+	m.pruned.WithLabelValues("alerts").Add(float64(p.Alerts))
 	if all {
 		m.prunedAt.Set(float64(at.UnixMilli()) / 1000)
 	}

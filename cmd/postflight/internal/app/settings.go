@@ -13,6 +13,7 @@ import (
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/alerting/webhook"
 	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/probes/alerts"
 	"github.com/postflight/postflight/probes/httpprobe"
 	"github.com/postflight/postflight/probes/promql"
 	"github.com/postflight/postflight/probes/tickets"
@@ -20,6 +21,7 @@ import (
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/intake/poll"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -36,6 +38,7 @@ type current struct {
 	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	receivers    map[string]alerting.Receiver
 	rollbacks    map[string]alerting.Receiver
+	pollers      []*poll.Poller
 	idle         []http.RoundTripper
 }
 
@@ -51,8 +54,16 @@ func newLimiters() limiters {
 	return limiters{probe: newLimiter(), measure: newLimiter(), tell: newLimiter()}
 }
 
+// inward is the daemon's own side of what a configuration builds: where alerts and
+// pushed tickets are read, and where what was asked for is taken in.
+type inward interface {
+	alerts.Book
+	tickets.Shelf
+	take(ctx context.Context, source intake.Source, h http.Header, body []byte) error
+}
+
 // load reads the configuration and builds everything that it names.
-func load(o Options, l limiters, observe outboundObserver, shelf tickets.Shelf) (*current, error) {
+func load(o Options, l limiters, observe outboundObserver, to inward) (*current, error) {
 	c, err := configs.Load(o.ConfigFile, o.Env)
 	if err != nil {
 		return nil, err
@@ -77,7 +88,7 @@ func load(o Options, l limiters, observe outboundObserver, shelf tickets.Shelf) 
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe, shelf, o.Log), cur.send(rule, l.tell)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.send(rule, l.tell), cur.buildPollers(rule, o, to.take)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -91,11 +102,25 @@ func sources(configured []configs.Source) ([]intake.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source %q: %w", s.Name, err)
 		}
+		if names, err = names.Only(s.Only); err != nil {
+			return nil, fmt.Errorf("source %q: %w", s.Name, err)
+		}
 		out = append(out, intake.Source{
-			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token), Secrets: revealed(s.Secret), MaxBody: s.MaxBody, Map: names,
+			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token, s.OldToken), Secrets: revealed(s.Secret, s.OldSecret), MaxBody: s.MaxBody, Map: names,
 		})
 	}
 	return out, nil
+}
+
+// alertSources returns the names of the sources that tell of alerts.
+func alertSources(sources []intake.Source) []string {
+	var out []string
+	for _, s := range sources {
+		if s.Format == "alertmanager" {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }
 
 // transports are the two ways out of one rule: to hosts that the operator
@@ -107,7 +132,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 }
 
 // measure builds what measures each kind of source.
-func (cur *current) measure(rule egress, l limiters, observe outboundObserver, shelf tickets.Shelf, log *slog.Logger) error {
+func (cur *current) measure(rule egress, l limiters, observe outboundObserver, from inward, log *slog.Logger) error {
 	written, templated := cur.transports(rule)
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
@@ -127,7 +152,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, s
 	}
 	desk, err := tickets.New(feeds, tickets.Options{
 		Transports: tickets.Transports{Written: written, Templated: templated, Slot: l.measure.acquire},
-		Observe:    tickets.Observe(observe), Shelf: shelf, Log: log,
+		Observe:    tickets.Observe(observe), Shelf: from, Log: log,
 	})
 	if err != nil {
 		return err
@@ -140,6 +165,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, s
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
 		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
+		verifier.FromAlerts: alerts.New(from, alertSources(cur.sources)),
 	}
 	cur.liveVersions = func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
 		if from.URL != "" {

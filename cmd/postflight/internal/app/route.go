@@ -1,0 +1,154 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/intake"
+)
+
+// Route is what a source's notification would be understood as.
+type Route struct {
+	Source        string       `json:"source"`
+	Format        string       `json:"format"`
+	Authenticated string       `json:"authenticated"`
+	Events        []RouteEvent `json:"events"`
+}
+
+// RouteEvent is one event of a notification.
+type RouteEvent struct {
+	// Result is opened, recorded, noted, ignored or refused.
+	Result      string               `json:"result"`
+	Why         string               `json:"why"`
+	Names       []RouteName          `json:"names,omitempty"`
+	DeliveryID  string               `json:"delivery_id,omitempty"`
+	Deployment  *verifier.Deployment `json:"deployment,omitempty"`
+	Alerts      []verifier.Alert     `json:"alerts,omitempty"`
+	Policy      string               `json:"policy,omitempty"`
+	Mode        verifier.Mode        `json:"mode,omitempty"`
+	WrongFields []RouteField         `json:"wrong,omitempty"`
+}
+
+// RouteName is a name that was found, and where.
+type RouteName struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"`
+	Wrong string `json:"wrong,omitempty"`
+}
+
+// RouteField is a field that is wrong or missing.
+type RouteField struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+	Value   string `json:"value,omitempty"`
+}
+
+// TestRoute reads a notification as the source of that name would, and stores
+// nothing. Without any header that could authenticate it, that is not checked. An
+// error is the configuration's, or a source that there is none of; what is wrong
+// with the notification is in the Route.
+func TestRoute(configFile string, env func(string) (string, bool), name string, h http.Header, body []byte) (Route, error) {
+	c, err := configs.Load(configFile, env)
+	if err != nil {
+		return Route{}, err
+	}
+	all, err := sources(c.Sources)
+	if err != nil {
+		return Route{}, err
+	}
+	at := slices.IndexFunc(all, func(s intake.Source) bool { return s.Name == name })
+	if at < 0 {
+		var names []string
+		for _, s := range all {
+			names = append(names, s.Name)
+		}
+		return Route{}, verifier.Errorf(verifier.Invalid, "no source %q in %s: it has %s", name, configFile, strings.Join(names, ", "))
+	}
+	source := all[at]
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
+	r := Route{Source: source.Name, Format: source.Format, Authenticated: authenticated(source, h, body)}
+	readings, err := intake.Read(source, h, body)
+	if err != nil {
+		readings = []intake.Reading{{Err: err}}
+	}
+	for _, reading := range readings {
+		r.Events = append(r.Events, routeEvent(reading, c.Policies))
+	}
+	return r, nil
+}
+
+// authenticating are the headers of which one must be right.
+var authenticating = []string{"Authorization", "X-Hub-Signature-256", "X-Signature", "X-Gitlab-Token", "Webhook-Signature"}
+
+func authenticated(s intake.Source, h http.Header, body []byte) string {
+	switch {
+	case !slices.ContainsFunc(authenticating, func(name string) bool { return h.Get(name) != "" }):
+		return "not checked: no header that would do so was given"
+	case intake.Authentic(s, h, body):
+		return "yes"
+	}
+	return "no: this would be answered 401"
+}
+
+func routeEvent(reading intake.Reading, policies []verifier.Policy) RouteEvent {
+	e := RouteEvent{Alerts: reading.Alerts}
+	for _, n := range reading.Names {
+		e.Names = append(e.Names, RouteName{Name: n.Key, Value: n.Value, From: n.From, Wrong: n.Wrong})
+	}
+	d := reading.Notification.Deployment
+	switch {
+	case reading.Err != nil:
+		e.refuse(reading.Err)
+		return e
+	case len(reading.Alerts) > 0:
+		e.Result, e.Why = "noted", reading.Ignored
+		return e
+	case reading.Ignored != "":
+		e.Result, e.Why = "ignored", reading.Ignored
+		return e
+	}
+	e.DeliveryID, e.Deployment = reading.Notification.DeliveryID, &d
+	p, found := verifier.PolicyFor(policies, d.Service, d.Environment)
+	if found {
+		e.Policy, e.Mode = p.Name, p.Mode
+	}
+	switch {
+	case d.Status == verifier.DeployStarted:
+		e.Result, e.Why = "recorded", "the deploy has only started: its verification opens when it has finished"
+	case d.Status == verifier.DeployFailed:
+		e.Result, e.Why = "recorded", "the deploy failed: there is nothing to verify"
+	case !found:
+		e.Result, e.Why = "recorded", fmt.Sprintf("no policy matches service %q in environment %q", d.Service, d.Environment)
+	default:
+		e.Result, e.Why = "opened", fmt.Sprintf("policy %q watches it for %s in mode %s", p.Name, p.Window, p.Mode)
+	}
+	return e
+}
+
+// refuse says what is wrong with an event.
+func (e *RouteEvent) refuse(err error) {
+	e.Result, e.Why = "refused", err.Error()
+	var known *verifier.Error
+	var status *huma.ErrorModel
+	switch {
+	case errors.As(err, &known):
+		for _, f := range known.Fields {
+			e.WrongFields = append(e.WrongFields, RouteField{Field: f.Field, Message: f.Message, Value: f.Value})
+		}
+	case errors.As(err, &status):
+		e.Why = status.Detail
+		for _, f := range status.Errors {
+			e.WrongFields = append(e.WrongFields, RouteField{Field: f.Location, Message: f.Message, Value: fmt.Sprint(f.Value)})
+		}
+	}
+}

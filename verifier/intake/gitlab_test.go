@@ -1,0 +1,120 @@
+package intake
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+func decodeGitLab(t testing.TB, changes ...string) (verifier.Notification, string, error) {
+	t.Helper()
+	return gitlab{}.decode(headers("X-Gitlab-Event", "Deployment Hook"), []byte(changed(t, recorded(t, "gitlab_deployment.json"), changes...)), Mapping{})
+}
+
+func TestGitLabStatuses(t *testing.T) {
+	at := time.Date(2021, 4, 28, 19, 50, 0, 0, time.UTC)
+	for status, want := range map[string]struct {
+		status            verifier.DeploymentStatus
+		started, finished time.Time
+		ignored           string
+	}{
+		"running":  {verifier.DeployStarted, at, time.Time{}, ""},
+		"success":  {verifier.DeployFinished, time.Time{}, at, ""},
+		"failed":   {verifier.DeployFailed, time.Time{}, at, ""},
+		"canceled": {verifier.DeployFailed, time.Time{}, at, ""},
+		"created":  {ignored: `deployment status "created" starts nothing`},
+		"blocked":  {ignored: `deployment status "blocked" starts nothing`},
+		"skipped":  {ignored: `deployment status "skipped" starts nothing`},
+		"":         {ignored: `deployment status "" starts nothing`},
+	} {
+		n, ignored, err := decodeGitLab(t, "status", quoted(status))
+		require.NoError(t, err)
+		require.Equal(t, want.ignored, ignored)
+		require.Equal(t, want.status, n.Deployment.Status)
+		require.True(t, want.started.Equal(n.Deployment.StartedAt), status)
+		require.True(t, want.finished.Equal(n.Deployment.FinishedAt), status)
+	}
+}
+
+func TestGitLabTimes(t *testing.T) {
+	want := time.Date(2021, 4, 28, 19, 50, 0, 0, time.UTC)
+	for _, text := range []string{"2021-04-28 21:50:00 +0200", "2021-04-28 19:50:00 UTC", "2021-04-28T19:50:00Z", "2021-04-28T21:50:00.000+02:00"} {
+		n, _, err := decodeGitLab(t, "status_changed_at", quoted(text))
+		require.NoError(t, err, text)
+		require.True(t, want.Equal(n.Deployment.FinishedAt), text)
+	}
+	for _, text := range []string{"2021-04-28 21:50:00 CEST", "2021-04-28", "28.4.2021", "1619639400"} {
+		_, _, err := decodeGitLab(t, "status_changed_at", quoted(text))
+		require.Equal(t, "status_changed_at", wrongFields(t, err), text)
+	}
+}
+
+func TestGitLabFields(t *testing.T) {
+	plain, _, err := decodeGitLab(t)
+	require.NoError(t, err)
+	for name, tt := range map[string]struct {
+		changes []string
+		want    func(*verifier.Deployment)
+	}{
+		"made by the API": {[]string{"deployable_id", "null", "deployable_url", "null"}, func(d *verifier.Deployment) {
+			d.URL = d.Labels["commit"]
+			d.URL = "http://10.126.0.2:3000/root/test-deployment-webhooks/-/commit/" + d.URL
+		}},
+		"no id of the deployment": {[]string{"deployment_id", "-"}, func(d *verifier.Deployment) { d.DeploymentID = "job/796" }},
+		"no id at all":            {[]string{"deployment_id", "-", "deployable_id", "-"}, func(d *verifier.Deployment) { d.DeploymentID = "" }},
+		"no commit":               {[]string{"short_sha", "null"}, func(d *verifier.Deployment) { d.Version = "1.0.0" }},
+		"nobody":                  {[]string{"user", "null"}, func(d *verifier.Deployment) { d.Actor = "" }},
+		"review app":              {[]string{"environment", `"review/feature-1"`, "environment_tier", `"development"`}, func(d *verifier.Deployment) { d.Environment, d.Labels["tier"] = "review/feature-1", "development" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := plain.Deployment
+			want.Labels = map[string]string{"ref": "1.0.0", "tier": "staging", "project": "root/test-deployment-webhooks", "commit": "279484c09fbe69ededfced8c1bb6e6d24616b468"}
+			tt.want(&want)
+			n, ignored, err := decodeGitLab(t, tt.changes...)
+			require.NoError(t, err)
+			require.Empty(t, ignored)
+			require.Equal(t, want, n.Deployment)
+		})
+	}
+	_, _, err = decodeGitLab(t, "deployment_id", `"fifteen"`)
+	require.Equal(t, "deployment_id", wrongFields(t, err))
+}
+
+// A 4xx switches a GitLab hook off: whatever isn't a deployment is answered 200.
+func TestGitLabOtherEvents(t *testing.T) {
+	d := start(t)
+	for _, kind := range []string{"push", "tag_push", "issue", "note", "merge_request", "wiki_page", "pipeline", "build", "release", "feature_flag", "access_token", "emoji", "vulnerability", "not_yet_invented"} {
+		body := `{"object_kind":` + quoted(kind) + `,"project":{"id":1},"environment":{"name":"production"}}`
+		r := d.post("/api/v1/hooks/gitlab", body, headers("Content-Type", "application/json", "X-Gitlab-Token", gitlabSecretToken, "X-Gitlab-Event", "Some Hook"))
+		require.Equal(t, 200, r.status, r.body)
+		require.Contains(t, r.Ignored, kind)
+	}
+	// System hooks have other fields.
+	r := d.post("/api/v1/hooks/gitlab", `{"event_name":"project_create"}`, headers("Content-Type", "application/json", "X-Gitlab-Token", gitlabSecretToken, "X-Gitlab-Event", "System Hook"))
+	require.Equal(t, 200, r.status, r.body)
+	require.Equal(t, `event "System Hook" starts nothing: only deployment events do`, r.Ignored)
+	require.Zero(t, d.memory.rows())
+}
+
+// GitLab's secret token is a secret to some and a token to others; a signing
+// token is never sent.
+func TestGitLabTokens(t *testing.T) {
+	h := func(token string) http.Header { return headers("X-Gitlab-Token", token) }
+	require.True(t, gitlab{}.authentic(h("abcdefgh"), nil, Source{Secrets: []string{"abcdefgh"}}))
+	require.True(t, gitlab{}.authentic(h("abcdefgh"), nil, Source{Tokens: []string{"x", "abcdefgh"}}))
+	require.False(t, gitlab{}.authentic(h(gitlabKey), nil, Source{Secrets: []string{gitlabKey}}))
+	require.False(t, gitlab{}.authentic(h(""), nil, Source{Tokens: []string{""}}))
+}
+
+func FuzzGitLab(f *testing.F) {
+	f.Add([]byte(`{"object_kind":"deployment","status":"success","status_changed_at":"2021-04-28 21:50:00 +0200","deployment_id":1,"environment":"e","project":{"path_with_namespace":"a/b"},"short_sha":"f"}`))
+	f.Add([]byte(`{"object_kind":"deployment","status":"running","deployable_id":2,"deployable_url":"https://a/","environment":"e","ref":"r","user":{"username":"u"},"commit_url":"https://a/-/commit/b"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		n, ignored, err := gitlab{}.decode(http.Header{}, body, Mapping{})
+		checkDecoded(t, n, ignored, err)
+	})
+}

@@ -1,0 +1,125 @@
+package intake
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/theory/jsonpath"
+)
+
+// rule is a path into the payload, a template over it, a name as it stands, or
+// nothing.
+type rule struct {
+	written  string
+	path     *jsonpath.Path
+	template *template.Template
+}
+
+func newRule(name, written string) (rule, error) {
+	r := rule{written: written}
+	var err error
+	switch {
+	case strings.HasPrefix(written, "$"):
+		r.path, err = jsonpath.Parse(written)
+	case strings.Contains(written, "{{"):
+		r.template, err = template.New("rule").Option("missingkey=error").Funcs(ruleFunctions).Parse(written)
+	}
+	if err != nil {
+		return rule{}, fmt.Errorf("read %s %q: %w", name, written, err)
+	}
+	return r, nil
+}
+
+// ruleFunctions are what templates of rules may call besides Go's own.
+var ruleFunctions = template.FuncMap{
+	"lower":      strings.ToLower,
+	"trimPrefix": func(prefix, s string) string { return strings.TrimPrefix(s, prefix) },
+	"trimSuffix": func(suffix, s string) string { return strings.TrimSuffix(s, suffix) },
+	"replace":    func(old, by, s string) string { return strings.ReplaceAll(s, old, by) },
+	"split":      func(by, s string) []string { return strings.Split(s, by) },
+}
+
+// field is how errors call the place that a rule points to.
+func (r rule) field(key string) string {
+	if r.path != nil {
+		return r.written
+	}
+	return "map." + key
+}
+
+// find returns what the rule makes of a payload, or what is there instead.
+func (r rule) find(body []byte) (value, message string) {
+	if r.path == nil && r.template == nil {
+		return r.written, ""
+	}
+	payload, ok := payloadOf(body)
+	switch {
+	case !ok:
+		return "", "is not there, for the event is no JSON"
+	case r.path != nil:
+		return selectOne(r.path, payload)
+	}
+	return fill(r.template, payload)
+}
+
+// payloadOf decodes an event for rules: numbers keep their digits.
+func payloadOf(body []byte) (payload any, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	return payload, d.Decode(&payload) == nil
+}
+
+// selectOne returns the text or number that a path leads to.
+func selectOne(path *jsonpath.Path, payload any) (value, message string) {
+	found := path.Select(payload)
+	if len(found) != 1 {
+		return "", fmt.Sprintf("must be there once, not %d times", len(found))
+	}
+	switch v := found[0].(type) {
+	case string:
+		return v, ""
+	case json.Number:
+		return v.String(), ""
+	}
+	return "", "must be a text or a number"
+}
+
+// nothing is what a template writes for null.
+const nothing = "<no value>"
+
+// fill returns what a template makes of a payload. What the payload says is
+// only ever text to it.
+func fill(t *template.Template, payload any) (value, message string) {
+	var out bounded
+	err := t.Execute(&out, payload)
+	switch {
+	case errors.Is(err, errTooLong):
+		return "", fmt.Sprintf("makes more than %d bytes", maxFilled)
+	case err != nil:
+		// The error repeats the template, not the payload.
+		return "", "can't be filled in: " + shorten(strings.TrimPrefix(err.Error(), "template: rule:"))
+	case strings.Contains(out.String(), nothing):
+		return "", "names a field that is null"
+	}
+	return strings.TrimSpace(out.String()), ""
+}
+
+// maxFilled is how much a template may write, in bytes: enough for the longest
+// name in any script.
+const maxFilled = 4 * maxText
+
+var errTooLong = errors.New("too long")
+
+// bounded takes no more than maxFilled bytes.
+type bounded struct{ strings.Builder }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxFilled {
+		return 0, errTooLong
+	}
+	return b.Builder.Write(p)
+}
