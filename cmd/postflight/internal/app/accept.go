@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/store"
 )
 
@@ -18,7 +19,13 @@ type accepter struct {
 
 // Accept stores a notification; see store.Store.Accept.
 func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {
+	if err := failpoint.Reach(ctx, failpoint.IntakeBeforeTx); err != nil {
+		return verifier.Acceptance{}, false, err
+	}
 	acceptance, duplicate, err := a.store.Accept(ctx, n, policies, now)
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.IntakeAfterCommitBeforeReply)
+	}
 	if err != nil || duplicate {
 		return acceptance, duplicate, err
 	}

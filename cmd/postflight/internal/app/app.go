@@ -14,6 +14,7 @@ import (
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/safety"
 	"github.com/postflight/postflight/verifier/store"
@@ -141,6 +142,7 @@ func (a *App) Stop() error {
 		ending.Go(func() { err = a.deliver(ctx) })
 	}
 	ending.Wait()
+	err = errors.Join(err, failpoint.Reach(ctx, failpoint.ShutdownMid))
 	a.loops.Wait()
 	a.current.Load().close()
 	return errors.Join(err, a.store.Close())
@@ -149,7 +151,7 @@ func (a *App) Stop() error {
 // Reload reads the configuration again. Everything new is built before it
 // takes the old one's place; an error leaves all as it was. Verifications
 // under way keep the policy that they were opened with.
-func (a *App) Reload(context.Context) error {
+func (a *App) Reload(ctx context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
@@ -160,11 +162,17 @@ func (a *App) Reload(context.Context) error {
 	if err == nil {
 		err = checkListen(a.o.ListenAddress, len(cur.access) == 0, a.o.AllowInsecure)
 	}
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.ReloadBeforeSwap)
+	}
 	a.metrics.reloaded(err == nil, time.Now())
 	if err != nil {
 		return err
 	}
 	a.current.Store(cur)
+	if err := failpoint.Reach(ctx, failpoint.ReloadAfterSwap); err != nil {
+		return err
+	}
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/safety"
 	"github.com/postflight/postflight/verifier/store"
 )
@@ -31,6 +32,9 @@ func (r overruler) Override(ctx context.Context, id string, o verifier.Override)
 		before, after, outcome = v, c.Verification, c.Outcome
 		return c, err
 	})
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.OverrideAfterCommit)
+	}
 	if err != nil {
 		return verifier.Verification{}, "", err
 	}
