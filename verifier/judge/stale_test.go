@@ -30,6 +30,7 @@ func TestNoRevertOnOldEvidence(t *testing.T) {
 			require.Equal(t, c.decision, r.at(t, c.run).Decision)
 		})
 	}
+	require.Equal(t, "nothing decisive, but smoke failed 3 times in a row; 3 are enough (not measured lately); otherwise no harm was proven so far", r.at(t, 29).Summary)
 	require.Equal(t, "could not be judged: what speaks against it is too old to revert on, last measured 35s before it was judged: smoke failed 3 times in a row; 3 are enough, starting 3s after the deploy: status 500; smoke was measured in 5 of 40 steps",
 		r.at(t, 40).Summary)
 }

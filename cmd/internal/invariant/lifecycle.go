@@ -116,6 +116,8 @@ func exclusive(r Run) (out []Violation) {
 // runs or where that isn't known.
 func (s State) ended(v Verification) time.Time {
 	switch {
+	case v.State == verifier.StateDecided && v.Verdict != nil && v.Verdict.By != verifier.ByPostflight:
+		return v.Verdict.DecidedAt.Add(unordered) // a look may have ended while the decision waited for its turn
 	case v.State == verifier.StateDecided && v.Verdict != nil:
 		return v.Verdict.DecidedAt
 	case v.State == verifier.StateCancelled && v.Override != nil:

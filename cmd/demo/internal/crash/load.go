@@ -106,8 +106,10 @@ func (l *load) next() func() {
 	case n < 14:
 		return l.unauthorized
 	case n < 15:
-		return func() { l.u.pipeline.FailNext(pipeline.VerdictPath, http.StatusServiceUnavailable) }
+		return l.freeze
 	case n < 16:
+		return func() { l.u.pipeline.FailNext(pipeline.VerdictPath, http.StatusServiceUnavailable) }
+	case n < 17:
 		return func() { l.u.pipeline.FailNext(pipeline.RollbackPath, http.StatusBadGateway) }
 	default:
 		return nil
@@ -159,8 +161,8 @@ func (l *load) pause(d time.Duration) bool {
 	}
 }
 
-func (l *load) release(s *deploying, version string) {
-	answer, err := l.u.pipeline.Release(l.ctx, s.name, version)
+func (l *load) release(s *deploying, version string, changedPaths ...string) {
+	answer, err := l.u.pipeline.Release(l.ctx, s.name, version, changedPaths...)
 	if err != nil {
 		return // it was never answered; what was sent is checked all the same
 	}
@@ -201,9 +203,29 @@ func (l *load) any() *deploying {
 }
 
 func (l *load) releaseBad() {
-	if s := l.ready(); s != nil {
+	s := l.ready()
+	switch {
+	case s == nil:
+	case l.roll(6) == 0:
+		l.release(s, bad+"2", "db/migrations/0042.sql")
+	default:
 		l.release(s, bad+"2")
 	}
+}
+
+// freeze keeps a service's rollbacks back, for a while.
+func (l *load) freeze() {
+	s := l.any()
+	if s == nil {
+		return
+	}
+	place := map[string]string{"service": s.name, "environment": "production", "reason": "an incident elsewhere"}
+	var frozen struct{ ID string }
+	res, err := l.u.person.R().SetContext(l.ctx).SetBody(place).SetResult(&frozen).Post("/api/v1/freezes")
+	if err != nil || res.IsError() || !l.pause(2*time.Second) {
+		return
+	}
+	_, _ = l.u.person.R().SetContext(l.ctx).SetBody(map[string]string{"reason": "it is over"}).Delete("/api/v1/freezes/" + frozen.ID) // or it stays
 }
 
 // supersede deploys to a service that was deployed to a moment ago.
