@@ -7,12 +7,11 @@ import (
 
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/failpoint"
-	"github.com/postflight/postflight/verifier/store"
 )
 
 // accepter stores notifications, and counts and logs what became of them.
 type accepter struct {
-	store   *store.Store
+	store   Storage
 	metrics *metrics
 	log     *slog.Logger
 }

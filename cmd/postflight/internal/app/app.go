@@ -38,7 +38,8 @@ type App struct {
 	upstreams  *upstreams
 	limiters   limiters
 	current    atomic.Pointer[current]
-	store      *store.Store
+	database   *store.Store // to be opened, delivered from and closed
+	store      Storage      // the same, for everything else
 	dispatcher *alerting.Dispatcher
 	engine     *engine.Engine
 	listener   net.Listener
@@ -74,11 +75,15 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.listener, err = listen(ctx, o); err != nil {
 		return nil, err
 	}
-	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+	if a.database, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
 		if a.listener != nil {
 			err = errors.Join(err, a.listener.Close())
 		}
 		return nil, err
+	}
+	a.store = a.database
+	if o.Store != nil {
+		a.store = o.Store(a.database)
 	}
 	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
@@ -102,7 +107,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
-	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce, Poll: a.o.Poll}); err != nil {
+	if a.deliver, err = a.database.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce, Poll: a.o.Poll}); err != nil {
 		return err
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
@@ -145,7 +150,7 @@ func (a *App) Stop() error {
 	err = errors.Join(err, failpoint.Reach(ctx, failpoint.ShutdownMid))
 	a.loops.Wait()
 	a.current.Load().close()
-	return errors.Join(err, a.store.Close())
+	return errors.Join(err, a.database.Close())
 }
 
 // Reload reads the configuration again. Everything new is built before it

@@ -9,13 +9,12 @@ import (
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/safety"
-	"github.com/postflight/postflight/verifier/store"
 )
 
 // overruler stores what people decide about verifications, and counts and logs
 // what became of it.
 type overruler struct {
-	store   *store.Store
+	store   Storage
 	metrics *metrics
 	log     *slog.Logger
 	limits  func() safety.Limits
