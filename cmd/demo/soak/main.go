@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +33,7 @@ type options struct {
 	state    string
 	active   int
 	worlds   int
+	scenario string
 }
 
 func main() {
@@ -45,6 +48,7 @@ func main() {
 	flag.StringVar(&o.state, "state", "", "file with the runs that are done, one a line")
 	flag.IntVar(&o.active, "active", 2, "worlds that are killed in at once")
 	flag.IntVar(&o.worlds, "worlds", 8, "worlds that live at once")
+	flag.StringVar(&o.scenario, "scenarios", "", "regular expression of the other faults' names to go through first; . is all of them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := soak(ctx, o)
@@ -83,10 +87,16 @@ func soak(ctx context.Context, o options) error {
 	free := make(chan struct{}, o.worlds)
 	var running sync.WaitGroup
 	var failed error
-	for n := 0; n*len(crash.Steps) < o.kills && ctx.Err() == nil; n++ {
-		run := crash.Run{Store: crash.Stores[n%2], Seed: o.seed + uint64(n/2), AtRandom: o.atRandom}
+	runs, err := todo(o)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
 		if p.done[run] {
 			continue
+		}
+		if ctx.Err() != nil {
+			break
 		}
 		free <- struct{}{}
 		if time.Now().After(deadline) {
@@ -110,6 +120,23 @@ func soak(ctx context.Context, o options) error {
 		return errors.New("invariants were broken")
 	}
 	return nil
+}
+
+// todo is everything that is asked for, done or not.
+func todo(o options) (out []crash.Run, err error) {
+	asked, err := regexp.Compile(o.scenario)
+	if err != nil {
+		return nil, fmt.Errorf("-scenarios: %w", err)
+	}
+	for _, s := range crash.Scenarios {
+		if o.scenario != "" && asked.MatchString(s.Name) {
+			out = append(out, crash.Run{Store: cmp.Or(s.Store, crash.SQLite), Seed: o.seed, Scenario: s.Name})
+		}
+	}
+	for n := 0; n*len(crash.Steps) < o.kills; n++ {
+		out = append(out, crash.Run{Store: crash.Stores[n%2], Seed: o.seed + uint64(n/2), AtRandom: o.atRandom})
+	}
+	return out, nil
 }
 
 // begin reads what an earlier start did.

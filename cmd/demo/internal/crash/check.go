@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-resty/resty/v2"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver of the daemon's other store
 
 	"github.com/postflight/postflight/cmd/demo/internal/pipeline"
@@ -19,8 +20,13 @@ import (
 )
 
 // drainWithin is how long all may take to come to an end after the last kill:
-// leases of a minute, windows and retries.
-const drainWithin = 3 * time.Minute
+// leases of a minute, windows, and the longest wait between two attempts of a
+// rollback that was cut off several times.
+const drainWithin = 12 * time.Minute
+
+// unordered is how close two times may be that tell nothing of what came first:
+// these worlds starve their daemons of processor time.
+const unordered = 2 * time.Second
 
 // openRows counts what has not come to its end.
 const openRows = `SELECT
@@ -33,6 +39,9 @@ const openRows = `SELECT
 func (u *universe) drain(ctx context.Context, result *Result) error {
 	begun := time.Now()
 	u.load.stop()
+	if err := u.sample(); err != nil {
+		return err
+	}
 	db, err := u.open()
 	if err != nil {
 		return err
@@ -53,6 +62,30 @@ func (u *universe) drain(ctx context.Context, result *Result) error {
 	}
 	return errors.Join(fmt.Errorf("%s after the last kill %d verifications, %d deliveries and %d rollbacks have not ended", drainWithin, watched, deliveries, actions),
 		u.daemon.Stop())
+}
+
+// sample looks at what the process holds.
+func (u *universe) sample() error {
+	held, err := u.daemon.Memory()
+	if err != nil {
+		return err
+	}
+	s := invariant.Sample{At: time.Now(), Resident: held.Peak}
+	metrics, err := resty.New().SetTimeout(5 * time.Second).SetRetryCount(5).R().Get(u.daemon.URL() + "/metrics")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(metrics.String()) {
+		var n float64
+		if _, err := fmt.Sscanf(line, "go_goroutines %g", &n); err == nil {
+			s.Goroutines = int(n)
+		}
+		if _, err := fmt.Sscanf(line, "process_open_fds %g", &n); err == nil {
+			s.Descriptors = int(n)
+		}
+	}
+	u.samples = append(u.samples, s)
+	return nil
 }
 
 func (u *universe) open() (*sql.DB, error) {
@@ -82,7 +115,8 @@ func (u *universe) check(ctx context.Context) (invariant.Report, invariant.State
 		lives = append(lives, invariant.Life(l))
 	}
 	return invariant.Evaluate(invariant.Run{
-		State: state, Ended: time.Now(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
+		State: state, Ended: time.Now(), Unordered: unordered, Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
+		Samples:       invariant.Seen(u.samples),
 		Notifications: invariant.Seen(u.notified()), Lives: invariant.Seen(lives),
 		Rollbacks: invariant.Seen(calls(u.pipeline.Arrivals(pipeline.RollbackPath))),
 		Messages:  invariant.Seen(calls(u.pipeline.Arrivals(pipeline.VerdictPath))),

@@ -93,12 +93,15 @@ func (u *universe) reach(ctx context.Context, k *Kill) error {
 	timeout := time.After(reachWithin)
 	again := time.NewTicker(provokeEvery)
 	defer again.Stop()
+	u.load.goDo(u.leadTo(k.Step))
 	for {
-		u.load.goDo(u.leadTo(k.Step))
 		select {
 		case <-u.daemon.Ended():
 			return u.killedBy(k.Step)
 		case <-again.C:
+			if k.Step != "shutdown.mid" { // a second SIGTERM ends it at once, as it should
+				u.load.goDo(u.leadTo(k.Step))
+			}
 		case <-timeout:
 			return fmt.Errorf("the step was not reached within %s", reachWithin)
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postflight/postflight/cmd/demo/internal/pipeline"
@@ -27,6 +28,7 @@ type load struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	still  atomic.Bool // nothing new is begun
 
 	mu       sync.Mutex
 	chance   *rand.Rand
@@ -61,7 +63,9 @@ func (l *load) start() {
 			case <-l.ctx.Done():
 				return
 			case <-tick.C:
-				l.goDo(l.next())
+				if !l.still.Load() {
+					l.goDo(l.next())
+				}
 			}
 		}
 	})

@@ -15,10 +15,17 @@ type Run struct {
 	Store    string `json:"store"`
 	Seed     uint64 `json:"seed"`
 	AtRandom int    `json:"at_random"` // kills beside those
+	// Scenario is what is done in place of the kills; "" is none.
+	Scenario string `json:"scenario,omitempty"`
 }
 
 // Name tells a run from others.
-func (r Run) Name() string { return fmt.Sprintf("%s seed %d", r.Store, r.Seed) }
+func (r Run) Name() string {
+	if r.Scenario != "" {
+		return fmt.Sprintf("%s (%s seed %d)", r.Scenario, r.Store, r.Seed)
+	}
+	return fmt.Sprintf("%s seed %d", r.Store, r.Seed)
+}
 
 // Result is what came of a run.
 type Result struct {
@@ -70,7 +77,7 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 			err = closed
 		}
 	}()
-	fault := u.killAll(ctx, &result)
+	fault := u.hurt(ctx, &result)
 	release()
 	if ctx.Err() != nil {
 		return result, ctx.Err()
@@ -81,8 +88,12 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 	if ctx.Err() != nil {
 		return result, ctx.Err()
 	}
-	if fault != nil {
+	if fault != nil { // the state is still to be looked at, once nobody writes it any more
 		result.Violations = append(result.Violations, fault.Error())
+		u.load.stop()
+		if err := u.daemon.Stop(); err != nil {
+			result.Violations = append(result.Violations, err.Error())
+		}
 	}
 	report, state, err := u.check(ctx)
 	if err != nil {
@@ -96,9 +107,22 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 	return result, err
 }
 
-func (u *universe) killAll(ctx context.Context, result *Result) error {
+// hurt does to the daemon what the run is about.
+func (u *universe) hurt(ctx context.Context, result *Result) error {
 	begun := time.Now()
+	defer func() { result.Took = since(begun) }()
 	u.load.start()
+	if u.run.Scenario == "" {
+		return u.killAll(ctx, result)
+	}
+	s, err := scenarioOf(u.run.Scenario)
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, u)
+}
+
+func (u *universe) killAll(ctx context.Context, result *Result) error {
 	for _, step := range plan(u.chance, u.run.AtRandom) {
 		k, err := u.kill(ctx, step)
 		if err != nil {
@@ -106,7 +130,6 @@ func (u *universe) killAll(ctx context.Context, result *Result) error {
 		}
 		result.Kills = append(result.Kills, k)
 	}
-	result.Took = since(begun)
 	return nil
 }
 

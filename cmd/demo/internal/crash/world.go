@@ -20,6 +20,7 @@ import (
 
 	"github.com/postflight/postflight/cmd/demo/internal/pipeline"
 	"github.com/postflight/postflight/cmd/demo/internal/world"
+	"github.com/postflight/postflight/cmd/internal/invariant"
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
@@ -63,6 +64,8 @@ type universe struct {
 	dir     string
 	storage string // its url
 	control string // of the failpoints, http://HOST:PORT
+	network *network
+	samples []invariant.Sample
 
 	daemon   *world.Daemon
 	pipeline *pipeline.Pipeline
@@ -97,6 +100,7 @@ func (u *universe) prepare(ctx context.Context, binary string) (err error) {
 			return err
 		}
 	}
+	u.network = newNetwork()
 	config, err := u.writeConfig()
 	if err != nil {
 		return err
@@ -121,9 +125,10 @@ func (u *universe) database() string { return filepath.Join(u.dir, "postflight.d
 
 func (u *universe) writeConfig() (string, error) {
 	var text bytes.Buffer
-	err := configTemplate.Execute(&text, map[string]any{
-		"Storage": u.storage, "Fleet": u.fleet.url(), "Pipeline": u.pipeline.URL(), "Policies": policies,
-	})
+	settings, err := u.settings()
+	if err == nil {
+		err = configTemplate.Execute(&text, settings)
+	}
 	if err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
@@ -136,6 +141,28 @@ func (u *universe) writeConfig() (string, error) {
 		os.WriteFile(filepath.Join(u.dir, "secrets", "hooks"), []byte(hookSecret+"\n"), 0o600),
 		os.WriteFile(file, text.Bytes(), 0o600),
 	)
+}
+
+// settings fill the configuration in: with links in between, where the run puts
+// faults on them.
+func (u *universe) settings() (map[string]any, error) {
+	out := map[string]any{"Policies": policies, "Storage": u.storage, "Prometheus": u.fleet.url(), "Fleet": u.fleet.url(),
+		"Hook": u.pipeline.URL(), "Receiver": u.pipeline.URL()}
+	if u.run.Scenario == "" {
+		return out, nil
+	}
+	links := map[string]string{"Prometheus": toPrometheus, "Fleet": toService, "Hook": toHook, "Receiver": toReceiver}
+	if u.run.Store == PostgreSQL {
+		links["Storage"] = toDatabase
+	}
+	for setting, link := range links {
+		through, err := u.network.through(link, out[setting].(string))
+		if err != nil {
+			return nil, err
+		}
+		out[setting] = through
+	}
+	return out, nil
 }
 
 // freeAddress is a loopback address that nobody listens on just now.
@@ -155,6 +182,9 @@ func (u *universe) close() error {
 	}
 	if u.daemon != nil {
 		errs = append(errs, u.daemon.Kill())
+	}
+	if u.network != nil {
+		u.network.close()
 	}
 	if u.pipeline != nil {
 		errs = append(errs, u.pipeline.Close())
