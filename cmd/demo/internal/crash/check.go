@@ -25,8 +25,14 @@ import (
 const drainWithin = 12 * time.Minute
 
 // unordered is how close two times may be that tell nothing of what came first:
-// these worlds starve their daemons of processor time.
-const unordered = 2 * time.Second
+// these worlds starve their daemons of processor time, and slow databases are
+// waited for.
+func (r Run) unordered() time.Duration {
+	if s, err := scenarioOf(r.Scenario); err == nil && s.slow > 0 {
+		return s.slow
+	}
+	return 2 * time.Second
+}
 
 // openRows counts what has not come to its end.
 const openRows = `SELECT
@@ -115,7 +121,7 @@ func (u *universe) check(ctx context.Context) (invariant.Report, invariant.State
 		lives = append(lives, invariant.Life(l))
 	}
 	return invariant.Evaluate(invariant.Run{
-		State: state, Ended: time.Now(), Unordered: unordered, Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
+		State: state, Ended: time.Now(), Unordered: u.run.unordered(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
 		Samples:       invariant.Seen(u.samples),
 		Notifications: invariant.Seen(u.notified()), Lives: invariant.Seen(lives),
 		Rollbacks: invariant.Seen(calls(u.pipeline.Arrivals(pipeline.RollbackPath))),

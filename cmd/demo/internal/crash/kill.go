@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"syscall"
 	"time"
 )
@@ -86,9 +85,8 @@ func (u *universe) reach(ctx context.Context, k *Kill) error {
 	if rare[k.Step] {
 		k.Nth, spec = 1, "kill"
 	}
-	res, err := u.steps.R().SetContext(ctx).SetBody(spec).Put("/" + k.Step)
-	if err != nil || res.StatusCode() != http.StatusNoContent {
-		return fmt.Errorf("arm: %w: %s", err, res.String())
+	if err := u.set(ctx, k.Step, spec); err != nil {
+		return err
 	}
 	timeout := time.After(reachWithin)
 	again := time.NewTicker(provokeEvery)

@@ -18,7 +18,9 @@ type Scenario struct {
 	// Quick ones are among the ordinary tests.
 	Quick bool
 	Store string // "" is SQLite
-	do    func(ctx context.Context, u *universe) error
+	// slow is how long a transaction may take; 0 is two seconds.
+	slow time.Duration
+	do   func(ctx context.Context, u *universe) error
 }
 
 // How long a world lives before and after a fault of the network.
@@ -29,12 +31,15 @@ const (
 
 // Scenarios are all of them.
 var Scenarios = slices.Concat([]Scenario{
+	{Name: "SIGTERM at every step on SQLite", Row: "F4", Quick: true, do: terminateAtEveryStep},
+	{Name: "SIGTERM at every step on PostgreSQL", Row: "F4", Store: PostgreSQL, do: terminateAtEveryStep},
+	{Name: "SIGTERM twice", Row: "F4", Quick: true, do: terminateTwice},
 	{Name: "database refused for 1 s", Row: "F6", Quick: true, Store: PostgreSQL, do: databaseGone(down, time.Second)},
 	{Name: "database refused for 30 s", Row: "F6", Store: PostgreSQL, do: databaseGone(down, 30*time.Second)},
 	{Name: "database refused for 10 min", Row: "F6", Store: PostgreSQL, do: databaseGone(down, 10*time.Minute)},
 	{Name: "database silent for 30 s", Row: "F6", Store: PostgreSQL, do: databaseGone(toxic{Type: "timeout", Attributes: map[string]int{"timeout": 0}}, 30*time.Second)},
 	{Name: "database resets connections for 10 s", Row: "F6", Store: PostgreSQL, do: databaseGone(toxic{Type: "reset_peer", Attributes: map[string]int{"timeout": 100}}, 10*time.Second)},
-	{Name: "database takes 2 s a statement", Row: "F7", Store: PostgreSQL, do: databaseSlow},
+	{Name: "database takes 2 s a statement", Row: "F7", Store: PostgreSQL, slow: 20 * time.Second, do: databaseSlow},
 	{Name: "database ends every session, 20 times", Row: "F8", Store: PostgreSQL, do: sessionsEnded},
 }, onLink("F11", toPrometheus, true,
 	down, toxic{Type: "timeout", Attributes: map[string]int{"timeout": 0}},
