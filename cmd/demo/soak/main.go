@@ -34,6 +34,8 @@ type options struct {
 	active   int
 	worlds   int
 	scenario string
+	skip     string
+	record   string
 }
 
 func main() {
@@ -49,7 +51,16 @@ func main() {
 	flag.IntVar(&o.active, "active", 2, "worlds that are killed in at once")
 	flag.IntVar(&o.worlds, "worlds", 8, "worlds that live at once")
 	flag.StringVar(&o.scenario, "scenarios", "", "regular expression of the other faults' names to go through first; . is all of them")
+	flag.StringVar(&o.skip, "skip", "^$", "and of those to leave out")
+	flag.StringVar(&o.record, "record", "", "sum the state files in the arguments up in this file, and do nothing else")
 	flag.Parse()
+	if o.record != "" {
+		if err := record(o.record, flag.Args()); err != nil {
+			fmt.Fprintln(os.Stderr, "soak:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := soak(ctx, o)
 	stop()
@@ -58,6 +69,42 @@ func main() {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
+}
+
+// record sums state files up in one file, which docs/robustness.md is written
+// from.
+func record(file string, states []string) error {
+	var all []crash.Result
+	for _, path := range states {
+		results, err := read(path)
+		if err != nil {
+			return err
+		}
+		all = append(all, results...)
+	}
+	text, err := json.MarshalIndent(crash.Summarise(all), "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o600)
+}
+
+func read(path string) (out []crash.Result, err error) {
+	file, err := os.Open(path) // #nosec G304 -- the caller names it
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // only read
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var r crash.Result
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		out = append(out, r)
+	}
+	return out, lines.Err()
 }
 
 // progress is what is done, and where it is written down.
@@ -105,8 +152,12 @@ func soak(ctx context.Context, o options) error {
 		}
 		running.Go(func() {
 			defer func() { <-free }()
-			result, err := crash.Do(ctx, run, o.Options)
-			p.add(result, err)
+			for range 3 {
+				result, err := crash.Do(ctx, run, o.Options)
+				if p.add(result, err); !result.Discarded() {
+					return
+				}
+			}
 		})
 	}
 	running.Wait()
@@ -128,8 +179,12 @@ func todo(o options) (out []crash.Run, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("-scenarios: %w", err)
 	}
+	skipped, err := regexp.Compile(o.skip)
+	if err != nil {
+		return nil, fmt.Errorf("-skip: %w", err)
+	}
 	for _, s := range crash.Scenarios {
-		if o.scenario != "" && asked.MatchString(s.Name) {
+		if o.scenario != "" && asked.MatchString(s.Name) && !skipped.MatchString(s.Name) {
 			out = append(out, crash.Run{Store: cmp.Or(s.Store, crash.SQLite), Seed: o.seed, Scenario: s.Name})
 		}
 	}
@@ -151,21 +206,19 @@ func begin(o options) (*progress, error) {
 		return nil, err
 	}
 	p.file = file
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var r crash.Result
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, fmt.Errorf("read %s: %w", path, err)
-		}
+	results, err := read(path)
+	for _, r := range results {
 		if r.Build == o.Build {
 			p.count(r)
 		}
 	}
-	return p, lines.Err()
+	return p, err
 }
 
 func (p *progress) count(r crash.Result) {
+	if r.Discarded() {
+		return
+	}
 	p.done[r.Run] = true
 	p.violations += len(r.Violations)
 	for _, k := range r.Kills {
@@ -190,6 +243,9 @@ func (p *progress) add(r crash.Result, err error) {
 		_, err = p.file.Write(append(line, '\n'))
 	}
 	p.count(r)
+	if r.Discarded() {
+		fmt.Printf("%s the machine stood still for %d ms, so this says nothing:\n", time.Now().Format("15:04:05"), r.StoodStill)
+	}
 	fmt.Printf("%s %d kills, %d violations: %s\n", time.Now().Format("15:04:05"), p.kills, p.violations, r.Summary())
 	if err != nil {
 		fmt.Println("write down what is done:", err)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -59,7 +61,16 @@ type toxic struct {
 	Attributes map[string]int `json:"attributes"`
 }
 
-func (t toxic) String() string { return fmt.Sprintf("%s %s %v", t.Type, t.Stream, t.Attributes) }
+func (t toxic) String() string {
+	words := []string{t.Type}
+	if t.Stream != "" {
+		words = append(words, t.Stream)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Attributes)) {
+		words = append(words, fmt.Sprintf("%s=%d", name, t.Attributes[name]))
+	}
+	return strings.Join(words, " ")
+}
 
 // down cuts a link: connections break and new ones are refused.
 var down = toxic{Type: "down"}

@@ -43,6 +43,9 @@ type Result struct {
 	Messages      int      `json:"messages"`
 	Checked       []string `json:"checked"` // invariants of which everything was seen
 	Violations    []string `json:"violations"`
+	// StoodStill is how long nothing at all ran on the machine meanwhile. A run
+	// with that and with violations is discarded, and made again.
+	StoodStill Milliseconds `json:"stood_still_ms,omitempty"`
 	// Kept is where what a run with violations left was put.
 	Kept string `json:"kept,omitempty"`
 }
@@ -61,6 +64,11 @@ type Options struct {
 // the daemon did wrong is among the violations.
 func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 	result = Result{Run: run, Build: o.Build}
+	var dog watchdog
+	watching, enough := context.WithCancel(ctx)
+	defer enough()
+	go dog.watch(watching)
+	defer func() { result.StoodStill = dog.gap() }()
 	select {
 	case o.Active <- struct{}{}:
 	case <-ctx.Done():
@@ -152,6 +160,9 @@ func (r *Result) count(report invariant.Report, state invariant.State) {
 		}
 	}
 }
+
+// Discarded reports whether the run says nothing: the machine stood still.
+func (r Result) Discarded() bool { return r.StoodStill > 0 && len(r.Violations) > 0 }
 
 // Summary is a result in a line.
 func (r Result) Summary() string {

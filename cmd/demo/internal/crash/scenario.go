@@ -20,7 +20,9 @@ type Scenario struct {
 	Store string // "" is SQLite
 	// slow is how long a transaction may take; 0 is two seconds.
 	slow time.Duration
-	do   func(ctx context.Context, u *universe) error
+	// storeFaults are those that the daemon puts before its own store.
+	storeFaults string
+	do          func(ctx context.Context, u *universe) error
 }
 
 // How long a world lives before and after a fault of the network.
@@ -33,6 +35,10 @@ const (
 var Scenarios = slices.Concat([]Scenario{
 	{Name: "SIGTERM at every step on SQLite", Row: "F4", Quick: true, do: terminateAtEveryStep},
 	{Name: "SIGTERM at every step on PostgreSQL", Row: "F4", Store: PostgreSQL, do: terminateAtEveryStep},
+	{Name: "a hundred deploys at once, killed among them", Row: "F36", do: herd(100)},
+	{Name: "a hundred deploys at once, killed among them, on PostgreSQL", Row: "F36", Store: PostgreSQL, do: herd(100)},
+	{Name: "an hour of load", Row: "F35", Store: PostgreSQL, storeFaults: "*=unavailable@1%", do: loadFor(time.Hour)},
+	{Name: "20 minutes of load", Row: "F35", storeFaults: "*=unavailable@1%", do: loadFor(20 * time.Minute)},
 	{Name: "SIGTERM twice", Row: "F4", Quick: true, do: terminateTwice},
 	{Name: "database refused for 1 s", Row: "F6", Quick: true, Store: PostgreSQL, do: databaseGone(down, time.Second)},
 	{Name: "database refused for 30 s", Row: "F6", Store: PostgreSQL, do: databaseGone(down, 30*time.Second)},
@@ -68,6 +74,45 @@ func onLink(row, link string, quick bool, faults ...toxic) (out []Scenario) {
 		}})
 	}
 	return out
+}
+
+// herd announces many services at once, and kills the daemon while it watches
+// them all.
+func herd(n int) func(context.Context, *universe) error {
+	return func(ctx context.Context, u *universe) error {
+		u.load.still.Store(true)
+		for range n {
+			u.load.goDo(u.load.openService)
+		}
+		for range 2 {
+			if !sleep(ctx, 3*time.Second) {
+				return ctx.Err()
+			}
+			if err := errors.Join(u.sample(), u.daemon.Kill(), u.daemon.Start(ctx)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// loadFor goes on for long, and looks every half a minute at what the daemon
+// holds.
+func loadFor(d time.Duration) func(context.Context, *universe) error {
+	return func(ctx context.Context, u *universe) error {
+		if !sleep(ctx, 30*time.Second) {
+			return ctx.Err()
+		}
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			if err := u.sample(); err != nil {
+				return err
+			}
+			if !sleep(ctx, 30*time.Second) {
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
 }
 
 func scenarioOf(name string) (Scenario, error) {

@@ -110,7 +110,11 @@ func (u *universe) prepare(ctx context.Context, binary string) (err error) {
 		return err
 	}
 	u.control = "http://" + control
-	u.daemon = world.NewDaemon(binary, config).With([]string{"POSTFLIGHT_FAILPOINTS_LISTEN=" + control}, nil)
+	environment := []string{"POSTFLIGHT_FAILPOINTS_LISTEN=" + control}
+	if s, err := scenarioOf(u.run.Scenario); err == nil && s.storeFaults != "" {
+		environment = append(environment, "POSTFLIGHT_STORE_FAULTS="+s.storeFaults)
+	}
+	u.daemon = world.NewDaemon(binary, config).With(environment, nil)
 	if err := u.daemon.Start(ctx); err != nil {
 		return err
 	}
