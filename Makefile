@@ -41,6 +41,26 @@ simulate: ## the scenarios of docs/safety.md with all of their seeds, in virtual
 	go test ./cmd/postflight/internal/simulator -full -update -v -timeout 60m | grep -v -e '=== ' -e '^ *--- PASS'
 
 .PHONY: simulate
+SOAK_STATE ?= bin/soak.jsonl
+SOAK_BUILD  = $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null || echo unknown)
+SOAK        = cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) nice ../../bin/soak -binary $(CURDIR)/bin/postflight-faulty -build '$(SOAK_BUILD)' -keep $(CURDIR)/bin/soak-kept
+
+bin/soak: test-tools
+	@mkdir -p bin
+	go build -trimpath -tags failpoints -o bin/postflight-faulty ./cmd/postflight
+	cd cmd/demo && go build -o ../../bin/soak ./soak
+
+test-faults: bin/soak ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
+	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m
+	TMPDIR=$$(.ci/tempdir) go test ./cmd/postflight/internal/simulator -run TestStoreFaults -full -timeout 15m
+	go test -tags failpoints ./verifier/failpoint
+
+soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load; goes on where it was stopped [SOAK_STATE=bin/soak.jsonl]
+	$(SOAK) -kills 3000 -seed 1 -scenarios 'hour of load' -for 3h -state $(abspath $(SOAK_STATE))
+	bin/soak -record docs/robustness.json $(SOAK_STATE)
+	cd cmd/demo && go test ./internal/crash -run Robustness -update
+
+.PHONY: bin/soak test-faults soak
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres

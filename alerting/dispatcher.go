@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -77,8 +78,20 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 		return begun.again, nil
 	}
 	t := begun.try
+	if t.delivery.Kind == verifier.RollbackDelivery {
+		if err := failpoint.Reach(ctx, failpoint.OutboxAfterClaim); err != nil {
+			return 0, err
+		}
+	}
 	result := d.send(ctx, t)
 	d.metrics.Attempted(t.delivery, result)
+	sent := failpoint.NotifyAfterSendBeforeMark
+	if t.delivery.Kind == verifier.RollbackDelivery {
+		sent = failpoint.OutboxAfterSendBeforeMark
+	}
+	if err := failpoint.Reach(ctx, sent); err != nil {
+		return 0, err
+	}
 
 	// A shutdown ends the call, but not the record of it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -88,6 +101,11 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 	})
 	if err != nil {
 		return 0, fmt.Errorf("record attempt of delivery %s: %w", deliveryID, err)
+	}
+	if t.delivery.Kind == verifier.RollbackDelivery {
+		if err := failpoint.Reach(ctx, failpoint.OutboxAfterMark); err != nil {
+			return 0, err
+		}
 	}
 	return recorded.again, nil
 }

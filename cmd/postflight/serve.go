@@ -29,6 +29,9 @@ POSTFLIGHT_WEB_LISTEN_ADDRESS.`,
 			if err != nil {
 				return err
 			}
+			if o, err = withFaults(o); err != nil {
+				return err
+			}
 			return serve(cmd.Context(), o)
 		},
 	}

@@ -23,10 +23,11 @@ const module = "github.com/postflight/postflight"
 var layers = map[string][]string{
 	"verifier":      {},
 	"pure":          {"verifier"},
-	"engine":        {"verifier", "pure"},
-	"adapter":       {"verifier", "pure"},
+	"failpoint":     {"verifier"}, // nothing at all in a daemon as it is released
+	"engine":        {"verifier", "pure", "failpoint"},
+	"adapter":       {"verifier", "pure", "failpoint"},
 	"offline":       {"verifier", "pure", "offline"}, // judges what was recorded or simulated
-	"command":       {"verifier", "pure", "offline", "engine", "adapter", "adapter-child", "command"},
+	"command":       {"verifier", "pure", "offline", "failpoint", "engine", "adapter", "adapter-child", "command"},
 	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
 	"shared":        {"verifier", "shared"},          // what the probes have in common
 }
@@ -39,6 +40,8 @@ func layerOf(dir string) string {
 		return "verifier"
 	case dir == "verifier/judge", dir == "verifier/safety":
 		return "pure"
+	case dir == "verifier/failpoint":
+		return "failpoint"
 	case strings.HasPrefix(dir, "verifier/judge/"):
 		return "offline"
 	case dir == "verifier/engine":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -104,6 +105,12 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 	if err != nil {
 		e.report(err, "claim what is due")
 		return
+	}
+	if len(checks) > 0 {
+		if err := failpoint.Reach(ctx, failpoint.DispatchAfterClaim); err != nil {
+			e.report(err, "begin the looks at what is due")
+			return
+		}
 	}
 	for _, c := range checks {
 		free <- struct{}{}

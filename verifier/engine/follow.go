@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 )
 
 const (
@@ -60,6 +61,9 @@ func (e *Engine) followAll(ctx context.Context, now time.Time) error {
 func (e *Engine) followOne(ctx context.Context, a verifier.Awaited) error {
 	live := e.liveVersions(ctx, a)
 	now := clock()
+	if err := failpoint.Reach(ctx, failpoint.ConfirmBeforeStore); err != nil {
+		return err
+	}
 	var moved verifier.Verification
 	err := e.o.Store.UpdateAction(ctx, a.Verification.ID, now, moveOn(live, now, &moved))
 	if err == nil && moved.ID != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/judge"
 	"github.com/postflight/postflight/verifier/safety"
 )
@@ -87,17 +88,29 @@ func (e *Engine) record(ctx context.Context, c verifier.Check, fresh map[string]
 			return err
 		}
 	}
-	return e.o.Store.Record(ctx, c, fresh, nextLook(c, now), messages)
+	if err := failpoint.Reach(ctx, failpoint.SampleBeforeStore); err != nil {
+		return err
+	}
+	if err := e.o.Store.Record(ctx, c, fresh, nextLook(c, now), messages); err != nil {
+		return err
+	}
+	return failpoint.Reach(ctx, failpoint.SampleAfterStore)
 }
 
 // decide commits the verdict with everything that follows from it.
 func (e *Engine) decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, a verifier.Assessment, now time.Time) error {
+	if err := failpoint.Reach(ctx, failpoint.JudgeBeforeTx); err != nil {
+		return err
+	}
 	var all verifier.Decided
 	err := e.o.Store.Decide(ctx, c, fresh, now, func(f verifier.Facts) (verifier.Decided, error) {
 		var err error
 		all, err = e.verdict(c, a, f, now)
 		return all, err
 	})
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.JudgeAfterCommit)
+	}
 	if err != nil {
 		return err
 	}

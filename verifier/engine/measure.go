@@ -89,6 +89,9 @@ func (e *Engine) measureSignal(ctx context.Context, c verifier.Check, signal ver
 func unmeasured(c verifier.Check, signal verifier.Signal, s verifier.SignalEvidence, now time.Time) (from, to time.Time) {
 	step, d := c.Policy.Step.D(), c.Verification.Deployment
 	if end := c.Verification.ClosesAt.Add(settle(step)); now.After(end) {
+		if signal.Source() == verifier.FromProbe && now.After(end.Add(c.Policy.Interval.D())) {
+			return end, end // what it would see now is not of the window any more
+		}
 		now = end
 	}
 	to = now

@@ -56,7 +56,8 @@ func TestUnmeasuredStretch(t *testing.T) {
 		"failed steps are asked for again":                    {ratio(), append(measuredAt(60), verifier.Observation{At: at(90), Outcome: verifier.Failed}), 125, 60, 120},
 		"nothing beyond the end of the window":                {ratio(), measuredAt(600), 5000, 600, 630},
 		"a probe is run now":                                  {probe(), nil, 95, 10, 95},
-		"a probe is not run after the window":                 {probe(), nil, 5000, 10, 645},
+		"a probe is run once more as the window ends":         {probe(), nil, 655, 10, 645},
+		"a probe is not run after the window":                 {probe(), nil, 5000, 645, 645},
 		"nothing complete yet leaves nothing to ask, to<from": {ratio(), nil, 31, 30, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

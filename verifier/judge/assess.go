@@ -12,8 +12,8 @@ import (
 )
 
 // Assess judges what is known of a verification at now. The decision is ""
-// while nothing is decided, Revert as soon as a decisive signal is bad, and
-// Keep or Inconclusive from the window's end on. Findings has one entry for
+// while nothing is decided, Revert as soon as a decisive signal is bad by what
+// was measured lately, and Keep or Inconclusive from the window's end on. Findings has one entry for
 // every signal of the policy, in its order. Observations may be in any order;
 // those after now are not looked at. An error (verifier.Internal) is a
 // calibration that can't be read.
@@ -32,7 +32,7 @@ func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
 	p := panel{ev: ev, now: now, watches: watches, findings: a.Findings}
 	closed := !now.Before(ev.ClosesAt)
 	switch {
-	case p.anyBad():
+	case p.anyBad() && p.stale() == "":
 		a.Decision, a.Early = verifier.Revert, !closed
 	case closed && p.whyInconclusive() != "":
 		a.Decision = verifier.Inconclusive
@@ -135,6 +135,9 @@ func (p *panel) anyBad() bool {
 // could.
 func (p *panel) whyInconclusive() string {
 	var why []string
+	if old := p.stale(); old != "" {
+		why = append(why, old)
+	}
 	measured := 0
 	for i, w := range p.watches {
 		measured += w.due

@@ -79,9 +79,9 @@ func (t *tally) add(w *Watch, f verifier.Finding) {
 	}
 	switch {
 	case f.State == verifier.SignalBad && f.Rule != "":
-		t.alarms = append(t.alarms, w.title()+" "+f.Rule+" (advisory)")
+		t.alarms = append(t.alarms, w.title()+" "+f.Rule+whyNoRevert(f))
 	case f.State == verifier.SignalBad:
-		t.alarms = append(t.alarms, strings.Replace(level, w.title()+" ", w.title()+" "+moved(f)+" ", 1)+" (advisory)")
+		t.alarms = append(t.alarms, strings.Replace(level, w.title()+" ", w.title()+" "+moved(f)+" ", 1)+whyNoRevert(f))
 	case f.Shared:
 		t.doubt = true
 		t.levels = append(t.levels, level+" (and so did the control group: "+controlMoved(f)+")")
@@ -107,6 +107,14 @@ func (t *tally) add(w *Watch, f verifier.Finding) {
 	default:
 		t.levels = append(t.levels, level+" (not proven)")
 	}
+}
+
+// whyNoRevert says why a bad signal does not revert.
+func whyNoRevert(f verifier.Finding) string {
+	if f.Role == verifier.Decisive {
+		return " (not measured lately)"
+	}
+	return " (advisory)"
 }
 
 func moved(f verifier.Finding) string {

@@ -32,6 +32,7 @@ type Watch struct {
 	measured int // measured steps since the end of warm-up
 	missing  int // steps in a row, up to the newest, that were not measured
 	newest   time.Time
+	seen     time.Time // the newest that was measured
 	lastWhy  string
 	now      int    // bin that is being filled, -1 before the first
 	filling  amount // of that bin
@@ -144,7 +145,7 @@ func (w *Watch) count(o verifier.Observation, ok bool) {
 	w.missing++
 	switch {
 	case ok:
-		w.missing = 0
+		w.missing, w.seen = 0, o.At
 		w.steps.Measured++
 		if o.At.After(w.times.FinishedAt) {
 			w.due++

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 )
 
 // Accept stores what a notification means, all of it in one transaction that
@@ -118,11 +119,21 @@ func (s *Store) saveAcceptance(ctx context.Context, tx *sql.Tx, a verifier.Accep
 	if err := saveDeployment(ctx, tx, a.Deployment); err != nil {
 		return err
 	}
+	if a.Confirmed != nil {
+		if err := failpoint.Reach(ctx, failpoint.ConfirmBeforeStore); err != nil {
+			return err
+		}
+	}
 	for _, changed := range []*verifier.Verification{a.Superseded, a.Confirmed} {
 		if changed == nil {
 			continue
 		}
 		if err := saveVerification(ctx, tx, *changed); err != nil {
+			return err
+		}
+	}
+	if a.Superseded != nil {
+		if err := failpoint.Reach(ctx, failpoint.SupersedeMid); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 )
 
 // Claim leases up to limit verifications that are due at now (on PostgreSQL by
@@ -22,6 +23,9 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 		return err
 	})
 	if err != nil || len(checks) == 0 {
+		return nil, err
+	}
+	if err := failpoint.Reach(ctx, failpoint.LeaseAfterRenew); err != nil {
 		return nil, err
 	}
 	sort.Slice(checks, func(i, j int) bool { return checks[i].DueAt.Before(checks[j].DueAt) })

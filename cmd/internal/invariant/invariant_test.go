@@ -185,6 +185,10 @@ func decideLater(r *Run, service, version string, by time.Duration) {
 	}
 }
 
+// alsoFound are the lies that break two invariants at once: the judge itself
+// refuses to revert on old evidence.
+var alsoFound = map[string]string{"a verdict rests on evidence that was a minute old": "I4"}
+
 // story runs once: the run and its database.
 func story(t *testing.T) (run Run, database []byte) {
 	t.Helper()
@@ -210,11 +214,14 @@ func TestATrueRunHoldsAndEachLieIsFound(t *testing.T) {
 		t.Run(m.invariant+" "+m.falsified, func(t *testing.T) {
 			report := Evaluate(m.falsify(t, copied(run), database))
 			require.NotEmpty(t, report.Violations, "the checker saw nothing")
+			named := false
 			for _, v := range report.Violations {
-				require.Equal(t, m.invariant, v.Invariant, report.String())
+				named = named || v.Invariant == m.invariant
+				require.Contains(t, []string{m.invariant, alsoFound[m.falsified]}, v.Invariant, report.String())
 				require.NotEmpty(t, v.Rows)
 				require.NotContains(t, v.Wrong, "%!")
 			}
+			require.True(t, named, report.String())
 			t.Log(report.Violations[0])
 		})
 	}

@@ -6,12 +6,11 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// unordered is how close two times may be that tell nothing of what came
-// first: clocks are read before the transactions that they belong to.
-const unordered = time.Second
-
 // lease is how long a look of a process that died holds a verification.
 const lease = time.Minute
+
+// unordered is how close two times may be that tell nothing of what came first.
+func (r Run) unordered() time.Duration { return positive(r.Unordered, time.Second) }
 
 // poll is how long the daemon may take to notice what is due.
 func (r Run) poll() time.Duration {
@@ -97,7 +96,7 @@ func keptPolicy(r Run) (out []Violation) {
 // exclusive is I16.
 func exclusive(r Run) (out []Violation) {
 	for _, v := range r.State.Verifications {
-		end := r.State.ended(v)
+		end := r.finished(v)
 		for _, e := range v.Evidence.Signals {
 			for _, o := range e.Observations {
 				if !end.IsZero() && o.At.After(end) {
@@ -112,18 +111,20 @@ func exclusive(r Run) (out []Violation) {
 	return out
 }
 
-// ended is when nothing more may be written to a verification; zero while it
+// finished is when nothing more may be written to a verification; zero while it
 // runs or where that isn't known.
-func (s State) ended(v Verification) time.Time {
+func (r Run) finished(v Verification) time.Time {
 	switch {
+	case v.State == verifier.StateDecided && v.Verdict != nil && v.Verdict.By != verifier.ByPostflight:
+		return v.Verdict.DecidedAt.Add(r.unordered()) // a look may have ended while the decision waited for its turn
 	case v.State == verifier.StateDecided && v.Verdict != nil:
 		return v.Verdict.DecidedAt
 	case v.State == verifier.StateCancelled && v.Override != nil:
-		return v.Override.At.Add(unordered)
+		return v.Override.At.Add(r.unordered())
 	case v.State == verifier.StateSuperseded:
-		for _, d := range s.Deployments {
+		for _, d := range r.State.Deployments {
 			if d.ID == v.SupersededBy {
-				return d.ReceivedAt.Add(unordered)
+				return d.ReceivedAt.Add(r.unordered())
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func fenced(r Run) (out []Violation) {
 		}
 		for i, a := range q.row.Attempts {
 			for _, d := range r.State.Deployments {
-				if placeOf(d) == placeOf(verified) && d.Place > verified.Place && d.ReceivedAt.Before(a.At.Add(-unordered)) {
+				if placeOf(d) == placeOf(verified) && d.Place > verified.Place && d.ReceivedAt.Before(a.At.Add(-r.unordered())) {
 					out = append(out, wrong(q.of.ID+" "+q.row.ID+" "+d.ID, "attempt %d began at %s, when %s was known to be current since %s", i+1, clock(a.At), d.Version, clock(d.ReceivedAt)))
 				}
 			}
@@ -61,7 +61,7 @@ func bounded(r Run) (out []Violation) {
 			if earlier.of.ID == later.of.ID || placeOf(earlier.of.Deployment) != placeOf(later.of.Deployment) {
 				continue
 			}
-			if closed := earlier.closed(); closed.IsZero() || closed.After(later.row.CreatedAt.Add(unordered)) {
+			if closed := earlier.closed(); closed.IsZero() || closed.After(later.row.CreatedAt.Add(r.unordered())) {
 				out = append(out, wrong(earlier.row.Key+" "+later.row.Key, "the second was requested at %s, while the first was open", clock(later.row.CreatedAt)))
 			}
 		}
@@ -172,7 +172,7 @@ func noLoop(r Run) (out []Violation) {
 		d := q.of.Deployment
 		why := d.RollbackWhy
 		if !d.Rollback {
-			why = r.State.bringsBack(d)
+			why = r.bringsBack(d)
 		}
 		for _, stored := range r.State.Deployments {
 			if stored.ID == d.ID && stored.Rollback {
@@ -189,13 +189,13 @@ func noLoop(r Run) (out []Violation) {
 // bringsBack says how a deployment is known to be a rollback, whatever it is
 // marked as: it echoes an id of ours, or it is the first after a request that
 // brings its target.
-func (s State) bringsBack(d verifier.Deployment) string {
+func (r Run) bringsBack(d verifier.Deployment) string {
 	if d.RevertID != "" {
 		return "it carries " + d.RevertID
 	}
-	for _, q := range s.requests() {
+	for _, q := range r.State.requests() {
 		before := q.of.Deployment
-		if placeOf(before) == placeOf(d) && before.Place+1 == d.Place && q.body.TargetVersion == d.Version && q.row.CreatedAt.Before(d.ReceivedAt.Add(-unordered)) {
+		if placeOf(before) == placeOf(d) && before.Place+1 == d.Place && q.body.TargetVersion == d.Version && q.row.CreatedAt.Before(d.ReceivedAt.Add(-r.unordered())) {
 			return "it brings the target of " + q.row.Key
 		}
 	}
@@ -264,7 +264,7 @@ func overridden(r Run) (out []Violation) {
 				until = decisions[i+1].At
 			}
 			for n, a := range q.row.Attempts {
-				if a.At.After(o.At.Add(unordered)) && a.At.Before(until) {
+				if a.At.After(o.At.Add(r.unordered())) && a.At.Before(until) {
 					out = append(out, wrong(q.of.ID+" "+q.row.ID, "attempt %d began at %s, after %s had decided %s at %s", n+1, clock(a.At), o.By, o.Decision, clock(o.At)))
 				}
 			}

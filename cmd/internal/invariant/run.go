@@ -27,6 +27,11 @@ type Run struct {
 	// beside what it promises; 0 is a second.
 	Poll time.Duration
 
+	// Unordered is how close two times may be that tell nothing of what came
+	// first, for clocks are read before the transactions that they belong to; 0
+	// is a second.
+	Unordered time.Duration
+
 	Notifications History[Notification]
 	Rollbacks     History[Call] // requests that rollback hooks received
 	Messages      History[Call] // messages that receivers received

@@ -64,6 +64,15 @@ func Copy(t testing.TB, database string) string {
 
 func create(t testing.TB, template string) string {
 	t.Helper()
+	database, err := createWithin(t.Context(), template)
+	require.NoError(t, err)
+	return database
+}
+
+// New returns the url of a fresh, empty database, for programs that test.
+func New(ctx context.Context) (string, error) { return createWithin(ctx, "template0") }
+
+func createWithin(ctx context.Context, template string) (string, error) {
 	once.Do(func() {
 		for range 3 { // another process may take the port before PostgreSQL does
 			if running, fault = start(context.Background()); fault == nil {
@@ -71,20 +80,26 @@ func create(t testing.TB, template string) string {
 			}
 		}
 	})
-	require.NoError(t, fault)
+	if fault != nil {
+		return "", fault
+	}
 	name := "test" + strconv.FormatInt(number.Add(1), 10)
-	Exec(t, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
-	return running.url(name)
+	return running.url(name), execute(ctx, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
 }
 
 // Exec runs one statement.
 func Exec(t testing.TB, url, statement string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, conn.Close(t.Context())) }()
-	_, err = conn.Exec(t.Context(), statement)
-	require.NoError(t, err)
+	require.NoError(t, execute(t.Context(), url, statement))
+}
+
+func execute(ctx context.Context, url, statement string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // Stop ends the server, if one was started. Call it at the end of TestMain.

@@ -87,7 +87,9 @@ func (p *Pipeline) receive(act func(Arrival) (status int, problem string)) http.
 		if a.Body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20)); err != nil {
 			a.Status, a.Problem = http.StatusBadRequest, fmt.Sprintf("read body: %v", err)
 		} else if a.Status, a.Problem = p.check(r, a.Body); a.Problem == "" {
-			a.Status, a.Problem = act(a)
+			if a.Status, a.Problem = p.fails(a.Path); a.Problem == "" {
+				a.Status, a.Problem = act(a)
+			}
 		}
 		p.mu.Lock()
 		p.arrivals = append(p.arrivals, a)
@@ -98,6 +100,25 @@ func (p *Pipeline) receive(act func(Arrival) (status int, problem string)) http.
 		}
 		w.WriteHeader(a.Status)
 	}
+}
+
+// FailNext answers the next request on a path with a status, and does nothing
+// about it.
+func (p *Pipeline) FailNext(path string, status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unwell[path] = status
+}
+
+func (p *Pipeline) fails(path string) (int, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	status := p.unwell[path]
+	delete(p.unwell, path)
+	if status == 0 {
+		return 0, ""
+	}
+	return status, http.StatusText(status)
 }
 
 // check says whether a request is one that postflight signed.

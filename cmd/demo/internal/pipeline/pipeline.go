@@ -47,6 +47,7 @@ type Pipeline struct {
 	announced []Announced
 	arrivals  []Arrival
 	sent      []Sent
+	unwell    map[string]int // status by path, for the next request there
 	held      *hold          // for the next rollback request
 	answered  map[string]int // status by Idempotency-Key of a rollback request
 }
@@ -68,7 +69,7 @@ func Open(o Options) (*Pipeline, error) {
 	}
 	p := &Pipeline{
 		options: o, verifier: verifier, client: newClient(), listener: listener,
-		apps: map[string]app{}, answered: map[string]int{},
+		apps: map[string]app{}, answered: map[string]int{}, unwell: map[string]int{},
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.server = &http.Server{Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second}

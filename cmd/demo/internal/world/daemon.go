@@ -28,6 +28,8 @@ var listening = regexp.MustCompile(`msg="?listening"? .*address=(\S+)`)
 type Daemon struct {
 	binary, config string
 	logFile        string
+	environment    []string // beside the caller's
+	arguments      []string // beside the usual ones
 
 	mu      sync.Mutex
 	address string // fixed by the first start
@@ -44,6 +46,14 @@ func NewDaemon(binary, config string) *Daemon {
 		binary: binary, config: config, address: "127.0.0.1:0",
 		logFile: filepath.Join(filepath.Dir(config), "postflight.log"),
 	}
+}
+
+// With adds environment variables, NAME=VALUE, and arguments to those that the
+// daemon is started with.
+func (d *Daemon) With(environment, arguments []string) *Daemon {
+	d.environment = append(d.environment, environment...)
+	d.arguments = append(d.arguments, arguments...)
+	return d
 }
 
 // Start runs the daemon and returns when it is ready. After a Stop or Kill it
@@ -80,9 +90,9 @@ func (d *Daemon) launch() error {
 	defer d.mu.Unlock()
 	d.log = &logWriter{file: file, address: make(chan string, 1)}
 	//nolint:noctx // the daemon lives longer than the context of its start
-	d.command = exec.Command(d.binary, "serve", "--config.file="+d.config, "--web.listen-address="+d.address) // #nosec G204 -- our own build
+	d.command = exec.Command(d.binary, append([]string{"serve", "--config.file=" + d.config, "--web.listen-address=" + d.address}, d.arguments...)...) // #nosec G204 -- our own build
 	d.command.Dir = filepath.Dir(d.config)
-	d.command.Env = withoutOwnVariables(os.Environ())
+	d.command.Env = append(withoutOwnVariables(os.Environ()), d.environment...)
 	d.command.Stderr = d.log
 	d.command.Stdout = d.log
 	if err := d.command.Start(); err != nil {
@@ -92,6 +102,7 @@ func (d *Daemon) launch() error {
 	d.exited = exited
 	go func() {
 		_ = command.Wait() // its exit code is read where it matters
+		d.dies(command.ProcessState.ExitCode() != 0)
 		_ = file.Close()
 		close(exited)
 	}()
@@ -170,6 +181,32 @@ func (d *Daemon) Kill() error {
 	}
 	<-d.exited
 	return nil
+}
+
+// Signal sends a signal, and does not wait for what comes of it.
+func (d *Daemon) Signal(s syscall.Signal) error {
+	d.mu.Lock()
+	command := d.command
+	d.mu.Unlock()
+	if err := command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send postflight a %s: %w", s, err)
+	}
+	return nil
+}
+
+// Ended is closed when the process of the last Start has ended.
+func (d *Daemon) Ended() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.exited
+}
+
+// ExitCode waits for the process to end and says how it did; -1 is by a signal.
+func (d *Daemon) ExitCode() int {
+	<-d.Ended()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.command.ProcessState.ExitCode()
 }
 
 // Running reports whether the process lives.

@@ -51,6 +51,9 @@ func (d *Daemon) Log() string {
 	return string(b[max(0, len(b)-logTail):])
 }
 
+// Said reports whether the end of the daemon's log holds a text.
+func (d *Daemon) Said(text string) bool { return strings.Contains(d.Log(), text) }
+
 // WholeLog returns all that the daemon logged, over its restarts.
 func (d *Daemon) WholeLog() ([]byte, error) {
 	b, err := os.ReadFile(d.logFile)
@@ -77,7 +80,13 @@ func (d *Daemon) Lives() []Life {
 func (d *Daemon) born() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.lives = append(d.lives, Life{Started: time.Now()})
+	life := Life{Started: time.Now()}
+	select {
+	case <-d.exited: // it was ready, and did not live to be noted
+		life.Ended, life.Killed = life.Started, true
+	default:
+	}
+	d.lives = append(d.lives, life)
 }
 
 // dies notes when a process began to end.

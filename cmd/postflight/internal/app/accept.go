@@ -6,19 +6,25 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
-	"github.com/postflight/postflight/verifier/store"
+	"github.com/postflight/postflight/verifier/failpoint"
 )
 
 // accepter stores notifications, and counts and logs what became of them.
 type accepter struct {
-	store   *store.Store
+	store   Storage
 	metrics *metrics
 	log     *slog.Logger
 }
 
 // Accept stores a notification; see store.Store.Accept.
 func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {
+	if err := failpoint.Reach(ctx, failpoint.IntakeBeforeTx); err != nil {
+		return verifier.Acceptance{}, false, err
+	}
 	acceptance, duplicate, err := a.store.Accept(ctx, n, policies, now)
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.IntakeAfterCommitBeforeReply)
+	}
 	if err != nil || duplicate {
 		return acceptance, duplicate, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/safety"
 	"github.com/postflight/postflight/verifier/store"
@@ -37,7 +38,8 @@ type App struct {
 	limiters   limiters
 	veil       *veil
 	current    atomic.Pointer[current]
-	store      *store.Store
+	database   *store.Store // to be opened, delivered from and closed
+	store      Storage      // the same, for everything else
 	dispatcher *alerting.Dispatcher
 	engine     *engine.Engine
 	listener   net.Listener
@@ -78,11 +80,15 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if a.listener, err = listen(ctx, o); err != nil {
 		return nil, err
 	}
-	if a.store, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+	if a.database, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
 		if a.listener != nil {
 			err = errors.Join(err, a.listener.Close())
 		}
 		return nil, err
+	}
+	a.store = a.database
+	if o.Store != nil {
+		a.store = o.Store(a.database)
 	}
 	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
@@ -106,7 +112,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
-	if a.deliver, err = a.store.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce, Poll: a.o.Poll}); err != nil {
+	if a.deliver, err = a.database.StartDeliveries(ctx, a.dispatcher, store.DeliveryOptions{Rollbacks: rollbacksAtOnce, Poll: a.o.Poll}); err != nil {
 		return err
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
@@ -150,15 +156,16 @@ func (a *App) Stop() error {
 		ending.Go(func() { err = a.deliver(ctx) })
 	}
 	ending.Wait()
+	err = errors.Join(err, failpoint.Reach(ctx, failpoint.ShutdownMid))
 	a.loops.Wait()
 	a.current.Load().close()
-	return errors.Join(err, a.store.Close())
+	return errors.Join(err, a.database.Close())
 }
 
 // Reload reads the configuration again. Everything new is built before it
 // takes the old one's place; an error leaves all as it was. Verifications
 // under way keep the policy that they were opened with.
-func (a *App) Reload(context.Context) error {
+func (a *App) Reload(ctx context.Context) error {
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
 	old := a.current.Load()
@@ -174,6 +181,9 @@ func (a *App) Reload(context.Context) error {
 	if err == nil {
 		err = checkListen(a.o.ListenAddress, len(cur.access) == 0, a.o.AllowInsecure)
 	}
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.ReloadBeforeSwap)
+	}
 	a.metrics.reloaded(err == nil, time.Now())
 	if err != nil {
 		return err
@@ -181,6 +191,9 @@ func (a *App) Reload(context.Context) error {
 	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	a.poll(cur)
+	if err := failpoint.Reach(ctx, failpoint.ReloadAfterSwap); err != nil {
+		return err
+	}
 	old.close()
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil

@@ -8,7 +8,6 @@ import (
 
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/safety"
-	"github.com/postflight/postflight/verifier/store"
 )
 
 const collectTimeout = 3 * time.Second
@@ -24,7 +23,7 @@ var (
 // storeCollector reads at each scrape what the store knows, so that after a
 // restart, or with several replicas, the numbers are those of the store.
 type storeCollector struct {
-	store  *store.Store
+	store  Storage
 	limits func() safety.Limits
 }
 

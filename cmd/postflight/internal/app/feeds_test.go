@@ -25,7 +25,7 @@ func (b *bench) deskSignal() {
 // feed lets a feed over the bench's store measure the tickets.
 func (b *bench) feed(f tickets.Feed, network http.RoundTripper, log io.Writer) {
 	b.t.Helper()
-	m, err := tickets.New([]tickets.Feed{f}, tickets.Options{Transports: tickets.Transports{Written: network}, Shelf: shelf{&App{store: b.store}},
+	m, err := tickets.New([]tickets.Feed{f}, tickets.Options{Transports: tickets.Transports{Written: network}, Shelf: &App{store: b.store},
 		Log: slog.New(slog.NewTextHandler(log, nil))})
 	require.NoError(b.t, err)
 	b.desk = m

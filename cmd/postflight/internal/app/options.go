@@ -28,6 +28,9 @@ type Options struct {
 	// network: a simulated world has no sockets. The egress rule is asked when
 	// a connection is made, so it isn't asked here.
 	Transport http.RoundTripper
+	// Store, where set, puts something between the daemon and its store:
+	// faults, in tests.
+	Store func(Storage) Storage
 	// Poll is how long a look or a delivery may wait after it is due; 0 is
 	// 200 ms. Simulated days go by faster with more.
 	Poll time.Duration

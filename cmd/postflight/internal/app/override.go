@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/failpoint"
 	"github.com/postflight/postflight/verifier/safety"
-	"github.com/postflight/postflight/verifier/store"
 )
 
 // overruler stores what people decide about verifications, and counts and logs
 // what became of it.
 type overruler struct {
-	store   *store.Store
+	store   Storage
 	metrics *metrics
 	log     *slog.Logger
 	limits  func() safety.Limits
@@ -31,6 +31,9 @@ func (r overruler) Override(ctx context.Context, id string, o verifier.Override)
 		before, after, outcome = v, c.Verification, c.Outcome
 		return c, err
 	})
+	if err == nil {
+		err = failpoint.Reach(ctx, failpoint.OverrideAfterCommit)
+	}
 	if err != nil {
 		return verifier.Verification{}, "", err
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
-	"github.com/postflight/postflight/verifier/store"
 )
 
 // outboundObserver is told of each request to a source of evidence.
@@ -42,7 +41,7 @@ func (u *upstreams) requested(upstream string, d time.Duration, ok bool) {
 
 // operator logs what people do beside storing it.
 type operator struct {
-	store *store.Store
+	store Storage
 	log   *slog.Logger
 }
 
@@ -57,13 +56,13 @@ func (o operator) ReleaseBrake(ctx context.Context, by, reason string, now time.
 
 // decider logs what people decide beside storing it.
 type decider struct {
-	*store.Store
+	Storage
 	log *slog.Logger
 }
 
 // RecordDecision stores a decision; see store.Store.RecordDecision.
 func (d decider) RecordDecision(ctx context.Context, e verifier.AuditEntry) (verifier.AuditEntry, error) {
-	e, err := d.Store.RecordDecision(ctx, e)
+	e, err := d.Storage.RecordDecision(ctx, e)
 	if err != nil {
 		return e, err
 	}

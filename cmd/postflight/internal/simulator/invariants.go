@@ -48,7 +48,7 @@ func (w *World) check() {
 	require.NoError(w.t, err)
 	caps, brake := c.Safety.Caps, c.Safety.Brake
 	invariant.Check(w.t, w.Database(), invariant.Run{
-		Ended: w.kept.lives[len(w.kept.lives)-1].Ended, Poll: poll,
+		Ended: w.kept.lives[len(w.kept.lives)-1].Ended, Poll: poll + w.options.Late,
 		Limits:        safety.Limits{PerHour: caps.PerHour, PerDay: caps.PerDay, BrakeReverts: brake.Reverts, BrakeWithin: brake.Within},
 		Notifications: invariant.Seen(w.kept.notifications), Lives: invariant.Seen(w.kept.lives),
 		Rollbacks: invariant.Seen(seen(w.Pipeline.Calls())), Messages: invariant.Seen(seen(w.Messages())),

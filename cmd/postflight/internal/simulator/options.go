@@ -5,6 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/postflight/postflight/cmd/postflight/internal/app"
+	"github.com/postflight/postflight/cmd/postflight/internal/faulty"
 )
 
 // The secrets of the simulated world. They guard nothing.
@@ -34,6 +38,11 @@ type Options struct {
 	// Config is more of the configuration file.
 	Config string
 
+	// Faults, where set, stand between the daemon and its store. Late is how
+	// much later than it promises they may make the daemon.
+	Faults *faulty.Faults
+	Late   time.Duration
+
 	database string
 }
 
@@ -48,6 +57,14 @@ func (o Options) withDefaults() Options {
 		o.Signals = errorsSignal + latencySignal
 	}
 	return o
+}
+
+// store puts the world's faults before the daemon's store.
+func (o Options) store(s app.Storage) app.Storage {
+	if o.Faults == nil {
+		return s
+	}
+	return faulty.New(s, o.Faults)
 }
 
 const errorsSignal = `

@@ -41,6 +41,7 @@ type World struct {
 	Pipeline *Pipeline
 
 	t          testing.TB
+	options    Options
 	dir        string
 	inbox      history
 	log        bytes.Buffer
@@ -59,7 +60,7 @@ func New(t testing.TB, o Options) *World {
 	o = o.withDefaults()
 	morning := time.Date(2000, 1, 3, 8, 0, 0, 0, time.UTC) // bubbles begin on the Saturday before, at midnight
 	time.Sleep(time.Until(morning))
-	w := &World{t: t, dir: t.TempDir(), Fleet: newFleet(o)}
+	w := &World{t: t, options: o, dir: t.TempDir(), Fleet: newFleet(o)}
 	o.database = w.Database()
 	w.Pipeline = &Pipeline{world: w, Style: o.Style, Takes: time.Minute, answered: map[string]int{}}
 	for _, p := range o.Places {
@@ -87,7 +88,7 @@ func (w *World) Start() {
 	w.t.Helper()
 	daemon, err := app.New(context.Background(), app.Options{
 		ConfigFile: filepath.Join(w.dir, "postflight.yml"), ExternalURL: "https://postflight.sim", Version: "simulated",
-		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll,
+		Env: os.LookupEnv, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Transport: w, Poll: poll, Store: w.options.store,
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, daemon.Start(context.Background()))

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/probes/alerts"
+	"github.com/postflight/postflight/probes/tickets"
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/api"
+	"github.com/postflight/postflight/verifier/engine"
+	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+// Storage is everything that the daemon asks of its store once that is open:
+// what each package declares that it needs, in one. Tests put faults between.
+//
+//go:generate go test . -run TestFaultyStoreIsCurrent -update
+type Storage interface {
+	intake.Accepter
+	intake.AlertNoter
+	intake.TicketKeeper
+	tickets.Shelf
+	alerts.Book
+	engine.Store
+	alerting.Store
+	api.Reader
+	api.Operator
+	api.Decider
+	Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error
+	Counts(ctx context.Context, now time.Time) (store.Counts, error)
+	Ping(ctx context.Context) error
+	Prune(ctx context.Context, now time.Time, r store.Retention) (store.Pruned, error)
+}
