@@ -63,7 +63,7 @@ soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load
 .PHONY: bin/soak test-faults soak
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
-	@bash .ci/tools gcc postgres
+	@bash .ci/tools gcc postgres curl
 
 bench: ## benchmarks; compare figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...
