@@ -79,7 +79,8 @@ func zendeskExport(d *Desk, r *http.Request, _ []byte) (int, any) {
 	case r.URL.Path != "/api/v2/incremental/tickets/cursor.json":
 		return wrong(http.StatusNotFound, "InvalidEndpoint")
 	}
-	start, offset := int64(0), 0
+	var start int64
+	offset := 0
 	if cursor := q.Get("cursor"); cursor != "" {
 		text, err := base64.StdEncoding.DecodeString(cursor)
 		begin, skip, ok := strings.Cut(string(text), "||")
