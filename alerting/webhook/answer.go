@@ -86,7 +86,8 @@ func (r *Receiver) excerpt(body io.Reader) string {
 		}
 		return ' '
 	}, r.hide.Replace(string(read)))
-	runes := []rune(strings.Join(strings.Fields(text), " "))
+	// Hidden again: only now is white space what it is in a secret.
+	runes := []rune(r.hide.Replace(strings.Join(strings.Fields(text), " ")))
 	if len(runes) > maxExcerpt {
 		return string(runes[:maxExcerpt-1]) + "…"
 	}
