@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -62,11 +64,18 @@ func wrongFieldOf(field, message, value string) error {
 }
 
 // stated returns a field without white space around it, which must not be all
-// of it.
+// of it. Control and direction characters would let it pass for another on a
+// page, in a table or in a log; a reason may have several lines.
 func stated(field, value, remedy string) (string, error) {
 	trimmed := strings.TrimSpace(value)
-	if trimmed == "" {
+	hidden := func(r rune) bool {
+		return !unicode.IsPrint(r) && (field != "reason" || r != '\n' && r != '\t') || r == utf8.RuneError
+	}
+	switch {
+	case trimmed == "":
 		return "", wrongFieldOf(field, "is empty: "+remedy, value)
+	case strings.ContainsFunc(trimmed, hidden):
+		return "", wrongFieldOf(field, "has characters that can't be printed: "+remedy, value)
 	}
 	return trimmed, nil
 }

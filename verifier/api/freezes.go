@@ -155,6 +155,9 @@ func (a *reads) unfreeze(ctx context.Context, in *unfreezeInput) (*liftOutput, e
 	if err != nil {
 		return nil, err
 	}
+	if _, err := a.entry(ctx, in.Body, verifier.AuditUnfreeze); err != nil {
+		return nil, err
+	}
 	freezes = slices.DeleteFunc(freezes, func(f verifier.Freeze) bool {
 		return f.Service != in.Body.Service || f.Environment != in.Body.Environment
 	})

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/postflight/postflight/verifier/store"
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
+
+var update = flag.Bool("update", false, "record what replicas run")
 
 // victimEnv names the store that a child process of the tests works on until
 // it is killed.

@@ -114,6 +114,9 @@ func (s *Store) openPostgres(ctx context.Context, storageURL string, say func(st
 	return err
 }
 
+// tracer is told of every statement; nil but in tests.
+var tracer pgx.QueryTracer
+
 // postgresConfig reads url, the environment (PGPASSWORD, PGPASSFILE, PGSSLMODE
 // and the others of libpq) and the files that they name.
 func postgresConfig(storageURL string) (*pgx.ConnConfig, error) {
@@ -130,6 +133,7 @@ func postgresConfig(storageURL string) (*pgx.ConnConfig, error) {
 		return nil, verifier.Errorf(verifier.Invalid, "storage url postgres://%s%s: its parameters, or the PG variables in the environment, can't be used%s",
 			u.Host, u.Path, cause)
 	}
+	config.Tracer = tracer
 	if !u.Query().Has("connect_timeout") {
 		config.ConnectTimeout = 5 * time.Second
 	}
