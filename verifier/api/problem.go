@@ -73,12 +73,19 @@ func init() {
 		return newProblem(status, detail, errs...)
 	}
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, detail string, errs ...error) huma.StatusError {
+		if status == http.StatusInternalServerError && detail == unreadable {
+			return newProblem(http.StatusBadRequest, "the body can't be read: it ends before its announced length, or its chunks are malformed")
+		}
 		if status == http.StatusInternalServerError && len(errs) == 1 {
 			return problemOf(ctx.Context(), errs[0])
 		}
 		return newProblem(status, detail, errs...)
 	}
 }
+
+// unreadable is what huma says of a body that its sender has broken, which it
+// takes for a fault of ours.
+const unreadable = "cannot read request body"
 
 func newProblem(status int, detail string, errs ...error) *Problem {
 	p := &Problem{Title: http.StatusText(status), Status: status, Detail: detail}

@@ -250,3 +250,11 @@ func TestSignaturesAreTakenFiveMinutesBothWays(t *testing.T) {
 		require.Equal(t, 202, r.status, r.body)
 	}
 }
+
+func TestDefaultLimits(t *testing.T) {
+	d := start(t)
+	require.Equal(t, 128, cap(d.server.slots))
+	require.Equal(t, 10*time.Second, d.server.BodyTimeout)
+	require.Equal(t, int64(1<<20), Source{}.maxBody())
+	require.Equal(t, int64(25<<20), Source{MaxBody: 1 << 40}.maxBody())
+}

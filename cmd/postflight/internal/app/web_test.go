@@ -1,10 +1,12 @@
 package app
 
 import (
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -76,4 +78,15 @@ func TestExternalURLIsAnAddress(t *testing.T) {
 		require.ErrorContains(t, Options{ExternalURL: bad}.check(), bad)
 	}
 	require.NoError(t, Options{ExternalURL: "https://x/postflight/"}.check())
+}
+
+// TestTheServersLimits are those of docs/limits.md; how they hold is tested in
+// package api and intake with shorter ones.
+func TestTheServersLimits(t *testing.T) {
+	s := newServer(Options{Log: slog.New(slog.DiscardHandler)}, nil, nil).http
+	require.Equal(t, 5*time.Second, s.ReadHeaderTimeout)
+	require.Equal(t, 15*time.Second, s.ReadTimeout)
+	require.Equal(t, 30*time.Second, s.WriteTimeout)
+	require.Equal(t, 120*time.Second, s.IdleTimeout)
+	require.Equal(t, 32<<10, s.MaxHeaderBytes)
 }
