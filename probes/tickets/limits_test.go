@@ -55,11 +55,11 @@ func TestDrippingRepliesEnd(t *testing.T) {
 		transport := answers(func(r *http.Request) *http.Response {
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: dripping{r.Context()}}
 		})
-		m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$.count"}}, tickets.Transports{Written: transport}, nil)
+		m, err := tickets.New([]tickets.Feed{{Name: "desk", URL: "http://h/", Count: "$.count"}}, tickets.Options{Transports: tickets.Transports{Written: transport}})
 		require.NoError(t, err)
 		began := time.Now()
 		got := m.Measure(t.Context(), signal, shop, verifier.Plan{}, step, start, start.Add(step))
-		require.Contains(t, got[0].Message, "no answer within 15s")
+		require.Contains(t, got[0].Message, "no answer in time")
 		require.Equal(t, 15*time.Second, time.Since(began))
 	})
 }

@@ -139,7 +139,6 @@ func TestDecisionsNameWrongFields(t *testing.T) {
 		"blank service":   {"freezes", `{"service":" ","environment":"production","reason":"x"}`, "service", "is empty"},
 		"blank place":     {"marks", `{"service":"checkout","environment":" ","version":"1","mark":"good","reason":"x"}`, "environment", "is empty"},
 		"hidden name":     {"freezes", `{"service":"check\u202eout","environment":"production","reason":"x"}`, "service", "has characters that can't be printed"},
-		"nul":             {"unfreezes", `{"service":"checkout","environment":"p\u0000","reason":"x"}`, "environment", "has characters that can't be printed"},
 		"bell":            {"marks", `{` + place + `,"version":"1","mark":"bad","reason":"ring \u0007"}`, "reason", "has characters that can't be printed"},
 		"blank reason":    {"freezes", `{` + place + `,"reason":" "}`, "reason", "is empty: say why"},
 		"both ends":       {"freezes", `{` + place + `,"reason":"x","for":"1h","until":"2026-11-30T08:00:00Z"}`, "until", "is given beside for"},

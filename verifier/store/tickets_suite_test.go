@@ -62,7 +62,7 @@ func testTicketCounts(t *testing.T, db database) {
 	got, err = s.TicketCounts(t.Context(), "desk", "q", time.Hour, start, later(119))
 	require.NoError(t, err)
 	require.Equal(t, all[:1], got, "the later answer counts")
-	require.Equal(t, 1, prune(t, s, later(90).Add(verifier.KeepTickets), keeping()).Tickets)
+	require.Equal(t, 3, prune(t, s, later(90).Add(verifier.KeepTickets), keeping()).Tickets)
 	got, err = s.TicketCounts(t.Context(), "desk", "q", time.Hour, start, later(120))
 	require.NoError(t, err)
 	require.Len(t, got, 1)
