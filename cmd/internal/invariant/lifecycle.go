@@ -34,6 +34,8 @@ func (r Run) alive(from time.Time, takes time.Duration) time.Time {
 			return r.Ended // it is down for good
 		case lives[i+1].Started.After(from):
 			due = later(due, lives[i+1].Started.Add(lease+takes))
+		case l.Ended.Add(lease).After(from): // what it held when it died is free only then
+			due = later(due, l.Ended.Add(lease+takes))
 		}
 	}
 	return due
@@ -124,11 +126,23 @@ func (r Run) finished(v Verification) time.Time {
 	case v.State == verifier.StateSuperseded:
 		for _, d := range r.State.Deployments {
 			if d.ID == v.SupersededBy {
-				return d.ReceivedAt.Add(r.unordered())
+				return r.answered(d)
 			}
 		}
 	}
 	return time.Time{}
+}
+
+// answered is by when a deployment was surely stored: when it was answered
+// first, for it may have waited for its turn since it was received.
+func (r Run) answered(d verifier.Deployment) time.Time {
+	var first time.Time
+	for _, n := range r.Notifications.Entries {
+		if n.taken() && n.deployed(d) && n.Source == d.Source && n.At.After(d.ReceivedAt) && (first.IsZero() || n.At.Before(first)) {
+			first = n.At
+		}
+	}
+	return later(first, d.ReceivedAt.Add(r.unordered()))
 }
 
 // overlapping finds attempts that began before the one before had ended. One

@@ -120,8 +120,9 @@ func (u *universe) check(ctx context.Context) (invariant.Report, invariant.State
 	for _, l := range u.daemon.Lives() {
 		lives = append(lives, invariant.Life(l))
 	}
+	s, _ := scenarioOf(u.run.Scenario) // none has no allowance
 	return invariant.Evaluate(invariant.Run{
-		State: state, Ended: time.Now(), Unordered: u.run.unordered(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
+		State: state, Ended: time.Now(), Poll: time.Second + s.late, Unordered: u.run.unordered(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
 		Samples:       invariant.Seen(u.samples),
 		Notifications: invariant.Seen(u.notified()), Lives: invariant.Seen(lives),
 		Rollbacks: invariant.Seen(calls(u.pipeline.Arrivals(pipeline.RollbackPath))),
