@@ -14,7 +14,8 @@ import (
 var update = flag.Bool("update", false, "write the tables of docs/robustness.md")
 
 // TestRobustnessPage compares the tables of docs/robustness.md with the matrix
-// and with the counts of docs/robustness.json, which `make soak` writes.
+// and with the counts of docs/robustness.json, which `make soak` writes:
+// violations are shown there, not hidden by a test that wants none.
 func TestRobustnessPage(t *testing.T) {
 	docs := filepath.Join("..", "..", "..", "..", "docs")
 	text, err := os.ReadFile(filepath.Join(docs, "robustness.json"))
@@ -38,12 +39,6 @@ func TestRobustnessPage(t *testing.T) {
 		return
 	}
 	require.Equal(t, want, string(page), "cd cmd/demo && go test ./internal/crash -run Robustness -update")
-	for _, k := range record.Kills {
-		require.Zero(t, k.Violations, k.Build)
-	}
-	for _, f := range record.Faults {
-		require.Zero(t, f.Violations, f.Scenario)
-	}
 }
 
 // Every row names tests that are there.
