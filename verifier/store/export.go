@@ -113,13 +113,13 @@ func (s *Store) exportAll(ctx context.Context, tx *sql.Tx, w io.Writer, progress
 	if err := e.line(first); err != nil {
 		return err
 	}
-	trailer := portableTrailer{End: true, Digest: map[string]digest{}}
+	trailer := portableTrailer{End: true, Checksums: map[string]checksum{}}
 	for i, t := range tables {
-		if trailer.Digest[t.name], err = e.table(ctx, tx, t.name, len(t.columns), header.Tables[i].Rows, t.query()); err != nil {
+		if trailer.Checksums[t.name], err = e.table(ctx, tx, t.name, len(t.columns), header.Tables[i].Rows, t.query()); err != nil {
 			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
-	if trailer.Digest[dueTable], err = e.table(ctx, tx, dueTable, 2, 0, s.dialect.due); err != nil {
+	if trailer.Checksums[dueTable], err = e.table(ctx, tx, dueTable, 2, 0, s.dialect.due); err != nil {
 		return fmt.Errorf("deliveries that are due: %w", err)
 	}
 	trailer.SHA256 = hex.EncodeToString(hash.Sum(nil))
@@ -147,7 +147,7 @@ func dueOf(micros string) string {
 		WHERE d.state IN ('pending', 'retryable') ORDER BY d.id`
 }
 
-func (e exporter) table(ctx context.Context, tx *sql.Tx, name string, columns int, rows int64, query string) (d digest, err error) {
+func (e exporter) table(ctx context.Context, tx *sql.Tx, name string, columns int, rows int64, query string) (d checksum, err error) {
 	err = eachRow(ctx, tx, columns, func(values []any) error {
 		line, err := encodeRow(name, values)
 		if err != nil {

@@ -35,7 +35,7 @@ func Import(ctx context.Context, url string, r io.Reader, progress Progress) (er
 		if err := empty(ctx, tx, s.place); err != nil {
 			return err
 		}
-		i := &importer{store: s, tx: tx, from: newPortableReader(r), progress: progress, digests: map[string]digest{}}
+		i := &importer{store: s, tx: tx, from: newPortableReader(r), progress: progress, checksums: map[string]checksum{}}
 		return i.run(ctx)
 	})
 	if err != nil {
@@ -69,7 +69,7 @@ type importer struct {
 	progress Progress
 	columns  map[string][]string
 	totals   map[string]int64
-	digests  map[string]digest
+	checksums  map[string]checksum
 	table    string // of the rows that wait
 	waiting  []any
 }
@@ -142,9 +142,9 @@ func (i *importer) row(ctx context.Context, line []byte) error {
 		i.table = name
 	}
 	i.waiting = append(i.waiting, values...)
-	d := i.digests[name]
+	d := i.checksums[name]
 	d.add(line)
-	i.digests[name] = d
+	i.checksums[name] = d
 	if d.Rows%progressEvery == 0 {
 		i.progress(name, d.Rows, max(d.Rows, i.totals[name]))
 	}
@@ -217,15 +217,15 @@ func (i *importer) finish(ctx context.Context, line []byte, sum string) error {
 		return i.from.wrong("the lines before have the checksum %s, and %s was written down: the file was damaged", sum, trailer.SHA256)
 	}
 	for _, t := range tables {
-		if trailer.Digest[t.name] != i.digests[t.name] || i.digests[t.name].Rows != i.totals[t.name] {
-			return i.from.wrong("table %s came with %d rows, and %d were written down", t.name, i.digests[t.name].Rows, i.totals[t.name])
+		if trailer.Checksums[t.name] != i.checksums[t.name] || i.checksums[t.name].Rows != i.totals[t.name] {
+			return i.from.wrong("table %s came with %d rows, and %d were written down", t.name, i.checksums[t.name].Rows, i.totals[t.name])
 		}
 		stored, err := i.readBack(ctx, t.name)
 		if err != nil {
 			return err
 		}
-		if stored != i.digests[t.name] {
-			return verifier.Errorf(verifier.Internal, "table %s has other rows than the export (%d and %d) once they are stored; nothing was imported", t.name, stored.Rows, i.digests[t.name].Rows)
+		if stored != i.checksums[t.name] {
+			return verifier.Errorf(verifier.Internal, "table %s has other rows than the export (%d and %d) once they are stored; nothing was imported", t.name, stored.Rows, i.checksums[t.name].Rows)
 		}
 		i.progress(t.name, stored.Rows, stored.Rows)
 	}
@@ -236,7 +236,7 @@ func (i *importer) finish(ctx context.Context, line []byte, sum string) error {
 	return err
 }
 
-func (i *importer) readBack(ctx context.Context, name string) (d digest, err error) {
+func (i *importer) readBack(ctx context.Context, name string) (d checksum, err error) {
 	columns := i.columns[name]
 	err = eachRow(ctx, i.tx, len(columns), func(values []any) error {
 		line, err := encodeRow(name, values)

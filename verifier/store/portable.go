@@ -38,7 +38,7 @@ type portableTable struct {
 
 type portableTrailer struct {
 	End    bool              `json:"end"`
-	Digest map[string]digest `json:"digests"` // of each table
+	Checksums map[string]checksum `json:"checksums"` // of each table
 	SHA256 string            `json:"sha256"`  // of every line before this one
 }
 
@@ -46,14 +46,14 @@ type portableTrailer struct {
 // due next: in microseconds, 0 for at once.
 const dueTable = "due"
 
-// digest is what the rows of a table are, in whatever order: their number, and
+// checksum is what the rows of a table are, in whatever order: their number, and
 // the sum of their hashes.
-type digest struct {
+type checksum struct {
 	Rows int64
 	sum  [4]uint64
 }
 
-func (d *digest) add(line []byte) {
+func (d *checksum) add(line []byte) {
 	h := sha256.Sum256(line)
 	for i := range d.sum {
 		d.sum[i] += binary.BigEndian.Uint64(h[8*i:])
@@ -62,12 +62,12 @@ func (d *digest) add(line []byte) {
 }
 
 // MarshalText writes the number and the sum.
-func (d digest) MarshalText() ([]byte, error) {
+func (d checksum) MarshalText() ([]byte, error) {
 	return fmt.Appendf(nil, "%d:%016x%016x%016x%016x", d.Rows, d.sum[0], d.sum[1], d.sum[2], d.sum[3]), nil
 }
 
 // UnmarshalText reads them.
-func (d *digest) UnmarshalText(text []byte) error {
+func (d *checksum) UnmarshalText(text []byte) error {
 	_, err := fmt.Sscanf(string(text), "%d:%16x%16x%16x%16x", &d.Rows, &d.sum[0], &d.sum[1], &d.sum[2], &d.sum[3])
 	return err
 }
