@@ -34,6 +34,9 @@ func (w *Watch) beganBefore(f *verifier.Finding, before []verifier.Observation) 
 			break
 		}
 		sum += logLikelihood(a.x, usual*a.n*math.Exp(harmed), w.c.Kappa) - logLikelihood(a.x, usual*a.n, w.c.Kappa)
+		if sum <= 0 {
+			break // it was over before the deploy
+		}
 		if sum > most {
 			most, since = sum, back+1
 		}
