@@ -10,8 +10,9 @@ import (
 // Harm may have been there before the deploy by up to longestBefore bins, and
 // was where those bins are twentyToOne likelier with it than without: so that
 // harm of a few minutes is noticed in one bin, and a burst of the usual size
-// seldom taken for it. A shift of five bins and more the calibration notices, and
-// counts harm from there.
+// seldom taken for it. They must also show half of the harm, but for chance where few
+// were counted: a bad version on top of a bad one is harm of its own. A
+// shift of five bins and more the calibration notices, and counts harm from there.
 const longestBefore = 6
 
 var twentyToOne = math.Log(20)
@@ -27,7 +28,8 @@ func (w *Watch) beganBefore(f *verifier.Finding, before []verifier.Observation) 
 	usual := max(*f.Expected, w.c.Level)
 	fold := math.Log(max(*f.After/max(usual, tiny), 1))
 	harmed, most, since := 0.75*fold, twentyToOne, 0
-	sum := 0.0
+	half := (*f.Expected + *f.After) / 2
+	var sum, x, n float64
 	for back := range longestBefore {
 		a := w.binBefore(before, back)
 		if a.n <= 0 {
@@ -37,13 +39,23 @@ func (w *Watch) beganBefore(f *verifier.Finding, before []verifier.Observation) 
 		if sum <= 0 {
 			break // it was over before the deploy
 		}
-		if sum > most {
+		x, n = x+a.x, n+a.n
+		if sum > most && x+allowedFor(x) >= half*n {
 			most, since = sum, back+1
 		}
 	}
 	if since > 0 {
 		f.Onset = w.moment(-since)
 	}
+}
+
+// allowedFor is a standard deviation of a small count, and nothing for one of
+// many events.
+func allowedFor(x float64) float64 {
+	if x >= 30 {
+		return 0
+	}
+	return math.Sqrt(x + 1)
 }
 
 // logLikelihood is that of x events where mu were expected, up to a constant of

@@ -59,3 +59,21 @@ func TestHarmIsDatedToWhereItBegan(t *testing.T) {
 		}
 	}
 }
+
+// A bad version that comes after a bad one is not excused by it.
+func TestWorseAfterBadIsHarmOfItsOwn(t *testing.T) {
+	p := policy(time.Minute, 15*time.Minute, 3*time.Minute, 5*time.Minute, errorsSignal())
+	r := rand.New(rand.NewPCG(1, 1))
+	history := ratios(r, deployed.Add(-6*time.Hour), time.Minute, 360, 2400, func(i int) float64 {
+		if i >= 355 {
+			return 0.05
+		}
+		return 0.004
+	})
+	ev := evidenceWithout(t, p, one(history), one(ratios(r, deployed, time.Minute, 15, 2400, flat(0.15))),
+		[]verifier.Span{{From: deployed.Add(-5 * time.Minute), To: deployed}})
+	ev.Signals[0].Before = history[300:]
+	_, a := firstRevert(t, ev, time.Minute)
+	require.Equal(t, verifier.Revert, a.Decision)
+	require.False(t, a.Findings[0].Onset.Before(deployed), "%s", a.Findings[0].Onset)
+}

@@ -63,15 +63,15 @@ func empty(ctx context.Context, tx *sql.Tx, place string) error {
 const importRows = 500
 
 type importer struct {
-	store    *Store
-	tx       *sql.Tx
-	from     *portableReader
-	progress Progress
-	columns  map[string][]string
-	totals   map[string]int64
-	checksums  map[string]checksum
-	table    string // of the rows that wait
-	waiting  []any
+	store     *Store
+	tx        *sql.Tx
+	from      *portableReader
+	progress  Progress
+	columns   map[string][]string
+	totals    map[string]int64
+	checksums map[string]checksum
+	table     string // of the rows that wait
+	waiting   []any
 }
 
 func (i *importer) run(ctx context.Context) error {

@@ -37,9 +37,9 @@ type portableTable struct {
 }
 
 type portableTrailer struct {
-	End    bool              `json:"end"`
+	End       bool                `json:"end"`
 	Checksums map[string]checksum `json:"checksums"` // of each table
-	SHA256 string            `json:"sha256"`  // of every line before this one
+	SHA256    string              `json:"sha256"`    // of every line before this one
 }
 
 // dueTable is what the stream calls when the deliveries that are to be sent are

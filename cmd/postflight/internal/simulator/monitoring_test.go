@@ -80,7 +80,7 @@ var evidenceScenarios = []scenario{
 func (w *World) withheld(id string) []string {
 	w.t.Helper()
 	v := w.decided(id)
-	require.Equal(w.t, verifier.Revert, v.Verdict.Decision, "the evidence is clear")
+	require.Equal(w.t, verifier.Revert, v.Verdict.Decision, "the evidence is clear: %s", v.Verdict.Summary)
 	require.Equal(w.t, verifier.ActionWithheld, v.Action.State)
 	require.NotEmpty(w.t, v.Action.Reason)
 	w.Pass(time.Hour)
