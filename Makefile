@@ -29,7 +29,7 @@ test: test-tools ## every test with the race detector, then the daemon end to en
 	TMPDIR=$$(.ci/tempdir) go test -race -timeout 15m ./...
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
 	go build -race -trimpath -o bin/postflight-race ./cmd/postflight
-	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -v ./...
+	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults
 
 STORIES := errors slow tickets blind outage loop brake irreversible
 stories: build ## every story of the demo, one after the other: ten minutes, by hand or weekly (make test tells three of them)
@@ -54,6 +54,7 @@ test-faults: bin/soak ## the fault matrix of docs/robustness.md and 360 kills: 4
 	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m
 	TMPDIR=$$(.ci/tempdir) go test ./cmd/postflight/internal/simulator -run TestStoreFaults -full -timeout 15m
 	go test -tags failpoints ./verifier/failpoint
+	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) go test -timeout 15m -run 'TestKillsAtEveryStep|TestQuickScenarios' ./internal/crash
 
 soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load; goes on where it was stopped [SOAK_STATE=bin/soak.jsonl]
 	$(SOAK) -kills 3000 -seed 1 -scenarios 'hour of load' -for 3h -state $(abspath $(SOAK_STATE))
