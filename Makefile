@@ -29,7 +29,7 @@ test: test-tools ## every test with the race detector, then the daemon end to en
 	TMPDIR=$$(.ci/tempdir) go test -race -timeout 15m $$(go list ./... | grep -v -e /verifier/judge -e /internal/invariant)
 	go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant # pure functions: no goroutine to race
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
-	go build -race -trimpath -o bin/postflight-race ./cmd/postflight
+	go build -race -o bin/postflight-race ./cmd/postflight
 	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults
 
 STORIES := errors slow tickets blind outage loop brake irreversible
