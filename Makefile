@@ -29,8 +29,8 @@ test: test-tools ## every test with the race detector, then the daemon end to en
 	TMPDIR=$$(.ci/tempdir) go test -race -timeout 15m $$(go list ./... | grep -v -e /verifier/judge -e /internal/invariant)
 	go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant # pure functions: no goroutine to race
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
-	go build -race -o bin/postflight-race ./cmd/postflight
-	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-race go test -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults
+	CGO_ENABLED=0 go build -trimpath -o bin/postflight-e2e ./cmd/postflight
+	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-e2e go test -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults
 
 STORIES := errors slow tickets blind outage loop brake irreversible
 stories: build ## every story of the demo, one after the other: ten minutes, by hand or weekly (make test tells three of them)
