@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -52,4 +53,33 @@ func TestAPastThatNobodyComesForIsForgotten(t *testing.T) {
 		require.Len(t, p.under, 1)
 		p.running.Wait()
 	})
+}
+
+// asked remembers how far back it was asked.
+type asked struct {
+	Measurer
+	since time.Time
+}
+
+func (a *asked) Prepare(_ context.Context, _ verifier.Signal, _ verifier.Target, _ time.Duration, _, _ time.Time) (verifier.Plan, error) {
+	return verifier.Plan{}, nil
+}
+
+func (a *asked) History(_ context.Context, _ verifier.Signal, _ verifier.Target, _ verifier.Plan, _ time.Duration, since, _ time.Time) ([]verifier.Observation, error) {
+	a.since = since
+	return nil, nil
+}
+
+// The same hour of a week ago can be compared only where the level before it
+// is known too.
+func TestAWeekOfHistoryReachesBeforeTheSameHourOfLastWeek(t *testing.T) {
+	c, m := check(), &asked{}
+	c.Policy.History = verifier.Duration(7 * 24 * time.Hour)
+	e := New(Options{Measurers: func() map[verifier.SourceKind]Measurer {
+		return map[verifier.SourceKind]Measurer{verifier.FromRatio: m}
+	}})
+	var s verifier.SignalEvidence
+	e.prepareSignal(t.Context(), c, ratio(), &s, nil)
+	require.NotEmpty(t, s.Calibration)
+	require.Equal(t, 7*24*time.Hour+12*c.Policy.Window.D(), at(0).Sub(m.since))
 }

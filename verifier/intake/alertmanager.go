@@ -45,12 +45,9 @@ func (alertmanager) decode(h http.Header, body []byte, m Mapping) (verifier.Noti
 // alerts reads the alerts of a group that are about a service and environment,
 // and says how many those were.
 func (alertmanager) alerts(_ http.Header, body []byte, m Mapping) ([]verifier.Alert, string, error) {
-	if _, err := readObject(body); err != nil {
+	group, err := readEvent[alertGroup](body, "webhook of Alertmanager")
+	if err != nil {
 		return nil, "", err
-	}
-	var group alertGroup
-	if err := json.Unmarshal(body, &group); err != nil {
-		return nil, "", wrongType(err, "webhook of Alertmanager")
 	}
 	switch {
 	case group.Version == "" && group.GroupKey == "":

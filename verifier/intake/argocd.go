@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -53,12 +52,9 @@ func (argocd) signed(http.Header) bool { return false }
 
 func (argocd) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
-	if _, err := readObject(body); err != nil {
+	event, err := readEvent[argoEvent](body, "notification of docs/integrations/argocd.md")
+	if err != nil {
 		return n, "", err
-	}
-	var event argoEvent
-	if err := json.Unmarshal(body, &event); err != nil {
-		return n, "", wrongType(err, "notification of docs/integrations/argocd.md")
 	}
 	phase := event.Operation.Phase
 	status, known := argoPhases[phase]

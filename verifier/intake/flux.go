@@ -3,7 +3,6 @@ package intake
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -46,12 +45,9 @@ func (flux) signed(h http.Header) bool { return h.Get(fluxSignature) != "" }
 
 func (flux) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
-	if _, err := readObject(body); err != nil {
+	event, err := readEvent[fluxEvent](body, "event of Flux")
+	if err != nil {
 		return n, "", err
-	}
-	var event fluxEvent
-	if err := json.Unmarshal(body, &event); err != nil {
-		return n, "", wrongType(err, "event of Flux")
 	}
 	status, ignored := event.status()
 	if ignored != "" {

@@ -51,12 +51,9 @@ var jenkinsResults = map[string]verifier.DeploymentStatus{
 
 func (jenkins) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
-	if _, err := readObject(body); err != nil {
+	event, err := readEvent[jenkinsEvent](body, "notification of Jenkins")
+	if err != nil {
 		return n, "", err
-	}
-	var event jenkinsEvent
-	if err := json.Unmarshal(body, &event); err != nil {
-		return n, "", wrongType(err, "notification of Jenkins")
 	}
 	status, ignored := event.status()
 	switch {

@@ -38,6 +38,18 @@ func readObject(body []byte) (object, error) {
 	return top, nil
 }
 
+// readEvent reads a body that is one JSON object into an event of a format; what
+// says in an error what the body should have been.
+func readEvent[T any](body []byte, what string) (event T, err error) {
+	if _, err := readObject(body); err != nil {
+		return event, err
+	}
+	if err := json.Unmarshal(body, &event); err != nil {
+		return event, wrongType(err, what)
+	}
+	return event, nil
+}
+
 // readList reads a body that is one JSON list, with the same care.
 func readList(body []byte) ([]json.RawMessage, error) {
 	if err := checkText(body); err != nil {
