@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -34,6 +35,9 @@ func Export(ctx context.Context, url string, w io.Writer, beside bool, progress 
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.upToDate(ctx); err != nil {
 		return err
+	}
+	if !beside {
+		s.othersMayLeave(ctx)
 	}
 	reading := transaction{db: s.reader, options: s.dialect.reading}
 	return reading.once(ctx, func(tx *sql.Tx) error {
@@ -60,6 +64,23 @@ func (s *Store) patiently(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	return nil
+}
+
+// othersMayLeave gives replicas that have just been stopped two seconds: the
+// server lets go of a connection after its client has. It comes before the
+// transaction, whose moment must be later than what they wrote last.
+func (s *Store) othersMayLeave(ctx context.Context) {
+	for range 20 {
+		var others int
+		if s.dialect.others == "" || s.reader.QueryRowContext(ctx, s.dialect.others).Scan(&others) != nil || others == 0 {
+			return // a fault shows again where it is reported
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // alonePlease refuses to go on while replicas are connected; on SQLite the

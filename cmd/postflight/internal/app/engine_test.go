@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,11 +115,15 @@ func (r *recording) Send(_ context.Context, d verifier.Delivery) alerting.Result
 	return alerting.Result{Outcome: alerting.Delivered, Status: 202}
 }
 
-func (r *recording) events(kind verifier.DeliveryKind) []verifier.EventType {
+func (r *recording) deliveries() []verifier.Delivery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return slices.Clone(r.sent)
+}
+
+func (r *recording) events(kind verifier.DeliveryKind) []verifier.EventType {
 	var out []verifier.EventType
-	for _, d := range r.sent {
+	for _, d := range r.deliveries() {
 		if d.Kind == kind {
 			out = append(out, d.Event)
 		}

@@ -62,7 +62,7 @@ func (h *hook) Send(context.Context, verifier.Delivery) alerting.Result {
 // that is being sent (D29, I17): no call begins after a stored keep, and the
 // answer tells the truth about the calls before it.
 func TestOverrideAgainstTheCall(t *testing.T) {
-	const races = 400
+	const races = 200
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		defer func() { require.NoError(t, b.store.Close()) }()
@@ -156,7 +156,7 @@ func attemptsOf(v verifier.Verification, delivery string) []verifier.Attempt {
 // TestOverrideAgainstTheVerdict lets people decide around the moment at which
 // the engine does: one verdict is stored and told, whoever came first.
 func TestOverrideAgainstTheVerdict(t *testing.T) {
-	const races = 600
+	const races = 120
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.policy.Window, b.policy.Interval, b.policy.History = verifier.Duration(4*time.Second), verifier.Duration(4*time.Second), verifier.Duration(time.Minute)
@@ -181,7 +181,7 @@ func TestOverrideAgainstTheVerdict(t *testing.T) {
 		people.Wait()
 		time.Sleep(time.Minute)
 		told := map[string]int{}
-		for _, d := range b.hook.sent {
+		for _, d := range b.hook.deliveries() {
 			if d.Event == verifier.EventDecided {
 				told[d.VerificationID]++
 			}

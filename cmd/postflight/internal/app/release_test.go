@@ -26,10 +26,8 @@ func asTold(*verifier.Deployment) {}
 // call returns the one rollback request that was sent.
 func (b *bench) call() verifier.RevertRequest {
 	b.t.Helper()
-	b.hook.mu.Lock()
-	defer b.hook.mu.Unlock()
 	var out []verifier.RevertRequest
-	for _, d := range b.hook.sent {
+	for _, d := range b.hook.deliveries() {
 		if d.Kind == verifier.RollbackDelivery {
 			var r verifier.RevertRequest
 			require.NoError(b.t, json.Unmarshal(d.Body, &r))
