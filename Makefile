@@ -31,7 +31,8 @@ RACE := -race -gcflags='modernc.org/...=-d=checkptr=0'
 test: test-tools ## every test with the race detector, then the daemon end to end beside a real Prometheus
 	go vet ./...
 	cd cmd/demo && go vet ./...
-	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m $$(go list ./... | grep -v -e /verifier/judge -e /internal/invariant)
+	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
+	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m $$(go list ./... | grep -v -e /cmd/postflight$$ -e /verifier/judge -e /internal/invariant)
 	go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant # pure functions: no goroutine to race
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
 	CGO_ENABLED=0 go build -trimpath -o bin/postflight-e2e ./cmd/postflight

@@ -148,6 +148,8 @@ func (p *panel) whyInconclusive() string {
 		case !w.signal.Required:
 		case w.probe.neverPassed():
 			why = append(why, fmt.Sprintf("%s %s", w.title(), p.findings[i].Message))
+		case w.probe.torn() != "":
+			why = append(why, w.title()+" "+w.probe.torn())
 		case 2*w.due < due:
 			why = append(why, fmt.Sprintf("%s was measured in %d of %d steps%s", w.title(), w.due, due, because(w.lastWhy)))
 		}

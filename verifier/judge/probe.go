@@ -19,6 +19,7 @@ type probeStreak struct {
 
 	seen   bool // to pass, before the deploy or since
 	failed int  // failures in a row since warm-up
+	spread int  // failures since the newest pass, whatever nobody saw between them
 	passed int  // passes in a row since warm-up
 	begun  time.Time
 	why    string
@@ -61,7 +62,7 @@ func (p *probeStreak) add(o verifier.Observation, measured, warm bool) {
 			p.earlyFail++
 		}
 	case !bad:
-		p.failed = 0
+		p.failed, p.spread = 0, 0
 		p.passed++
 	default:
 		if p.failed == 0 {
@@ -69,6 +70,7 @@ func (p *probeStreak) add(o verifier.Observation, measured, warm bool) {
 		}
 		p.passed = 0
 		p.failed++
+		p.spread++
 		p.why = o.Message
 	}
 	p.seen = p.seen || !bad
@@ -115,6 +117,16 @@ func (p *probeStreak) bad() bool { return p != nil && p.seen && p.failed >= p.ne
 // neverPassed reports whether only failures were ever seen.
 func (p *probeStreak) neverPassed() bool { return p != nil && !p.seen && p.failures > 0 }
 
+// torn says of as many failures as would be bad, and no pass since, that they
+// are no row, for between them nobody looked; "" otherwise. It neither proves
+// harm nor lets a deploy pass.
+func (p *probeStreak) torn() string {
+	if p == nil || p.bad() || p.spread < p.needed {
+		return ""
+	}
+	return fmt.Sprintf("failed each of the last %d times it was measured%s, but not in a row: it went unmeasured in between", p.spread, because(p.why))
+}
+
 // settled reports whether the newest runs since warm-up all passed: as many as
 // would have been bad, and at least two.
 func (p *probeStreak) settled() bool { return p.passed >= max(2, p.needed) }
@@ -146,6 +158,8 @@ func (w *Watch) findProbe(f *verifier.Finding) {
 		f.Rule = fmt.Sprintf("failed %d times in a row; %s enough", p.failed, areOrIs(p.needed))
 		begun := p.begun.UTC()
 		f.Onset, f.Message = &begun, p.why
+	case p.torn() != "":
+		f.State, f.Cleared, f.Message = verifier.SignalUnknown, false, p.torn()
 	case w.rates == nil && p.runs > p.early:
 		f.State = verifier.SignalPending
 		f.Message = fmt.Sprintf("has no history to compare with; %d failures in a row would be bad", p.needed)

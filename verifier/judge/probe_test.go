@@ -3,6 +3,7 @@ package judge_test
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,31 @@ func TestProbeStreak(t *testing.T) {
 			require.Equal(t, c.bad, f.State == verifier.SignalBad, f)
 			require.Equal(t, c.bad, f.Rule != "", f)
 		})
+	}
+}
+
+// Failures that are no row, for nobody looked in between, don't revert; they
+// don't let a deploy pass as good either.
+func TestTornRowsAreInconclusive(t *testing.T) {
+	pad := func(plan string) string { return strings.Repeat("p", 25) + plan }
+	for plan, decision := range map[string]verifier.Decision{
+		pad("f...f...f"):      verifier.Inconclusive,
+		pad("fufuf"):          verifier.Inconclusive,
+		pad("f...f...f...p"):  verifier.Keep,
+		pad("f...f"):          verifier.Keep, // two of the three that it takes
+		pad("ff...ff...pfff"): verifier.Revert,
+	} {
+		r := runs(t, 3, time.Second, 0, true, plan)
+		a := r.at(t, len(plan))
+		if decision != verifier.Revert {
+			require.Empty(t, a.Decision, plan)
+			a = r.at(t, 40)
+		}
+		require.Equal(t, decision, a.Decision, "%s: %s", plan, a.Summary)
+		if decision == verifier.Inconclusive {
+			require.Contains(t, a.Summary, "smoke failed each of the last 3 times it was measured: status 500, but not in a row: it went unmeasured in between")
+			require.False(t, a.Cleared)
+		}
 	}
 }
 
