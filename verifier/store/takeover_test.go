@@ -63,11 +63,11 @@ func age(t *testing.T, place, by string) {
 
 // TestReplicasWakeLate pauses a replica at each point of a delivery for longer
 // than the others wait: it can neither begin an attempt nor record one, and
-// what it says of its job doesn't end the other's.
+// what it says of its job doesn't end the other's. It and the next test don't
+// run beside others: by the database's clock the other replica has 35 seconds.
 func TestReplicasWakeLate(t *testing.T) {
 	for name, begun := range map[string]bool{"before it begins": false, "while it sends": true} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			place := pgtest.Database(t)
 			one, two := openReplica(t, place), openReplica(t, place)
 			v := decide(t, one, due(t, one, 1)[0], verifier.Revert, time.Now())
@@ -115,7 +115,6 @@ func TestReplicasWakeLate(t *testing.T) {
 // TestReplicasBeginInTime: an attempt that could outlast the job's lease isn't
 // begun, while one under way may still be recorded.
 func TestReplicasBeginInTime(t *testing.T) {
-	t.Parallel()
 	place := pgtest.Database(t)
 	s := openReplica(t, place)
 	v := decide(t, s, due(t, s, 1)[0], verifier.Revert, time.Now())

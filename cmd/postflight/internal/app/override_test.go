@@ -171,7 +171,7 @@ func TestOverrideAgainstTheVerdict(t *testing.T) {
 		var people sync.WaitGroup
 		for i := range ids {
 			ids[i] = b.deploy("1.1", func(d *verifier.Deployment) { d.Service = fmt.Sprintf("service-%d", i) })
-			after := 5*time.Second + time.Duration(random.IntN(2500))*time.Millisecond
+			after := 4*time.Second + time.Duration(random.IntN(2500))*time.Millisecond
 			people.Go(func() {
 				time.Sleep(after)
 				_, _, err := b.overruler().Override(t.Context(), ids[i], dana(verifier.Keep))

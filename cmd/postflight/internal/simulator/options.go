@@ -43,6 +43,10 @@ type Options struct {
 	Faults *faulty.Faults
 	Late   time.Duration
 
+	// around, where set, is put around the daemon's store, for what must happen
+	// in the moment that something is stored.
+	around func(app.Storage) app.Storage
+
 	database string
 }
 
@@ -61,6 +65,9 @@ func (o Options) withDefaults() Options {
 
 // store puts the world's faults before the daemon's store.
 func (o Options) store(s app.Storage) app.Storage {
+	if o.around != nil {
+		s = o.around(s)
+	}
 	if o.Faults == nil {
 		return s
 	}
