@@ -88,7 +88,10 @@ func TestNoDataChangesNothingButCoverage(t *testing.T) {
 }
 
 // More traffic at the same shares, history and window alike, never takes a
-// proof away. Sevenfold is beyond what rounding and drift could hide.
+// clear proof away. Sevenfold is beyond what rounding could hide. What chance
+// made of the counts is multiplied too, and looks like noise beyond counting:
+// that costs a proof at the edge, and all of it where five requests a minute
+// become clumps of seven (docs/judging.md, What it can't know).
 func TestMoreTrafficNeverLowersCertainty(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p, history, window := drawn(rt)
@@ -104,7 +107,8 @@ func TestMoreTrafficNeverLowersCertainty(t *testing.T) {
 		require.NoError(rt, err)
 		b, err := judge.Assess(evidence(t, p, one(scaled(history)), one(scaled(window))), now)
 		require.NoError(rt, err)
-		if a.Decision == verifier.Revert {
+		chance := a.Findings[0].Chance
+		if a.Decision == verifier.Revert && chance.EValue > 10*chance.Needed && window[0].Total > 100 {
 			require.Equal(rt, verifier.Revert, b.Decision, b.Reasons)
 		}
 	})
