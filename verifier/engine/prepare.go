@@ -122,6 +122,8 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 			if !ok {
 				s = verifier.SignalEvidence{Signal: signal.Name, Plan: verifier.Plan{Note: note()}}
 			}
+			// Only the past is new: what was stored of the window stays evidence.
+			s.Observations = c.Signals[i].Observations
 			c.Signals[i] = s
 		})
 	}

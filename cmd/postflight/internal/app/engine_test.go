@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/cmd/postflight/internal/faulty"
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/judge"
@@ -34,6 +35,8 @@ type bench struct {
 	source *scripted
 	hook   *recording
 	desk   engine.Measurer // of tickets; nil for none
+	probe  engine.Measurer // nil for none
+	faults *faulty.Faults  // of what the engine asks of the store; nil for none
 	end    func()          // of the running engine and deliveries
 }
 
@@ -152,7 +155,7 @@ func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := newMetrics()
 	e := engine.New(engine.Options{
-		Store: b.store, Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second,
+		Store: b.asked(), Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second,
 		URL: func(id string) string { return "http://postflight.example/verifications/" + id },
 		LiveVersions: func(context.Context, verifier.VersionSource, verifier.Target) ([]string, error) {
 			b.source.mu.Lock()
@@ -164,6 +167,9 @@ func (b *bench) start() {
 			out := map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
 			if b.desk != nil {
 				out[verifier.FromTickets] = b.desk
+			}
+			if b.probe != nil {
+				out[verifier.FromProbe] = b.probe
 			}
 			return out
 		},
@@ -178,6 +184,15 @@ func (b *bench) start() {
 		running.Wait()
 		require.NoError(b.t, stopDeliveries(context.Background()))
 	}
+}
+
+// asked is the store as the engine sees it.
+func (b *bench) asked() (s engine.Store) {
+	s = b.store
+	if b.faults != nil {
+		s = faulty.New(b.store, b.faults)
+	}
+	return s
 }
 
 // deploy announces a version that is live from now on.
@@ -222,9 +237,12 @@ func (b *bench) healed() {
 }
 
 // inBench runs a story in virtual time.
-func inBench(t *testing.T, story func(*bench)) {
+func inBench(t *testing.T, story func(*bench), prepare ...func(*bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
+		for _, f := range prepare {
+			f(b)
+		}
 		b.start()
 		defer func() { // also where a requirement ends the story
 			b.end()
