@@ -14,13 +14,11 @@ import (
 	"github.com/postflight/postflight/verifier/safety"
 )
 
-// Timings of the loop. A look must end before its lease does, or another
-// engine may take the verification and this one's write is refused: preparing
-// and measuring have budgets within it, so that there is always time left to
-// store what came of them.
+// Timings of the loop. Preparing, measuring and asking the neighbours have
+// budgets within a look, so that there is always time left to store what came
+// of them, and a look after a lost lease ends within a minute.
 const (
-	lease         = time.Minute
-	lookTimeout   = 58 * time.Second
+	lookTimeout   = 44 * time.Second
 	prepareAtMost = 2 * time.Minute // and half of what is left of the window
 	prepareAtEnd  = 8 * time.Second // however little is left
 	measureAtMost = 14 * time.Second
@@ -31,7 +29,8 @@ const (
 	beforePoints  = 600             // of history kept for a chart
 )
 
-// Options is what an engine is made of. Every field but Poll is required.
+// Options is what an engine is made of. Every field but Poll and Now is
+// required.
 type Options struct {
 	Store Store
 	// Measurers returns what measures each kind of source; asked at every
@@ -50,6 +49,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Poll is how long a look may wait after it is due; 0 is 200 ms.
 	Poll time.Duration
+	// Now tells the time; time.Now when nil.
+	Now func() time.Time
 }
 
 // Engine looks at verifications when they are due. Several may run against one
@@ -65,8 +66,7 @@ type Engine struct {
 func New(o Options) *Engine { return &Engine{o: o, background: context.Background()} }
 
 // Run looks at what is due until ctx ends, then gives the looks under way
-// six seconds to finish. What they could not finish is taken up when their
-// lease has run out.
+// six seconds to finish. What they could not finish is due again soon.
 func (e *Engine) Run(ctx context.Context) {
 	looks, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -100,7 +100,7 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 	if room == 0 {
 		return
 	}
-	now := clock()
+	now := e.now()
 	checks, err := e.o.Store.Claim(ctx, now, lease, room)
 	if err != nil {
 		e.report(err, "claim what is due")
@@ -116,10 +116,8 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 		free <- struct{}{}
 		running.Go(func() {
 			defer func() { <-free }()
-			ctx, cancel := context.WithTimeout(looks, lookTimeout)
-			defer cancel()
 			e.o.Metrics.Late(max(0, now.Sub(c.DueAt)))
-			e.report(e.look(ctx, c), "look at a verification", "verification", c.Verification.ID)
+			e.report(e.hold(looks, c), "look at a verification", "verification", c.Verification.ID)
 		})
 	}
 }
@@ -136,6 +134,12 @@ func (e *Engine) report(err error, doing string, args ...any) {
 	}
 }
 
-// clock is the wall clock at the resolution that the store keeps, so that what
+// now is the wall clock at the resolution that the store keeps, so that what
 // was judged is what is stored.
-func clock() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func (e *Engine) now() time.Time {
+	now := time.Now
+	if e.o.Now != nil {
+		now = e.o.Now
+	}
+	return now().UTC().Truncate(time.Microsecond)
+}

@@ -29,7 +29,7 @@ func (e *Engine) follow(ctx context.Context, running *sync.WaitGroup) {
 	}
 	running.Go(func() {
 		defer e.following.Store(false)
-		e.report(e.followAll(ctx, clock()), "follow rollbacks")
+		e.report(e.followAll(ctx, e.now()), "follow rollbacks")
 	})
 }
 
@@ -60,7 +60,7 @@ func (e *Engine) followAll(ctx context.Context, now time.Time) error {
 // was not seen live.
 func (e *Engine) followOne(ctx context.Context, a verifier.Awaited) error {
 	live := e.liveVersions(ctx, a)
-	now := clock()
+	now := e.now()
 	if err := failpoint.Reach(ctx, failpoint.ConfirmBeforeStore); err != nil {
 		return err
 	}

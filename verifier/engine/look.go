@@ -27,7 +27,7 @@ func (e *Engine) look(ctx context.Context, c verifier.Check) error {
 		c.Verification.State = verifier.StateObserving
 	}
 	fresh := e.measureWithin(ctx, c, measureAtMost)
-	now := clock()
+	now := e.now()
 	assessment := e.assess(c, fresh, now)
 	c.Verification.Signals = assessment.Findings
 	switch assessment.Decision {
@@ -42,7 +42,7 @@ func (e *Engine) look(ctx context.Context, c verifier.Check) error {
 func (e *Engine) measureWithin(ctx context.Context, c verifier.Check, budget time.Duration) map[string][]verifier.Observation {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	return e.measure(ctx, c, clock())
+	return e.measure(ctx, c, e.now())
 }
 
 // assess asks the judge. Where it trips over a defect of ours, that is logged

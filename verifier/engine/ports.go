@@ -15,6 +15,8 @@ type Store interface {
 	// lease, raising each one's epoch; with everything that a look needs.
 	// A verification whose lease runs out is due again.
 	Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error)
+	// Renew lets a check's lease end lease after now: later or sooner.
+	Renew(ctx context.Context, c verifier.Check, now time.Time, lease time.Duration) error
 	// Prepare stores the plans, calibrations and baselines in c.Signals and
 	// moves a pending verification to observing. It may be called again while
 	// observing, for signals whose history could not be read the first time.

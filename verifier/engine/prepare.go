@@ -92,7 +92,7 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	if len(missing) == 0 {
 		return false, nil
 	}
-	d, now := c.Verification.Deployment, clock()
+	d, now := c.Verification.Deployment, e.now()
 	leftOut, err := e.o.Store.LeftOut(ctx, d.Service, d.Environment, d.StartedAt.Add(-judge.Reach(c.Policy)))
 	if err != nil {
 		return false, err
@@ -153,7 +153,7 @@ func unprepared(c *verifier.Check) []int {
 
 // prepareSafely prepares one signal within its budget.
 func (e *Engine) prepareSafely(c verifier.Check, signal verifier.Signal, leftOut []verifier.Span) (s verifier.SignalEvidence) {
-	ctx, cancel := context.WithTimeout(e.background, prepareBudget(c, clock()))
+	ctx, cancel := context.WithTimeout(e.background, prepareBudget(c, e.now()))
 	defer cancel()
 	s.Signal = signal.Name
 	defer e.recovered("prepare a signal", c.Verification.ID, func(why string) {

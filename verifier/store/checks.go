@@ -62,6 +62,19 @@ func scanCheck(rows *sql.Rows) (c verifier.Check, err error) {
 	return c, err
 }
 
+// Renew lets the lease of c, which its holder still has, end lease after now,
+// by the clock that Claim counts by: later, while a look goes on, or sooner,
+// where it came to nothing. A lease that was given back, or whose verification
+// was claimed again or has ended, is a Conflict.
+func (s *Store) Renew(ctx context.Context, c verifier.Check, now time.Time, lease time.Duration) error {
+	id := c.Verification.ID
+	renewing := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within}
+	return renewing.run(ctx, "renew the lease of verification "+id, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, s.dialect.renew, s.clock(now), lease.Microseconds(), id, c.Epoch)
+		return affected(result, err, "verification %s was claimed again, given back or ended since epoch %d", id, c.Epoch)
+	})
+}
+
 // hold makes sure that c is still its holder's: the epoch is the claim's and
 // the verification is not final. Otherwise it is a Conflict. It locks the row,
 // and returns the verification as it is stored.

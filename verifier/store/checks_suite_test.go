@@ -74,6 +74,35 @@ func testClaimLease(t *testing.T, db database) {
 	require.Equal(t, first[0].DueAt, second[0].DueAt)
 }
 
+func testRenew(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "1.0.0", start)
+	now := later(1)
+	due := func(after time.Duration) []verifier.Check {
+		checks, err := s.Claim(t.Context(), now.Add(after), 15*time.Second, 10)
+		require.NoError(t, err)
+		return checks
+	}
+	first := due(0)
+	require.Len(t, first, 1)
+	require.NoError(t, s.Renew(t.Context(), first[0], now.Add(10*time.Second), 15*time.Second))
+	require.Empty(t, due(24*time.Second), "its look goes on")
+	require.NoError(t, s.Renew(t.Context(), first[0], now.Add(20*time.Second), 5*time.Second))
+	require.Empty(t, due(24*time.Second))
+	second := due(25 * time.Second)
+	require.Len(t, second, 1, "its look came to nothing")
+	require.Equal(t, first[0].Epoch+1, second[0].Epoch)
+	require.Equal(t, first[0].DueAt, second[0].DueAt)
+	requireKind(t, verifier.Conflict, s.Renew(t.Context(), first[0], now.Add(26*time.Second), time.Hour))
+
+	require.NoError(t, s.Record(t.Context(), second[0], nil, now.Add(30*time.Second), nil))
+	requireKind(t, verifier.Conflict, s.Renew(t.Context(), second[0], now.Add(30*time.Second), time.Hour))
+	third := due(30 * time.Second)
+	require.Len(t, third, 1, "a renewal that came late took nothing back")
+	require.NoError(t, s.Decide(t.Context(), third[0], nil, now.Add(31*time.Second), keep(v, now)))
+	requireKind(t, verifier.Conflict, s.Renew(t.Context(), third[0], now.Add(31*time.Second), time.Hour))
+}
+
 func testClaimFirstLook(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	const verifications = 20
@@ -104,6 +133,7 @@ func testStaleEpoch(t *testing.T, db database) {
 	fresh := map[string][]verifier.Observation{"errors": {{At: later(1), Outcome: verifier.Measured}}}
 	write := func(c verifier.Check) []error {
 		return []error{
+			s.Renew(t.Context(), c, later(3), time.Minute),
 			s.Prepare(t.Context(), c),
 			s.Record(t.Context(), c, fresh, later(3), nil),
 			s.Decide(t.Context(), c, fresh, later(3), decideKeep),

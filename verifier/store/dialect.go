@@ -9,6 +9,9 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 )
 
+// heldSQL chooses the verification $3 while its holder of epoch $4 has it.
+const heldSQL = ` WHERE id = $3 AND epoch = $4 AND lease_until <> 0 AND state IN ('pending', 'observing')`
+
 // dialect is what differs between the kinds of database. All other statements
 // are the same text for each.
 type dialect struct {
@@ -23,7 +26,10 @@ type dialect struct {
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
 	// many. Where the database has a clock of its own, $1 is NULL for that.
-	claim                      string
+	claim string
+	// renew lets the lease of the verification $3, claimed with the epoch $4
+	// and not given back, end $2 after $1.
+	renew                      string
 	writing, reading, claiming *sql.TxOptions
 	// alone is the first statement of a transaction that decides something by
 	// what others' rows say; "" where one transaction at a time writes anyway.

@@ -46,6 +46,7 @@ var postgresDialect = dialect{
 		UPDATE verifications v SET lease_until = ` + postgresNow + ` + $2, epoch = epoch + 1
 		FROM due WHERE v.id = due.id
 		RETURNING v.id, v.record, v.policy, v.epoch, v.next_check_at`,
+	renew:    `UPDATE verifications SET lease_until = ` + postgresNow + ` + $2` + heldSQL,
 	writing:  &repeatable,
 	reading:  &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	claiming: &sql.TxOptions{Isolation: sql.LevelReadCommitted}, // to skip what others claim, not to fail on it

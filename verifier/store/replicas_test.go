@@ -99,6 +99,7 @@ func TestReplicasTakeOverChecks(t *testing.T) {
 	require.Equal(t, silent[0].Epoch+1, taken[0].Epoch)
 
 	now := time.Now()
+	requireKind(t, verifier.Conflict, both[0].Renew(t.Context(), silent[0], now, time.Minute))
 	requireKind(t, verifier.Conflict, both[0].Prepare(t.Context(), silent[0]))
 	requireKind(t, verifier.Conflict, both[0].Record(t.Context(), silent[0], nil, now, nil))
 	requireKind(t, verifier.Conflict, both[0].Decide(t.Context(), silent[0], nil, now, keep(v, now)))

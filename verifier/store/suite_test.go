@@ -48,6 +48,7 @@ func conform(t *testing.T, db database) {
 		"prune bounds what is stored":        testPruneBounds,
 		"claim once":                         testClaimOnce,
 		"claim after the lease":              testClaimLease,
+		"renew a lease":                      testRenew,
 		"claim spreads the first look":       testClaimFirstLook,
 		"stale epoch":                        testStaleEpoch,
 		"evidence":                           testEvidence,

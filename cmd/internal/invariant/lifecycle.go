@@ -7,7 +7,7 @@ import (
 )
 
 // lease is how long a look of a process that died holds a verification.
-const lease = time.Minute
+const lease = 15 * time.Second
 
 // unordered is how close two times may be that tell nothing of what came first.
 func (r Run) unordered() time.Duration { return positive(r.Unordered, time.Second) }

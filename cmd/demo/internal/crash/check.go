@@ -20,7 +20,7 @@ import (
 )
 
 // drainWithin is how long all may take to come to an end after the last kill:
-// leases of a minute, windows, and the longest wait between two attempts of a
+// leases, windows, and the longest wait between two attempts of a
 // rollback that was cut off several times.
 const drainWithin = 12 * time.Minute
 

@@ -31,6 +31,7 @@ var Methods = []string{
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
+	"Renew",
 	"SaveTicketCounts",
 	"SaveTickets",
 	"Surroundings",
@@ -64,6 +65,7 @@ type Inner interface {
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
+	Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) error
 	SaveTicketCounts(ctx context.Context, p1 string, p2 string, p3 []verifier.TicketCount) error
 	SaveTickets(ctx context.Context, p1 string, p2 []verifier.Ticket, p3 time.Time) (int, error)
 	Surroundings(ctx context.Context, p1 verifier.Verification, p2 verifier.Policy, p3 time.Time, p4 int) ([]verifier.Deployment, []verifier.Overlap, error)
@@ -289,6 +291,15 @@ func (s *Store) RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (r0 
 func (s *Store) ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) (err error) {
 	err = s.faults.around(ctx, "ReleaseBrake", func() (err error) {
 		err = s.next.ReleaseBrake(ctx, p1, p2, p3)
+		return err
+	})
+	return err
+}
+
+// Renew may fail.
+func (s *Store) Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) (err error) {
+	err = s.faults.around(ctx, "Renew", func() (err error) {
+		err = s.next.Renew(ctx, p1, p2, p3)
 		return err
 	})
 	return err
