@@ -86,6 +86,8 @@ func TestNextLookKeepsItsPhase(t *testing.T) {
 	require.Equal(t, at(130), nextLook(c, at(115)), "a look that took a whole interval")
 	c.DueAt = at(635)
 	require.Equal(t, at(645), nextLook(c, at(636)), "the end of the window is looked at when its last step has settled")
+	c.DueAt = at(645)
+	require.Equal(t, at(660), nextLook(c, at(-3000)), "not again and again by a clock that is behind the store's")
 }
 
 func TestMergeReplacesAStepAndSorts(t *testing.T) {

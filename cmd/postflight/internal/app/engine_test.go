@@ -29,15 +29,18 @@ import (
 // bench is an engine and a dispatcher over a real store in virtual time, with
 // a scripted source of evidence and a recording receiver.
 type bench struct {
-	t      *testing.T
-	store  *store.Store
-	policy verifier.Policy
-	source *scripted
-	hook   *recording
-	desk   engine.Measurer // of tickets; nil for none
-	probe  engine.Measurer // nil for none
-	faults *faulty.Faults  // of what the engine asks of the store; nil for none
-	end    func()          // of the running engine and deliveries
+	t       *testing.T
+	store   *store.Store
+	policy  verifier.Policy
+	source  *scripted
+	hook    *recording
+	desk    engine.Measurer                 // of tickets; nil for none
+	probe   engine.Measurer                 // nil for none
+	faults  *faulty.Faults                  // of what the engine asks of the store; nil for none
+	through func(engine.Store) engine.Store // what else stands between them
+	now     func() time.Time                // the engine's clock; nil is the true one
+	truth   bool                            // the source knows nothing of what is still to come
+	end     func()                          // of the running engine and deliveries
 }
 
 // scripted yields steps of 1,000 requests/s with the error rate of the version
@@ -155,7 +158,7 @@ func (b *bench) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := newMetrics()
 	e := engine.New(engine.Options{
-		Store: b.asked(), Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second,
+		Store: b.asked(), Limits: safety.DefaultLimits, Metrics: m, Log: slog.New(slog.DiscardHandler), Poll: time.Second, Now: b.now,
 		URL: func(id string) string { return "http://postflight.example/verifications/" + id },
 		LiveVersions: func(context.Context, verifier.VersionSource, verifier.Target) ([]string, error) {
 			b.source.mu.Lock()
@@ -165,6 +168,9 @@ func (b *bench) start() {
 		Policies: func() []verifier.Policy { return []verifier.Policy{b.policy} },
 		Measurers: func() map[verifier.SourceKind]engine.Measurer {
 			out := map[verifier.SourceKind]engine.Measurer{verifier.FromRatio: b.source}
+			if b.truth {
+				out[verifier.FromRatio] = present{b.source}
+			}
 			if b.desk != nil {
 				out[verifier.FromTickets] = b.desk
 			}
@@ -191,6 +197,9 @@ func (b *bench) asked() (s engine.Store) {
 	s = b.store
 	if b.faults != nil {
 		s = faulty.New(b.store, b.faults)
+	}
+	if b.through != nil {
+		s = b.through(s)
 	}
 	return s
 }
