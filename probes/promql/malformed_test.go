@@ -144,6 +144,27 @@ func TestLoginPagesAndRedirectsAreNamed(t *testing.T) {
 	require.Len(t, page.requests(), 1, "the redirect was not followed")
 }
 
+// TestAServerOfAnotherTimeIsNotBelieved: what is asked for by a clock that is
+// an hour off would be the past of the version before.
+func TestAServerOfAnotherTimeIsNotBelieved(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{
+		time.Hour: "ahead of", -time.Hour: "behind", 6 * time.Minute: "ahead of", -6 * time.Minute: "behind", 4 * time.Minute: "", -4 * time.Minute: "",
+	} {
+		s := answering(t, func(w http.ResponseWriter, _ url.Values) {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+			fmt.Fprint(w, series(`[1700000010,"42"]`))
+		})
+		got := s.measurer(t, nil).Measure(t.Context(), valueSignal(), shop, verifier.Plan{Value: "up"}, step, from, end)
+		require.Len(t, got, 1)
+		if want == "" {
+			require.Equal(t, verifier.Measured, got[0].Outcome, got[0].Message)
+			continue
+		}
+		require.Equal(t, verifier.Failed, got[0].Outcome)
+		require.Contains(t, got[0].Message, want+" postflight's")
+	}
+}
+
 func failure(t *testing.T, m *promql.Measurer) string {
 	t.Helper()
 	got := m.Measure(t.Context(), valueSignal(), shop, verifier.Plan{Value: "up"}, step, from, end)

@@ -24,12 +24,27 @@ const (
 	// maxPoints is how many points one range query may ask for. Prometheus
 	// refuses more than 11,000.
 	maxPoints = 10_000
+	// clocksApart is how far the server's clock may be from ours. Beyond, what
+	// is asked for is not of the moments that are meant: the past of the
+	// version before would be judged as the deploy's.
+	clocksApart = 5 * time.Minute
 )
 
 var (
 	errTooLarge = errors.New("the reply is larger than 8 MiB: narrow the query")
 	errHTML     = errors.New("the reply is an HTML page, not JSON: is the URL that of a Prometheus, and is a login in between?")
 )
+
+// clockError is a server whose clock is ahead of ours by so much, or behind.
+type clockError struct{ ahead time.Duration }
+
+func (e clockError) Error() string {
+	where := "ahead of"
+	if e.ahead < 0 {
+		where = "behind"
+	}
+	return fmt.Sprintf("its clock is %s %s postflight's: one of them is wrong, and what it measured when can't be told", e.ahead.Abs().Round(time.Second), where)
+}
 
 // server asks one Prometheus.
 type server struct {
@@ -65,11 +80,12 @@ func newServer(s Server, observe outbound.Observe) (*server, error) {
 	return made, nil
 }
 
-// guard limits replies, which the API client reads whole, and stops web pages
-// before they become puzzling JSON errors.
+// guard limits replies, which the API client reads whole, stops web pages
+// before they become puzzling JSON errors, and compares clocks.
 type guard struct{ next http.RoundTripper }
 
 func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	asked := time.Now()
 	resp, err := g.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -80,6 +96,8 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = errHTML
 	case resp.ContentLength > maxReply:
 		err = errTooLarge
+	default:
+		err = compareClocks(resp.Header, asked)
 	}
 	if err != nil {
 		_ = resp.Body.Close() // nothing of it is wanted
@@ -87,6 +105,23 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &limitedBody{ReadCloser: resp.Body, left: maxReply}
 	return resp, nil
+}
+
+// compareClocks tells by a reply's Date whether both mean the same moments. A
+// reply that is late is not behind: it was dated after it was asked for.
+func compareClocks(h http.Header, asked time.Time) error {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return nil // nothing to compare with
+	}
+	ahead := date.Sub(time.Now())
+	if behind := date.Sub(asked); behind < -clocksApart {
+		return clockError{behind}
+	}
+	if ahead > clocksApart {
+		return clockError{ahead}
+	}
+	return nil
 }
 
 // limitedBody gives an error, where io.LimitedReader would give a quiet end.
@@ -191,7 +226,10 @@ func (s *server) ask(ctx context.Context, call func(context.Context) (model.Valu
 // explain turns an error of the API client into one with kind and reason.
 func (s *server) explain(ctx context.Context, err error) error {
 	var answered *v1.Error
+	var clocks clockError
 	switch {
+	case errors.As(err, &clocks):
+		return s.unavailable(clocks.Error(), nil)
 	case errors.Is(err, errTooLarge):
 		return s.unavailable(errTooLarge.Error(), tooHeavyError{})
 	case errors.Is(err, errHTML):
