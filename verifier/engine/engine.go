@@ -59,11 +59,14 @@ type Engine struct {
 	o          Options
 	background context.Context // of what outlives a look: Run's, as long as it waits for looks
 	preparing  preparations
-	following  atomic.Bool // rollbacks are being followed
+	following  atomic.Bool   // rollbacks are being followed
+	renewing   chan struct{} // a lease is being renewed
 }
 
 // New returns an engine; Run starts it, once.
-func New(o Options) *Engine { return &Engine{o: o, background: context.Background()} }
+func New(o Options) *Engine {
+	return &Engine{o: o, background: context.Background(), renewing: make(chan struct{}, 1)}
+}
 
 // Run looks at what is due until ctx ends, then gives the looks under way
 // six seconds to finish. What they could not finish is due again soon.

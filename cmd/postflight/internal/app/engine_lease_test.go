@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -111,4 +112,34 @@ func TestAVerdictIsInTimeThoughItsReplicaDied(t *testing.T) {
 		require.LessOrEqual(t, v.Verdict.DecidedAt.Sub(v.ClosesAt), time.Minute)
 		b.recomputed(id)
 	}, func(b *bench) { storeFailing(b); b.probe = source })
+}
+
+// burdened is a store that takes a second to renew a lease, and counts how many
+// are under way.
+type burdened struct {
+	engine.Store
+	renewing, most, renewed atomic.Int32
+}
+
+func (s *burdened) Renew(ctx context.Context, c verifier.Check, now time.Time, lease time.Duration) error {
+	s.most.Store(max(s.most.Load(), s.renewing.Add(1)))
+	s.renewed.Add(1)
+	defer s.renewing.Add(-1)
+	time.Sleep(time.Second)
+	return s.Store.Renew(ctx, c, now, lease)
+}
+
+func TestRenewalsAreNoBurdenToASlowStore(t *testing.T) {
+	var store burdened
+	inBench(t, func(b *bench) {
+		for i := range 6 {
+			b.deploy("1.1", func(d *verifier.Deployment) { d.Service = fmt.Sprint("service-", i) })
+		}
+		time.Sleep(b.policy.Window.D())
+		require.Equal(t, int32(1), store.most.Load())
+		require.Greater(t, store.renewed.Load(), int32(6))
+	}, func(b *bench) {
+		storeFailing(b)
+		b.probe, b.through = &slowly{Measurer: passing{}}, func(s engine.Store) engine.Store { store.Store = s; return &store }
+	})
 }
