@@ -110,15 +110,14 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 // compareClocks tells by a reply's Date whether both mean the same moments. A
 // reply that is late is not behind: it was dated after it was asked for.
 func compareClocks(h http.Header, asked time.Time) error {
-	date, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
+	date, unreadable := http.ParseTime(h.Get("Date"))
+	if unreadable != nil {
 		return nil // nothing to compare with
 	}
-	ahead := date.Sub(time.Now())
 	if behind := date.Sub(asked); behind < -clocksApart {
 		return clockError{behind}
 	}
-	if ahead > clocksApart {
+	if ahead := time.Until(date); ahead > clocksApart {
 		return clockError{ahead}
 	}
 	return nil
