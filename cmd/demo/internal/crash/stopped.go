@@ -20,6 +20,9 @@ const (
 	twoIntervals   = 2 * time.Second // of the policies here
 	deliveriesGone = time.Minute
 	stoppedLoad    = 10 * time.Second // under which the other is alone
+	// heldUp is how long a transaction may wait for one of a stopped replica: the
+	// database ends those that idle after 4 s.
+	heldUp = 6 * time.Second
 )
 
 // stoppedSteps are the moments in which a replica is stopped: while it holds
@@ -36,7 +39,7 @@ func stopped() (out []Scenario) {
 			where = "any moment"
 		}
 		out = append(out, Scenario{Name: "a replica stands still at " + where, Row: "F33", Store: PostgreSQL, replicas: 2,
-			late: lookLease, do: func(ctx context.Context, u *universe) error { return u.standStill(ctx, step) }})
+			slow: heldUp, late: lookLease, do: func(ctx context.Context, u *universe) error { return u.standStill(ctx, step) }})
 	}
 	return out
 }
