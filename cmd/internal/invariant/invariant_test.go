@@ -228,12 +228,12 @@ func TestATrueRunHoldsAndEachLieIsFound(t *testing.T) {
 	for _, i := range Invariants {
 		require.True(t, covered[i.Name], "%s has no mutant", i.Name)
 	}
+	t.Run("earlier versions", func(t *testing.T) { earlierVersionsJudgeForThemselves(t, run, database) })
 }
 
 // A verdict of an earlier version is not computed again, and nothing else of it
 // is let pass.
-func TestEarlierVersionsJudgeForThemselves(t *testing.T) {
-	run, database := story(t)
+func earlierVersionsJudgeForThemselves(t *testing.T, run Run, database []byte) {
 	for falsified, found := range map[string]bool{
 		"an observation that the verdict rests on has other numbers": false,
 		"a person's decision is not in the audit trail":              true,
