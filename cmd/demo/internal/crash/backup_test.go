@@ -45,16 +45,15 @@ type operator struct {
 func newOperator(t *testing.T, u *universe) operator {
 	t.Helper()
 	o := operator{u: u, env: os.Environ()}
-	database := "unused"
 	if u.run.Store == PostgreSQL {
 		at, err := url.Parse(u.storage)
 		require.NoError(t, err)
 		bin, err := pgtest.Programs()
 		require.NoError(t, err)
-		database = "postgres://postflight@" + at.Host
+		database := "postgres://postflight@" + at.Host
 		o.env = append(o.env, "PATH="+bin+":"+os.Getenv("PATH"), "PGHOST="+at.Hostname(), "PGPORT="+at.Port(), "PGUSER=postflight")
 		// What the docs call postflight has another name here.
-		o.places = strings.NewReplacer("postgres://postflight@db.example/postflight_restored", database+"/postflight_restored",
+		o.places = strings.NewReplacer("postgres://postflight@db.example/restored", database+"/restored",
 			"postgres://postflight@db.example/postflight", database+at.Path, "/var/backups/postflight", t.TempDir(), "./postflight ", released+" ")
 		return o
 	}
