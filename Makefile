@@ -57,8 +57,14 @@ bin/soak: test-tools
 	go build -trimpath -tags failpoints -o bin/postflight-faulty ./cmd/postflight
 	cd cmd/demo && go build -o ../../bin/soak ./soak
 
-test-faults: bin/soak ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
-	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m
+# The version that make test-faults upgrades from: the newest release, or, until
+# there is one, the oldest commit that runs the worlds of these tests.
+PREVIOUS ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 20ec3b2)
+bin/postflight-previous:
+	@bash .ci/previous '$(PREVIOUS)' $@ || echo 'the rolling upgrade will fail for that' >&2
+
+test-faults: bin/soak bin/postflight-previous ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
+	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m -previous $(CURDIR)/bin/postflight-previous
 	TMPDIR=$$(.ci/tempdir) go test ./cmd/postflight/internal/simulator -run TestStoreFaults -full -timeout 15m
 	go test -tags failpoints ./verifier/failpoint
 	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) go test -timeout 15m -run 'TestKillsAtEveryStep|TestQuickScenarios' ./internal/crash
@@ -68,7 +74,7 @@ soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load
 	bin/soak -record docs/robustness.json $(SOAK_STATE)
 	cd cmd/demo && go test ./internal/crash -run Robustness -update
 
-.PHONY: bin/soak test-faults soak
+.PHONY: bin/soak bin/postflight-previous test-faults soak
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl

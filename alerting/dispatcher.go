@@ -10,9 +10,9 @@ import (
 	"github.com/postflight/postflight/verifier/safety"
 )
 
-// SendTimeout bounds one attempt, and recordTimeout the writing down of how it
-// went, which goes on when the caller's context has ended. A worker that calls
-// Deliver needs a timeout longer than both together.
+// SendTimeout bounds one attempt, from when Deliver is called, and recordTimeout
+// the writing down of how it went, which goes on when the caller's context has
+// ended. A worker that calls Deliver needs a timeout longer than both together.
 const (
 	SendTimeout   = 20 * time.Second
 	recordTimeout = 5 * time.Second
@@ -60,6 +60,7 @@ type step struct {
 // called again at any time: an attempt whose end could not be recorded is made
 // again with the same key and bytes, and counts.
 func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error) {
+	until := time.Now().Add(SendTimeout)
 	var place string
 	defer func() { d.crowd.leave(place) }()
 	begun, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
@@ -83,7 +84,7 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 			return 0, err
 		}
 	}
-	result := d.send(ctx, t)
+	result := d.send(ctx, t, until)
 	d.metrics.Attempted(t.delivery, result)
 	sent := failpoint.NotifyAfterSendBeforeMark
 	if t.delivery.Kind == verifier.RollbackDelivery {
@@ -154,15 +155,22 @@ func finish(o verifier.Outgoing, t *try, r Result, now time.Time) (step, error) 
 	return finishMessage(s, o, t, r, now), nil
 }
 
-// send makes the attempt. A receiver that a reload has removed is like one
+// send makes the attempt, which ends at a time that nothing puts off: a process
+// that stood still since it began, or waited for its database, must not send
+// what another may be sending by now. A receiver that a reload has removed is like one
 // that can't be reached: the next reload may bring it back.
-func (d *Dispatcher) send(ctx context.Context, t *try) Result {
+func (d *Dispatcher) send(ctx context.Context, t *try, until time.Time) Result {
+	// Made here and not before: one that was made in time learns from a timer
+	// that the time is over, and that may come after the call.
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return Result{Outcome: Retry, Err: fmt.Errorf("nothing was sent: the attempt began more than %s ago: %w", SendTimeout, err)}
+	}
 	receiver, ok := d.receivers(t.delivery.Kind, t.delivery.Receiver)
 	if !ok {
 		return Result{Outcome: Retry, Err: fmt.Errorf("%s %q is not in the configuration (any more)", noun(t.delivery.Kind), t.delivery.Receiver)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, SendTimeout)
-	defer cancel()
 	if t.delivery.Kind == verifier.RollbackDelivery {
 		return call(ctx, t.ruling, receiver, t.delivery)
 	}

@@ -79,6 +79,32 @@ func TestShutdownIsRecorded(t *testing.T) {
 	})
 }
 
+// TestALateAttemptSendsNothing: the process stands still between the record of
+// an attempt and its call. Another may have taken the delivery over by then.
+func TestALateAttemptSendsNothing(t *testing.T) {
+	for name, out := range map[string]func(*testing.T) verifier.Outgoing{
+		"rollback": rollback, "message": func(*testing.T) verifier.Outgoing { return message() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(out(t), always(Result{Outcome: Delivered}))
+				b.store.committed = func(call int) {
+					if call == 1 {
+						time.Sleep(SendTimeout + time.Second)
+					}
+				}
+				again, err := b.Deliver(t.Context(), b.store.out.Delivery.ID)
+				require.NoError(t, err)
+				require.Positive(t, again)
+				require.Empty(t, b.receiver.sent)
+				require.Contains(t, b.store.out.Delivery.Attempts[0].Error, "nothing was sent")
+				b.drive(t)
+				require.Len(t, b.receiver.sent, 1)
+			})
+		})
+	}
+}
+
 func TestCallNeedsARuling(t *testing.T) {
 	for name, c := range map[string]struct {
 		ruling safety.Ruling

@@ -27,6 +27,8 @@ type memory struct {
 	messages []verifier.Delivery
 	down     func(call int) bool // whether that transaction (from 1) fails
 	calls    int
+	// committed is called after each transaction (from 1), nil is not.
+	committed func(call int)
 }
 
 func (m *memory) UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error {
@@ -64,6 +66,9 @@ func (m *memory) UpdateDelivery(ctx context.Context, id string, now time.Time, c
 		m.out.Verification.Action = *c.Action
 	}
 	m.messages = append(m.messages, c.Messages...)
+	if m.committed != nil {
+		m.committed(m.calls)
+	}
 	return nil
 }
 

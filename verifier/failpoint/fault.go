@@ -14,6 +14,7 @@ type action string
 
 const (
 	kill   action = "kill"
+	stop   action = "stop"
 	exit   action = "exit"
 	panics action = "panic"
 	fails  action = "error"
@@ -22,7 +23,7 @@ const (
 	off    action = "off"
 )
 
-var actions = []action{kill, exit, panics, fails, delay, pause, off}
+var actions = []action{kill, stop, exit, panics, fails, delay, pause, off}
 
 // fault is what happens at a step.
 type fault struct {

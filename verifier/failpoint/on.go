@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -19,6 +20,7 @@ import (
 // HOST:PORT, at which they can be changed. A FAULT is
 //
 //	kill         the process ends as by kill -9
+//	stop         the process stands still as by kill -STOP, until a SIGCONT
 //	exit         the process ends with status 3, without any clean-up
 //	panic        the goroutine panics
 //	error        the step fails, as a store that can't be reached
@@ -136,6 +138,8 @@ func (r *registry) reach(ctx context.Context, p Point) error {
 			_ = self.Kill()
 		}
 		select {} // nothing more happens until the signal is there
+	case stop:
+		standStill()
 	case exit:
 		os.Exit(3)
 	case panics:
@@ -152,6 +156,24 @@ func (r *registry) reach(ctx context.Context, p Point) error {
 		return verifier.Errorf(verifier.Unavailable, "failpoint %s", p)
 	}
 	return nil
+}
+
+// standStill stops the process, and returns at the first moment after it was
+// told to go on. It spins until then: whoever slept would be woken by a timer,
+// and so after those that end what took too long.
+func standStill() {
+	const gap = 100 * time.Millisecond
+	before := time.Now()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		fatal("stop", err)
+	}
+	for {
+		now := time.Now()
+		if now.Sub(before) > gap {
+			return
+		}
+		before = now
+	}
 }
 
 // pause waits until the step has another fault or none.

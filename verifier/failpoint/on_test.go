@@ -5,9 +5,13 @@ package failpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,11 +67,35 @@ func TestDelayAndPause(t *testing.T) {
 	})
 }
 
+// A process that stops itself goes on where it was, with nothing in between:
+// no timer has fired meanwhile.
+func TestStopGoesOnFromWhereItWas(t *testing.T) {
+	if os.Getenv(Variable) != "" {
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		begun := time.Now()
+		require.NoError(t, Reach(short, JudgeBeforeTx))
+		require.GreaterOrEqual(t, time.Since(begun), 500*time.Millisecond, "it stood still")
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStopGoesOnFromWhereItWas$") // #nosec G204 -- ourselves
+	child.Env = append(os.Environ(), Variable+"=judge.before_tx=stop")
+	require.NoError(t, child.Start())
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child.Process.Pid))
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return err == nil && strings.HasPrefix(state, "T")
+	}, 10*time.Second, time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
+	require.NoError(t, child.Process.Signal(syscall.SIGCONT))
+	require.NoError(t, child.Wait())
+}
+
 func TestWrongFaultsAreRefused(t *testing.T) {
 	for text, wrong := range map[string]string{
 		"judge.before_tx":            `must be POINT=FAULT (got "judge.before_tx")`,
 		"judge.tx=kill":              `no step "judge.tx": use one of [intake.before_tx`,
-		"judge.before_tx=explode":    `judge.before_tx: no fault "explode": use one of [kill exit panic error delay pause off]`,
+		"judge.before_tx=explode":    `judge.before_tx: no fault "explode": use one of [kill stop exit panic error delay pause off]`,
 		"judge.before_tx=kill@0":     `judge.before_tx: after @ must be the number of a pass, or a share such as 10% (got "0")`,
 		"judge.before_tx=kill@200%":  `judge.before_tx: after @ must be a share of the passes such as 10% (got "200%")`,
 		"judge.before_tx=delay":      `judge.before_tx: delay, and no other fault, needs a time, as in delay(2s) (got "delay")`,

@@ -73,7 +73,8 @@ func TestReplicasWakeLate(t *testing.T) {
 			v := decide(t, one, due(t, one, 1)[0], verifier.Revert, time.Now())
 			id := deliveryOf(t, one, v.ID)
 			late, other := newPaused(), newPaused()
-			run(t, one, late, store.DeliveryOptions{Sweep: time.Hour})
+			// One worker: what is paused looks for no other work either.
+			run(t, one, late, store.DeliveryOptions{Sweep: time.Hour, Rollbacks: 1})
 			require.Equal(t, id, <-late.took)
 			first, second := utc(time.Now()), utc(time.Now().Add(time.Minute))
 			if begun {

@@ -40,7 +40,8 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.Binary, "binary", os.Getenv("POSTFLIGHT_BINARY"), "the daemon, built with -tags failpoints")
+	flag.StringVar(&o.Current, "binary", os.Getenv("POSTFLIGHT_BINARY"), "the daemon, built with -tags failpoints")
+	flag.StringVar(&o.Previous, "previous", os.Getenv("POSTFLIGHT_PREVIOUS_BINARY"), "a daemon of an earlier version, to upgrade from")
 	flag.StringVar(&o.Build, "build", "unknown", "what the daemon was built from; runs of another build don't count")
 	flag.StringVar(&o.Keep, "keep", "", "folder for what runs with violations leave")
 	flag.IntVar(&o.kills, "kills", 3000, "how many kills at the named steps, over both stores")
@@ -117,12 +118,17 @@ type progress struct {
 }
 
 func soak(ctx context.Context, o options) error {
-	if o.Binary == "" {
+	if o.Current == "" {
 		return errors.New("-binary: name a daemon that was built with -tags failpoints")
 	}
 	var err error
-	if o.Binary, err = filepath.Abs(o.Binary); err != nil {
-		return err
+	for _, binary := range []*string{&o.Current, &o.Previous} {
+		if *binary == "" {
+			continue // a scenario that needs it says so
+		}
+		if *binary, err = filepath.Abs(*binary); err != nil {
+			return err
+		}
 	}
 	p, err := begin(o)
 	if err != nil {

@@ -228,6 +228,30 @@ func TestATrueRunHoldsAndEachLieIsFound(t *testing.T) {
 	for _, i := range Invariants {
 		require.True(t, covered[i.Name], "%s has no mutant", i.Name)
 	}
+	t.Run("earlier versions", func(t *testing.T) { earlierVersionsJudgeForThemselves(t, run, database) })
+}
+
+// A verdict of an earlier version is not computed again, and nothing else of it
+// is let pass.
+func earlierVersionsJudgeForThemselves(t *testing.T, run Run, database []byte) {
+	for falsified, found := range map[string]bool{
+		"an observation that the verdict rests on has other numbers": false,
+		"a person's decision is not in the audit trail":              true,
+		"what is in effect is neither verdict nor override":          true,
+	} {
+		for _, m := range mutants {
+			if m.falsified != falsified {
+				continue
+			}
+			r := m.falsify(t, copied(run), database)
+			require.NotEmpty(t, Evaluate(r).Violations, falsified)
+			r.Older = map[string]bool{}
+			for _, v := range r.State.Verifications {
+				r.Older[v.ID] = true
+			}
+			require.Equal(t, found, len(Evaluate(r).Violations) > 0, falsified)
+		}
+	}
 }
 
 // falsify returns the run with the lie in it.

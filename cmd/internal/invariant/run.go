@@ -19,6 +19,9 @@ import (
 // Run is what a run left behind. Times are of one clock.
 type Run struct {
 	State State
+	// Older are the verifications that a daemon of an earlier version decided,
+	// by id: its judge need not say what this one says.
+	Older map[string]bool
 	// Ended is when the state was read.
 	Ended time.Time
 	// Limits are those that the guards had; zero fields are their defaults.

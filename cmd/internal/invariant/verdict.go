@@ -114,7 +114,7 @@ func recomputed(r Run) (out []Violation) {
 		if o := v.PersonSays(); o != nil && !r.State.recorded(v.ID, *o) {
 			out = append(out, wrong(v.ID, "by the record %s decided %s at %s, and the audit trail has nothing of it", o.By, o.Decision, clock(o.At)))
 		}
-		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight || r.State.wentAlong(v) {
+		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight || r.State.wentAlong(v) || r.Older[v.ID] {
 			continue
 		}
 		if sentence := v.recompute(); sentence != "" {

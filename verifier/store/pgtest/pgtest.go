@@ -113,9 +113,9 @@ func (s *server) url(database string) string {
 	return fmt.Sprintf("postgres://postflight@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
 }
 
-// programs returns the directory of initdb and postgres: Debian keeps those of
+// Programs returns the directory of initdb and postgres: Debian keeps those of
 // each version apart from the path.
-func programs() (string, error) {
+func Programs() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil {
 		return "", err
@@ -154,7 +154,7 @@ func unprivileged() (*syscall.SysProcAttr, error) {
 }
 
 func start(ctx context.Context) (*server, error) {
-	bin, err := programs()
+	bin, err := Programs()
 	if err != nil {
 		return nil, err
 	}

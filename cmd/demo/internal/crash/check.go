@@ -60,14 +60,14 @@ func (u *universe) drain(ctx context.Context, result *Result) error {
 		}
 		if watched+deliveries+actions == 0 {
 			result.Drained = since(begun)
-			return u.daemon.Stop()
+			return u.stopAll()
 		}
 		if !sleep(ctx, 250*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
 	return errors.Join(fmt.Errorf("%s after the last kill %d verifications, %d deliveries and %d rollbacks have not ended", drainWithin, watched, deliveries, actions),
-		u.daemon.Stop())
+		u.stopAll())
 }
 
 // sample looks at what the process holds.
@@ -112,19 +112,18 @@ func (u *universe) check(ctx context.Context) (invariant.Report, invariant.State
 	if err != nil {
 		return invariant.Report{}, state, err
 	}
-	log, err := u.daemon.WholeLog()
+	log, err := u.logs()
 	if err != nil {
 		return invariant.Report{}, state, err
 	}
-	var lives []invariant.Life
-	for _, l := range u.daemon.Lives() {
-		lives = append(lives, invariant.Life(l))
+	older, err := u.decidedEarlier()
+	if err != nil {
+		return invariant.Report{}, state, err
 	}
-	s, _ := scenarioOf(u.run.Scenario) // none has no allowance
 	return invariant.Evaluate(invariant.Run{
-		State: state, Ended: time.Now(), Poll: time.Second + s.late, Unordered: u.run.unordered(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
+		State: state, Older: older, Ended: time.Now(), Poll: time.Second + u.scenario.late, Unordered: u.run.unordered(), Limits: safety.Limits{BrakeReverts: 100, BrakeWithin: time.Minute},
 		Samples:       invariant.Seen(u.samples),
-		Notifications: invariant.Seen(u.notified()), Lives: invariant.Seen(lives),
+		Notifications: invariant.Seen(u.notified()), Lives: invariant.Seen(u.lives()),
 		Rollbacks: invariant.Seen(calls(u.pipeline.Arrivals(pipeline.RollbackPath))),
 		Messages:  invariant.Seen(calls(u.pipeline.Arrivals(pipeline.VerdictPath))),
 		Secrets:   []string{token, hookSecret}, Outputs: invariant.Seen([]invariant.Output{{Where: "log", Text: log}}),
@@ -160,9 +159,9 @@ func (u *universe) keep(in string, report invariant.Report, state invariant.Stat
 		return "", err
 	}
 	stored, err := json.MarshalIndent(state, "", " ")
-	log, errLog := u.daemon.WholeLog()
+	log, errLog := u.logs()
 	sent, errSent := json.MarshalIndent(map[string]any{"sent": u.pipeline.Sent(), "rollbacks": u.pipeline.Arrivals(pipeline.RollbackPath),
-		"messages": u.pipeline.Arrivals(pipeline.VerdictPath), "lives": u.daemon.Lives()}, "", " ")
+		"messages": u.pipeline.Arrivals(pipeline.VerdictPath), "lives": u.lives()}, "", " ")
 	return dir, errors.Join(err, errLog, errSent,
 		os.WriteFile(filepath.Join(dir, "report"), []byte(report.String()+"\n"), 0o600),
 		os.WriteFile(filepath.Join(dir, "state.json"), stored, 0o600),

@@ -71,7 +71,7 @@ func buildFaulty(dir string) (string, error) {
 
 func try(t *testing.T, run Run, active chan struct{}) {
 	t.Helper()
-	o := Options{Binary: faulty, Build: "the tests'", Keep: os.Getenv("POSTFLIGHT_KEEP"), Active: active}
+	o := Options{Binaries: Binaries{Current: faulty, Previous: os.Getenv("POSTFLIGHT_PREVIOUS_BINARY")}, Build: "the tests'", Keep: os.Getenv("POSTFLIGHT_KEEP"), Active: active}
 	result, err := Do(t.Context(), run, o)
 	if result.Discarded() {
 		t.Logf("the machine stood still for %d ms: once more", result.StoodStill)
@@ -115,6 +115,17 @@ func TestScenariosAreToldApart(t *testing.T) {
 		require.False(t, seen[s.Name], s.Name)
 		seen[s.Name] = true
 		require.Regexp(t, `^F[0-9]+$`, s.Row)
+	}
+}
+
+// Where there is no earlier version to upgrade from, the scenario says so, and
+// how to get one.
+func TestUpgradeIsNotSkippedInSilence(t *testing.T) {
+	for previous, why := range map[string]string{"": "there is no daemon of an earlier version", filepath.Join(t.TempDir(), "absent"): "no such file"} {
+		_, err := Do(t.Context(), Run{Store: SQLite, Seed: seed, Scenario: "rolling upgrade from an earlier version"},
+			Options{Binaries: Binaries{Current: faulty, Previous: previous}, Active: make(chan struct{}, 1)})
+		require.ErrorContains(t, err, why)
+		require.ErrorContains(t, err, "make bin/postflight-previous PREVIOUS=REF")
 	}
 }
 

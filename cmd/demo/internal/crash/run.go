@@ -52,9 +52,9 @@ type Result struct {
 
 // Options are what runs share.
 type Options struct {
-	Binary string // of a daemon built with the tag failpoints
-	Build  string // that it is of
-	Keep   string // folder for what runs with violations leave; "" keeps nothing
+	Binaries
+	Build string // that the current one is of
+	Keep  string // folder for what runs with violations leave; "" keeps nothing
 	// Active bounds how many worlds have their daemons killed at once. One that
 	// only waits for its ends doesn't count.
 	Active chan struct{}
@@ -74,12 +74,13 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 	case <-ctx.Done():
 		return result, ctx.Err()
 	}
-	release := func() { <-o.Active }
-	u, err := open(ctx, run, o.Binary)
+	release, resume := func() { <-o.Active }, func() { o.Active <- struct{}{} }
+	u, err := open(ctx, run, o.Binaries)
 	if err != nil {
 		release()
 		return result, err
 	}
+	u.rest, u.resume = release, resume
 	defer func() {
 		if closed := u.close(); err == nil {
 			err = closed
@@ -99,7 +100,7 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 	if fault != nil { // the state is still to be looked at, once nobody writes it any more
 		result.Violations = append(result.Violations, fault.Error())
 		u.load.stop()
-		if err := u.daemon.Stop(); err != nil {
+		if err := u.stopAll(); err != nil {
 			result.Violations = append(result.Violations, err.Error())
 		}
 	}
@@ -123,11 +124,7 @@ func (u *universe) hurt(ctx context.Context, result *Result) error {
 	if u.run.Scenario == "" {
 		return u.killAll(ctx, result)
 	}
-	s, err := scenarioOf(u.run.Scenario)
-	if err != nil {
-		return err
-	}
-	return s.do(ctx, u)
+	return u.scenario.do(ctx, u)
 }
 
 func (u *universe) killAll(ctx context.Context, result *Result) error {

@@ -25,7 +25,11 @@ type Scenario struct {
 	late time.Duration
 	// storeFaults are those that the daemon puts before its own store.
 	storeFaults string
-	do          func(ctx context.Context, u *universe) error
+	// replicas share the store; 0 is one daemon alone.
+	replicas int
+	// upgrade says that they are of the earlier version at first.
+	upgrade bool
+	do      func(ctx context.Context, u *universe) error
 }
 
 // How long a world lives before and after a fault of the network.
@@ -67,7 +71,9 @@ var Scenarios = slices.Concat([]Scenario{
 	toxic{Type: "limit_data", Attributes: map[string]int{"bytes": 1}},
 ), onLink("F11", toService, false,
 	down, toxic{Type: "timeout", Attributes: map[string]int{"timeout": 0}},
-))
+), stopped(), []Scenario{
+	{Name: "rolling upgrade from an earlier version", Row: "F34", Store: PostgreSQL, replicas: 2, upgrade: true, late: lookLease, do: rollingUpgrade},
+})
 
 // onLink makes a scenario of each fault of a link, with the first of them quick.
 func onLink(row, link string, quick bool, faults ...toxic) (out []Scenario) {

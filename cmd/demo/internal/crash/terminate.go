@@ -73,7 +73,7 @@ func terminateTwice(ctx context.Context, u *universe) error {
 
 // set puts a fault at a step.
 func (u *universe) set(ctx context.Context, step, fault string) error {
-	res, err := u.steps.R().SetContext(ctx).SetBody(fault).Put("/" + step)
+	res, err := u.daemon.steps.R().SetContext(ctx).SetBody(fault).Put("/" + step)
 	if err == nil && res.IsError() {
 		err = errors.New(res.String())
 	}
@@ -101,7 +101,7 @@ func (u *universe) await(ctx context.Context, step string) error {
 }
 
 func (u *universe) struck(ctx context.Context, step string) (bool, error) {
-	res, err := u.steps.R().SetContext(ctx).Get("/")
+	res, err := u.daemon.steps.R().SetContext(ctx).Get("/")
 	if err != nil {
 		return false, err
 	}

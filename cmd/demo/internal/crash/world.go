@@ -19,7 +19,6 @@ import (
 	"github.com/go-resty/resty/v2"
 
 	"github.com/postflight/postflight/cmd/demo/internal/pipeline"
-	"github.com/postflight/postflight/cmd/demo/internal/world"
 	"github.com/postflight/postflight/cmd/internal/invariant"
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
@@ -57,37 +56,47 @@ var policies = []policySettings{
 	{Name: "shadow", Mode: "shadow", Failures: 1, Queue: "advisory"},
 }
 
-// universe is one daemon with everything around it. Everything that chance
-// decides comes out of its seed.
+// universe is one daemon or several with everything around them. Everything
+// that chance decides comes out of its seed.
 type universe struct {
-	run     Run
-	dir     string
-	storage string // its url
-	control string // of the failpoints, http://HOST:PORT
-	network *network
-	samples []invariant.Sample
+	run      Run
+	scenario Scenario // the zero one where there are kills
+	binaries Binaries
+	dir      string
+	storage  string            // its url
+	settings map[string]string // addresses for the configuration, by setting
+	network  *network
+	samples  []invariant.Sample
 
-	daemon   *world.Daemon
+	daemon   *replica // the one that faults are put into
+	replicas []*replica
+	front    *front // the address of all of them
 	pipeline *pipeline.Pipeline
 	fleet    *fleet
 	person   *resty.Client
-	steps    *resty.Client // of the failpoints
-	chance   *rand.Rand    // of the kills; the load has its own
+	chance   *rand.Rand // of the kills; the load has its own
 	load     *load
+
+	rest, resume func() // give the turn of this world back, and take it again
 }
 
-func open(ctx context.Context, run Run, binary string) (u *universe, err error) {
-	u = &universe{run: run, chance: rand.New(rand.NewPCG(run.Seed, 1))} // #nosec G404 -- to be the same again
+func open(ctx context.Context, run Run, b Binaries) (u *universe, err error) {
+	u = &universe{run: run, binaries: b, chance: rand.New(rand.NewPCG(run.Seed, 1))} // #nosec G404 -- to be the same again
+	if run.Scenario != "" {
+		if u.scenario, err = scenarioOf(run.Scenario); err != nil {
+			return nil, err
+		}
+	}
 	if u.dir, err = os.MkdirTemp("", "postflight-crash-"); err != nil {
 		return nil, err
 	}
-	if err := u.prepare(ctx, binary); err != nil {
+	if err := u.prepare(ctx); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
 	return u, nil
 }
 
-func (u *universe) prepare(ctx context.Context, binary string) (err error) {
+func (u *universe) prepare(ctx context.Context) (err error) {
 	if u.fleet, err = openFleet(); err != nil {
 		return err
 	}
@@ -101,72 +110,77 @@ func (u *universe) prepare(ctx context.Context, binary string) (err error) {
 		}
 	}
 	u.network = newNetwork()
-	config, err := u.writeConfig()
-	if err != nil {
+	if err := u.address(); err != nil {
 		return err
 	}
-	control, err := freeAddress(ctx)
-	if err != nil {
+	if u.front, err = openFront(ctx); err != nil {
 		return err
 	}
-	u.control = "http://" + control
-	environment := []string{"POSTFLIGHT_FAILPOINTS_LISTEN=" + control}
-	if s, err := scenarioOf(u.run.Scenario); err == nil && s.storeFaults != "" {
-		environment = append(environment, "POSTFLIGHT_STORE_FAULTS="+s.storeFaults)
+	binary := u.binaries.Current
+	if u.scenario.upgrade {
+		if binary, err = u.binaries.previous(); err != nil {
+			return err
+		}
 	}
-	u.daemon = world.NewDaemon(binary, config).With(environment, nil)
-	if err := u.daemon.Start(ctx); err != nil {
-		return err
+	for i := range max(1, u.scenario.replicas) {
+		r, err := u.newReplica(ctx, fmt.Sprint("replica-", i+1), binary)
+		if err != nil {
+			return err
+		}
+		if err := u.join(ctx, r); err != nil {
+			return err
+		}
 	}
-	u.pipeline.Connect(u.daemon.URL())
-	u.person = resty.New().SetBaseURL(u.daemon.URL()).SetTimeout(5 * time.Second)
-	u.steps = resty.New().SetBaseURL(u.control).SetTimeout(5 * time.Second)
+	u.daemon = u.replicas[0]
+	url := u.daemon.URL()
+	if len(u.replicas) > 1 {
+		url = u.front.url()
+	}
+	u.pipeline.Connect(url)
+	u.person = resty.New().SetBaseURL(url).SetTimeout(5 * time.Second)
 	u.load = newLoad(u)
 	return nil
 }
 
 func (u *universe) database() string { return filepath.Join(u.dir, "postflight.db") }
 
-func (u *universe) writeConfig() (string, error) {
+// writeConfig writes a configuration with its secrets into a new folder.
+func (u *universe) writeConfig(dir string) (string, error) {
 	var text bytes.Buffer
-	settings, err := u.settings()
-	if err == nil {
-		err = configTemplate.Execute(&text, settings)
-	}
-	if err != nil {
+	if err := configTemplate.Execute(&text, map[string]any{"Policies": policies, "At": u.settings}); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
-	if err := os.Mkdir(filepath.Join(u.dir, "secrets"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "secrets"), 0o700); err != nil {
 		return "", err
 	}
-	file := filepath.Join(u.dir, "postflight.yml")
+	file := filepath.Join(dir, "postflight.yml")
 	return file, errors.Join(
-		os.WriteFile(filepath.Join(u.dir, "secrets", "pipeline"), []byte(token+"\n"), 0o600),
-		os.WriteFile(filepath.Join(u.dir, "secrets", "hooks"), []byte(hookSecret+"\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "secrets", "pipeline"), []byte(token+"\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "secrets", "hooks"), []byte(hookSecret+"\n"), 0o600),
 		os.WriteFile(file, text.Bytes(), 0o600),
 	)
 }
 
-// settings fill the configuration in: with links in between, where the run puts
-// faults on them.
-func (u *universe) settings() (map[string]any, error) {
-	out := map[string]any{"Policies": policies, "Storage": u.storage, "Prometheus": u.fleet.url(), "Fleet": u.fleet.url(),
+// address fills in where the daemons find everything: with links in between,
+// where the run puts faults on them.
+func (u *universe) address() error {
+	u.settings = map[string]string{"Storage": u.storage, "Prometheus": u.fleet.url(), "Fleet": u.fleet.url(),
 		"Hook": u.pipeline.URL(), "Receiver": u.pipeline.URL()}
 	if u.run.Scenario == "" {
-		return out, nil
+		return nil
 	}
 	links := map[string]string{"Prometheus": toPrometheus, "Fleet": toService, "Hook": toHook, "Receiver": toReceiver}
 	if u.run.Store == PostgreSQL {
 		links["Storage"] = toDatabase
 	}
 	for setting, link := range links {
-		through, err := u.network.through(link, out[setting].(string))
+		through, err := u.network.through(link, u.settings[setting])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out[setting] = through
+		u.settings[setting] = through
 	}
-	return out, nil
+	return nil
 }
 
 // freeAddress is a loopback address that nobody listens on just now.
@@ -184,8 +198,11 @@ func (u *universe) close() error {
 	if u.load != nil {
 		u.load.stop()
 	}
-	if u.daemon != nil {
-		errs = append(errs, u.daemon.Kill())
+	for _, r := range u.replicas {
+		errs = append(errs, r.Kill())
+	}
+	if u.front != nil {
+		errs = append(errs, u.front.close())
 	}
 	if u.network != nil {
 		u.network.close()

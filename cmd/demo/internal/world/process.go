@@ -125,3 +125,17 @@ func (d *Daemon) Memory() (Memory, error) {
 	}
 	return m, nil
 }
+
+// StandsStill reports whether the process was stopped by a signal, and neither
+// ended nor went on; only Linux tells it.
+func (d *Daemon) StandsStill() (bool, error) {
+	if !d.Running() {
+		return false, fmt.Errorf("look at postflight: it does not run:\n%s", d.Log())
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.command.Process.Pid))
+	if err != nil {
+		return false, fmt.Errorf("look at postflight: %w", err)
+	}
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(state, "T"), nil
+}
