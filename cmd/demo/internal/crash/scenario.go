@@ -72,7 +72,7 @@ var Scenarios = slices.Concat([]Scenario{
 ), onLink("F11", toService, false,
 	down, toxic{Type: "timeout", Attributes: map[string]int{"timeout": 0}},
 ), stopped(), []Scenario{
-	{Name: "rolling upgrade from an earlier version", Row: "F34", Store: PostgreSQL, replicas: 2, upgrade: true, late: lookLease, do: rollingUpgrade},
+	{Name: "rolling upgrade from an earlier version", Row: "F34", Store: PostgreSQL, replicas: 2, upgrade: true, late: earlierLease, do: rollingUpgrade},
 })
 
 // onLink makes a scenario of each fault of a link, with the first of them quick.

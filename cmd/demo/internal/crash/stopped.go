@@ -16,7 +16,8 @@ import (
 // What a replica that is gone holds is free after these: a look's lease, as the
 // engine takes it, and a delivery's, with a minute for all of it.
 const (
-	lookLease      = time.Minute
+	lookLease      = 15 * time.Second
+	earlierLease   = time.Minute // of version 20ec3b2 and those before
 	twoIntervals   = 2 * time.Second // of the policies here
 	deliveriesGone = time.Minute
 	stoppedLoad    = 10 * time.Second // under which the other is alone
