@@ -17,7 +17,7 @@ import (
 // engine takes it, and a delivery's, with a minute for all of it.
 const (
 	lookLease      = 15 * time.Second
-	earlierLease   = time.Minute // of version 20ec3b2 and those before
+	earlierLease   = time.Minute     // of version 20ec3b2 and those before
 	twoIntervals   = 2 * time.Second // of the policies here
 	deliveriesGone = time.Minute
 	stoppedLoad    = 10 * time.Second // under which the other is alone
