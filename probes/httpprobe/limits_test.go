@@ -44,7 +44,7 @@ func TestOfAnAnswerOnlyTheBeginningIsRead(t *testing.T) {
 		o = once(t, measurer(t, nil), probe(get(s.URL+path, verifier.Expect{JSON: map[string]any{"$.a": 1}})))
 		require.Contains(t, o.Message, "body is longer than 64 KiB", path)
 	}
-	require.Less(t, packed.Len(), 1<<20, fmt.Sprint("a bomb"))
+	require.Less(t, packed.Len(), 1<<20, "a bomb")
 }
 
 // silent never answers.

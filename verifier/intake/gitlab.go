@@ -22,7 +22,7 @@ type gitlab struct{}
 // Headers of GitLab's webhooks. X-Gitlab-Event-UUID tells no delivery from
 // another: all that one change has caused share it.
 const (
-	gitlabToken       = "X-Gitlab-Token"
+	gitlabToken       = "X-Gitlab-Token" // #nosec G101 -- the header's name
 	gitlabIdempotency = "Idempotency-Key"
 )
 

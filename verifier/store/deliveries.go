@@ -148,8 +148,8 @@ func saveAttempt(ctx context.Context, tx *sql.Tx, delivery string, a verifier.At
 		return err
 	}
 	result, err := tx.ExecContext(ctx, `UPDATE attempts SET duration = $3, status = $4, result = $5, error = $6
-		WHERE delivery = $1 AND at = $2 AND result = '`+verifier.AttemptStarted+`'
+		WHERE delivery = $1 AND at = $2 AND result = $7
 			AND NOT EXISTS (SELECT 1 FROM attempts later WHERE later.delivery = $1 AND later.at > $2)`,
-		delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
+		delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error), verifier.AttemptStarted)
 	return affected(result, err, "the attempt of delivery %s at %s is not under way any more", delivery, a.At.Format(time.RFC3339Nano))
 }

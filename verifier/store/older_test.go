@@ -262,7 +262,7 @@ func TestOlderReplicasGoOn(t *testing.T) {
 			s := openReplica(t, place)
 			conn, err := pgx.Connect(t.Context(), place)
 			require.NoError(t, err)
-			defer conn.Close(context.Background()) //nolint:errcheck // the test's own
+			defer conn.Close(context.Background())
 			for i, st := range read(t, file) {
 				rows, err := conn.Query(t.Context(), st.SQL, append([]any{pgx.QueryExecModeDescribeExec}, st.Args...)...)
 				require.NoError(t, err)

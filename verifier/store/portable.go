@@ -173,7 +173,7 @@ func newPortableReader(r io.Reader) *portableReader {
 func (r *portableReader) next() (line []byte, before string, err error) {
 	line, err = r.lines.ReadBytes('\n')
 	r.number++
-	if err == io.EOF { //nolint:errorlint // as bufio returns it
+	if err == io.EOF {
 		return nil, "", r.wrong("the export ends here, without its last line: it was cut off")
 	}
 	if err != nil {

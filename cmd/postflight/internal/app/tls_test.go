@@ -127,7 +127,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, plain.Body.Close())
 	require.Equal(t, http.StatusBadRequest, plain.StatusCode, "nothing is served without TLS")
-	_, err = (&tls.Dialer{Config: &tls.Config{RootCAs: ca.pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}}).DialContext(t.Context(), "tcp", a.Address()) //nolint:gosec // that is the point
+	_, err = (&tls.Dialer{Config: &tls.Config{RootCAs: ca.pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}}).DialContext(t.Context(), "tcp", a.Address())
 	require.ErrorContains(t, err, "protocol version")
 }
 
