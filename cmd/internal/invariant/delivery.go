@@ -118,7 +118,7 @@ func (r Run) ended(v Verification, d verifier.Delivery) []Violation {
 		if d.Kind == verifier.RollbackDelivery {
 			takes = v.expires() + 2*time.Minute
 		}
-		if r.Ended.After(r.alive(d.CreatedAt, takes+r.poll())) {
+		if r.Ended.After(r.alive(d.CreatedAt, takes+r.poll(), deliveryLease)) {
 			return []Violation{wrong(rows, "the %s to %s of %s is still %s at %s", d.Kind, d.Receiver, clock(d.CreatedAt), d.State, clock(r.Ended))}
 		}
 	}
@@ -179,7 +179,7 @@ func (r Run) rollbackEnded(v Verification) (out []Violation) {
 		}
 		return out
 	}
-	if r.Ended.After(r.alive(*a.ChangedAt, takes+r.poll())) {
+	if r.Ended.After(r.alive(*a.ChangedAt, takes+r.poll(), deliveryLease)) {
 		out = append(out, wrong(v.ID+" "+a.RevertID, "its rollback is %s since %s, and at %s still is", a.State, clock(*a.ChangedAt), clock(r.Ended)))
 	}
 	return out

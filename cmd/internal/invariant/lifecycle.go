@@ -6,8 +6,12 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// lease is how long a look of a process that died holds a verification.
-const lease = 15 * time.Second
+// How long a process that died holds what it had: a look its verification, and
+// a delivery its job, which on PostgreSQL another finds lost 35 to 40 s after.
+const (
+	lookLease     = 15 * time.Second
+	deliveryLease = 40 * time.Second
+)
 
 // unordered is how close two times may be that tell nothing of what came first.
 func (r Run) unordered() time.Duration { return positive(r.Unordered, time.Second) }
@@ -23,7 +27,7 @@ func (r Run) poll() time.Duration {
 // alive returns by when something is done that takes a while from a moment on,
 // as long as the daemon lives: after each time that it is down it takes all of
 // it again, and a lease.
-func (r Run) alive(from time.Time, takes time.Duration) time.Time {
+func (r Run) alive(from time.Time, takes, lease time.Duration) time.Time {
 	due := from.Add(takes)
 	lives := r.Lives.Entries
 	for i, l := range lives {
@@ -52,7 +56,7 @@ func later(a, b time.Time) time.Time {
 func ends(r Run) (out []Violation) {
 	for _, v := range r.State.Verifications {
 		grace := max(time.Minute, 2*v.Policy.Interval.D()) + r.poll()
-		due := r.alive(later(v.ClosesAt, v.OpenedAt), grace)
+		due := r.alive(later(v.ClosesAt, v.OpenedAt), grace, lookLease)
 		switch {
 		case v.Verdict != nil && v.Verdict.DecidedAt.After(due):
 			out = append(out, wrong(v.ID, "its window closed at %s, and it was decided only at %s", clock(v.ClosesAt), clock(v.Verdict.DecidedAt)))

@@ -46,7 +46,7 @@ func undelayed(r Run) (out []Violation) {
 			}
 		}
 		turns := time.Duration((inLine + atOnce - 1) / atOnce)
-		if due := r.alive(q.row.CreatedAt, promptly+2*r.poll()+turns*(r.poll()+alerting.SendTimeout)); first.After(due) {
+		if due := r.alive(q.row.CreatedAt, promptly+2*r.poll()+turns*(r.poll()+alerting.SendTimeout), deliveryLease); first.After(due) {
 			out = append(out, wrong(q.of.ID+" "+q.row.ID, "it was requested at %s, and first sent at %s", clock(q.row.CreatedAt), clock(first)))
 		}
 	}
