@@ -96,11 +96,24 @@ func TryFeed(ctx context.Context, configFile string, env func(string) (string, b
 	if slices.ContainsFunc(c.Feeds, func(f configs.Feed) bool { return f.Name == name && f.Kind() == "push" }) {
 		return tickets.Trial{Feed: name, Kind: "push"}, ErrPushed
 	}
-	cur := &current{config: c}
+	cur, err := measuring(c)
 	defer cur.close()
-	rule := egress{allow: c.Egress.Allow}
-	if err := cur.measure(rule, newLimiters(), func(string, time.Duration, bool) {}, nil, slog.New(slog.DiscardHandler)); err != nil {
+	if err != nil {
 		return tickets.Trial{}, err
 	}
 	return cur.feeds.Try(ctx, name, t, from, to)
+}
+
+// measuring is what measures by a configuration, without a daemon.
+func measuring(c *configs.Config) (*current, error) {
+	cur := &current{config: c}
+	return cur, cur.measure(egress{allow: c.Egress.Allow}, newLimiters(), func(string, time.Duration, bool) {}, nil, slog.New(slog.DiscardHandler))
+}
+
+// CheckFeeds returns what serve would refuse of the feeds, such as a filter that
+// a preset can't read. It asks nobody.
+func CheckFeeds(c *configs.Config) error {
+	cur, err := measuring(c)
+	cur.close()
+	return err
 }
