@@ -148,7 +148,7 @@ func TestTicketsPagePush(t *testing.T) {
 	require.Contains(t, answer, `"duplicates":1`)
 	// What is held is told by the command that the page names.
 	for service, count := range map[string]string{"checkout": `1\nfirst created +2026-11-23T02:47:12Z\nlast created +2026-11-23T02:47:12Z\n$`, "cart": `0\n$`} {
-		command := regexp.MustCompile("(?m)^\\$ postflight (feed test desk .*)$").FindStringSubmatch(fenced(t, "tickets.md", "console")[1])
+		command := regexp.MustCompile(`(?m)^\$ postflight (feed test desk .*)$`).FindStringSubmatch(fenced(t, "tickets.md", "console")[1])
 		require.NotNil(t, command)
 		var out, problems bytes.Buffer
 		root := newRoot(streams{out: &out, err: &problems})
