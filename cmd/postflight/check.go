@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/app"
 	"github.com/postflight/postflight/configs"
 )
 
@@ -26,13 +29,33 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 				fmt.Fprintln(s.out, err)
 				return exit{code: exitFault}
 			}
+			if err := app.CheckFeeds(c); err != nil {
+				fmt.Fprintf(s.out, "%s: %v\n", args[0], err)
+				return exit{code: exitFault}
+			}
 			fmt.Fprintf(s.out, "SUCCESS: %s is valid (policies: %d, sources: %d, receivers: %d, rollbacks: %d, feeds: %d)\n",
 				args[0], len(c.Policies), len(c.Sources), len(c.Receivers), len(c.Rollbacks), len(c.Feeds))
 			for _, missing := range c.Unavailable() {
 				fmt.Fprintf(s.out, "but serve refuses it: %v\n", missing)
 			}
+			for _, f := range c.Feeds {
+				noteFeed(s.out, f)
+			}
 			return nil
 		},
 	})
 	return check
+}
+
+// noteFeed says what a feed that can be read most likely lacks.
+func noteFeed(out io.Writer, f configs.Feed) {
+	if f.Preset == "" {
+		return
+	}
+	if !f.BearerToken.IsSet() && f.BasicAuth == nil && f.Preset != "github_issues" {
+		fmt.Fprintf(out, "note: feed %q has no bearer_token_file and no basic_auth: %s answers nobody without\n", f.Name, f.Preset)
+	}
+	if f.Service == "" && !strings.Contains(f.Filter, ".Service") {
+		fmt.Fprintf(out, "note: feed %q counts the tickets of all services: neither filter nor service says which are about one\n", f.Name)
+	}
 }

@@ -25,7 +25,7 @@ import (
 // foreign reports whether a block of YAML is a file of another system, as its
 // first line says: "# flux.yaml".
 func foreign(block string) bool {
-	return regexp.MustCompile(`^# [a-z-]+\.yaml\n`).MatchString(block)
+	return regexp.MustCompile(`^# [a-z.-]+\.ya?ml\n`).MatchString(block) && !strings.HasPrefix(block, "# postflight.yml\n")
 }
 
 // manifests returns the documents of the other system's files on a page.
@@ -207,6 +207,8 @@ func TestArgoCDPage(t *testing.T) {
 	}
 	require.NoError(t, yaml.Unmarshal([]byte(data["template.postflight"].(string)), &templates))
 	require.Equal(t, "POST", templates.Webhook["postflight"].Method)
+	var context map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(data["context"].(string)), &context))
 	body, err := template.New("body").Funcs(sprig).Parse(templates.Webhook["postflight"].Body)
 	require.NoError(t, err)
 
@@ -215,11 +217,15 @@ func TestArgoCDPage(t *testing.T) {
 	for _, h := range service.Headers {
 		header.Set(h.Name, strings.ReplaceAll(h.Value, "$postflight-token", daemon.secret))
 	}
+	link := ""
 	send := func(application string) (int, receipt) {
 		var app map[string]any
 		require.NoError(t, json.Unmarshal([]byte(application), &app))
 		var out strings.Builder
-		require.NoError(t, body.Execute(&out, map[string]any{"app": app, "context": map[string]any{"argocdUrl": "https://argocd.example"}}))
+		require.NoError(t, body.Execute(&out, map[string]any{"app": app, "context": context}))
+		var made struct{ URL string }
+		require.NoError(t, json.Unmarshal([]byte(out.String()), &made))
+		link = made.URL
 		return daemon.post(header, out.String())
 	}
 	status, opened := send(`{"metadata":{"name":"checkout","namespace":"argocd","uid":"c1f2a7de"},
@@ -229,6 +235,7 @@ func TestArgoCDPage(t *testing.T) {
 		  "operation":{"initiatedBy":{"username":"dana"}},"syncResult":{"revision":"f95f852b","resources":[{"kind":"Deployment"}]}}}}`)
 	require.Equal(t, http.StatusAccepted, status)
 	require.NotEmpty(t, opened.VerificationID)
+	require.Equal(t, "https://argocd.example/applications/argocd/checkout", link)
 	status, failed := send(`{"metadata":{"name":"cart","namespace":"argocd","uid":"d2"},"spec":{"project":"shop","destination":{"namespace":"production"}},
 		"status":{"operationState":{"phase":"Failed","startedAt":"2026-11-23T02:40:41Z","syncResult":{"revisions":["a1","b2"]}}}}`)
 	require.Equal(t, http.StatusOK, status)

@@ -50,6 +50,27 @@ func TestGitHubPage(t *testing.T) {
 	require.NotEmpty(t, opened.VerificationID)
 }
 
+// TestGitHubWorkflowsPage: GitHub writes the branch behind a workflow's path or
+// leaves it out.
+func TestGitHubWorkflowsPage(t *testing.T) {
+	var configuration string
+	for _, block := range fenced(t, "github.md", "yaml") {
+		if strings.Contains(block, "workflow_run.path") {
+			configuration = block
+		}
+	}
+	file := written(t, configuration)
+	for path, want := range map[string]string{
+		".github/workflows/deploy.yml": "opened", ".github/workflows/deploy.yml@refs/heads/main": "opened", ".github/workflows/test.yml@refs/heads/main": "ignored",
+	} {
+		body := regexp.MustCompile(`"path": "[^"]+"`).ReplaceAllString(payload(t, "github_workflow_run.json"), `"path": "`+path+`"`)
+		require.Contains(t, body, path)
+		r, err := app.TestRoute(file, os.LookupEnv, "workflows", http.Header{"X-Github-Event": {"workflow_run"}}, []byte(body))
+		require.NoError(t, err)
+		require.Equal(t, want, r.Events[0].Result, "%s: %s", path, r.Events[0].Why)
+	}
+}
+
 func TestGitLabPage(t *testing.T) {
 	daemon := integrated(t, "gitlab.md")
 	body := strings.Replace(payload(t, "gitlab_deployment.json"), `"environment_tier": "staging"`, `"environment_tier": "production"`, 1)
@@ -91,7 +112,7 @@ func TestSpinnakerPage(t *testing.T) {
 			}
 		}
 	}
-	document(t, "spinnaker.md", "echo-local.yaml", &echo)
+	document(t, "spinnaker.md", "echo-local.yml", &echo)
 	require.True(t, echo.Rest.Enabled)
 	endpoint := echo.Rest.Endpoints[0]
 	require.Equal(t, "https://postflight.example/api/v1/hooks/spinnaker", endpoint.URL)
@@ -107,13 +128,7 @@ func TestSpinnakerPage(t *testing.T) {
 func TestAlertmanagerPage(t *testing.T) {
 	daemon := integrated(t, "alertmanager.md")
 	var config struct {
-		Route struct {
-			Receiver string
-			Routes   []struct {
-				Receiver string
-				Matchers []string
-			}
-		}
+		Route     alertRoute
 		Receivers []struct {
 			Name     string
 			Webhooks []struct {
@@ -148,8 +163,52 @@ func TestAlertmanagerPage(t *testing.T) {
 	require.True(t, receivers[config.Route.Receiver])
 	for _, route := range config.Route.Routes {
 		require.True(t, receivers[route.Receiver], route.Receiver)
-		require.NotEmpty(t, route.Matchers)
 	}
+	for want, labels := range map[string]map[string]string{
+		"postflight oncall":           {"alertname": "HighErrorRate", "severity": "critical"},
+		"oncall":                      {"alertname": "DiskFills", "severity": "warning"},
+		"postflight-heartbeat oncall": {"alertname": "Watchdog", "severity": "none"},
+	} {
+		require.Equal(t, want, strings.Join(config.Route.receivers(t, labels), " "), "nobody on call loses an alert")
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + daemon.secret}}
+	status, answer := daemon.post(header, `{"version":"4","groupKey":"{}","status":"firing","alerts":[
+		{"status":"firing","labels":{"alertname":"Watchdog","job":"prometheus"},"startsAt":"2026-11-23T02:40:41Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"c1f2"}]}`)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, strings.TrimSpace(fenced(t, "alertmanager.md", "text")[0]), answer.Ignored)
+}
+
+// alertRoute is a route of Alertmanager's configuration.
+type alertRoute struct {
+	Receiver string
+	Matchers []string
+	Continue bool
+	Routes   []alertRoute
+}
+
+// receivers are those that get an alert, as Alertmanager's Route.Match finds
+// them: of the routes below, the first that matches and, while they say
+// continue, the next; the route's own receiver only where none does.
+func (r alertRoute) receivers(t *testing.T, labels map[string]string) (out []string) {
+	t.Helper()
+	for _, matcher := range r.Matchers {
+		m := regexp.MustCompile(`^(\w+)="([^"]*)"$`).FindStringSubmatch(matcher)
+		require.NotNil(t, m, matcher)
+		if labels[m[1]] != m[2] {
+			return nil
+		}
+	}
+	for _, below := range r.Routes {
+		found := below.receivers(t, labels)
+		out = append(out, found...)
+		if len(found) > 0 && !below.Continue {
+			break
+		}
+	}
+	if len(out) == 0 {
+		return []string{r.Receiver}
+	}
+	return out
 }
 
 // pipeline is a daemon with short windows, and a machine with the program on
@@ -162,7 +221,40 @@ type pipeline struct {
 
 const pipelineToken = "a-secret-of-the-docs-a"
 
+// shellImage is the image of a program with a shell that the README makes.
+const shellImage = "registry.example/postflight-ci"
+
+// TestShellImage: it takes the program from where the Dockerfile puts it.
+func TestShellImage(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "Dockerfile"))
+	require.NoError(t, err)
+	place := regexp.MustCompile(`(?m)^COPY --from=build /src/postflight (\S+)$`).FindStringSubmatch(string(b))
+	require.NotNil(t, place)
+	shell := fenced(t, "README.md", "dockerfile")[0]
+	require.Contains(t, shell, "COPY --from=registry.example/postflight "+place[1]+" "+place[1]+"\n")
+	require.NotContains(t, shell, "ENTRYPOINT", "GitLab runs sh in it")
+	require.Contains(t, pages(t)["docs/integrations/README.md"], "`"+shellImage+"`")
+}
+
+// accessOf is the access of the README's configuration for pipelines.
+func accessOf(t *testing.T) string {
+	t.Helper()
+	for _, block := range fenced(t, "README.md", "yaml") {
+		if access := regexp.MustCompile(`(?m)^access:\n(?:  .*\n)+`).FindString(block); access != "" {
+			return strings.ReplaceAll(access, "secrets/pipeline", "token")
+		}
+	}
+	require.Fail(t, "no access")
+	return ""
+}
+
 func newPipeline(t *testing.T) pipeline {
+	t.Helper()
+	return newPipelineWith(t, accessOf(t))
+}
+
+// newPipelineWith has that text in its configuration as well.
+func newPipelineWith(t *testing.T, more string) pipeline {
 	t.Helper()
 	healthy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(healthy.Close)
@@ -178,7 +270,7 @@ policies:
     warmup: 1s
     soak: 2s
     signals: [{ name: smoke, role: advisory, probe: { steps: [{ get: %q }] } }]
-`, t.TempDir(), healthy.URL))
+%s`, t.TempDir(), healthy.URL, more))
 	daemon, err := app.New(t.Context(), app.Options{ConfigFile: file, ListenAddress: "127.0.0.1:0", Version: "test", Env: os.LookupEnv, Log: promslog.NewNopLogger()})
 	require.NoError(t, err)
 	require.NoError(t, daemon.Start(t.Context()))
@@ -208,7 +300,10 @@ func (p pipeline) run(shell []string, script string, env ...string) (int, string
 // announced returns the deploys of a service that the daemon knows.
 func (p pipeline) announced(service string) []map[string]any {
 	p.t.Helper()
-	resp, err := http.Get(p.url + "/api/v1/verifications?service=" + service)
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+"/api/v1/verifications?service="+service, nil)
+	require.NoError(p.t, err)
+	req.Header.Set("Authorization", "Bearer "+pipelineToken)
+	resp, err := http.DefaultClient.Do(req)
 	require.NoError(p.t, err)
 	defer resp.Body.Close()
 	var list struct {
@@ -267,7 +362,9 @@ func TestAction(t *testing.T) {
 		}
 	}
 	document(t, "github.md", "deploy.yaml", &workflow)
-	step := workflow.Jobs["deploy"].Steps[1]
+	steps := workflow.Jobs["deploy"].Steps
+	require.Contains(t, steps[0].Uses, "actions/checkout@", "a script of the repository needs the repository")
+	step := steps[len(steps)-1]
 	require.Equal(t, "postflight/postflight/.github/actions/verify@main", step.Uses)
 
 	p := newPipeline(t)
@@ -337,13 +434,17 @@ func TestAction(t *testing.T) {
 
 func TestGitLabJob(t *testing.T) {
 	var ci map[string]struct {
+		Image  string
+		Rules  []map[string]string
 		Script []string
 		Allow  struct {
 			Codes []int `yaml:"exit_codes"`
 		} `yaml:"allow_failure"`
 	}
-	document(t, "gitlab.md", "gitlab-ci.yaml", &ci)
+	document(t, "gitlab.md", ".gitlab-ci.yml", &ci)
 	require.Equal(t, []int{1, 13}, ci["verify"].Allow.Codes)
+	require.Equal(t, []map[string]string{{"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}}, ci["verify"].Rules)
+	require.Equal(t, shellImage, ci["verify"].Image, "its script needs a shell")
 	p := newPipeline(t)
 	code, out := p.run(bash, strings.Join(ci["verify"].Script, "\n"), "CI_PROJECT_NAME=checkout", "CI_COMMIT_SHORT_SHA=279484c0", "CI_PIPELINE_ID=7",
 		"GITLAB_USER_LOGIN=dana", "CI_PIPELINE_URL=https://gitlab.example/7", "POSTFLIGHT_REVERT_ID=")

@@ -68,6 +68,9 @@ func written(t *testing.T, configuration string) string {
 	dir := t.TempDir()
 	for i, m := range regexp.MustCompile(`_file: ([\w/.-]+)`).FindAllStringSubmatch(configuration, -1) {
 		file := filepath.Join(dir, m[1])
+		if _, err := os.Stat(file); err == nil {
+			continue // named twice: one secret
+		}
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 		secret := "a-secret-of-the-docs-" + string(rune('a'+i)) // each its own
 		if m[1] == "secrets/slack" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -145,6 +146,18 @@ func TestTicketsPagePush(t *testing.T) {
 	status, answer = push(string(token), "desk")
 	require.Equal(t, http.StatusOK, status, answer)
 	require.Contains(t, answer, `"duplicates":1`)
+	// What is held is told by the command that the page names.
+	for service, count := range map[string]string{"checkout": `1\nfirst created +2026-11-23T02:47:12Z\nlast created +2026-11-23T02:47:12Z\n$`, "cart": `0\n$`} {
+		command := regexp.MustCompile(`(?m)^\$ postflight (feed test desk .*)$`).FindStringSubmatch(fenced(t, "tickets.md", "console")[1])
+		require.NotNil(t, command)
+		var out, problems bytes.Buffer
+		root := newRoot(streams{out: &out, err: &problems})
+		root.SetArgs(append(strings.Fields(strings.Replace(command[1], "secrets/desk", filepath.Join(filepath.Dir(file), "secrets", "desk"), 1)),
+			"--config.file", file, "--url", "http://"+daemon.Address(), "--service", service))
+		require.NoError(t, root.ExecuteContext(t.Context()), problems.String())
+		require.Regexp(t, `^feed +desk \(push\)\n`, out.String())
+		require.Regexp(t, `\ntickets +`+count, out.String())
+	}
 	status, answer = push(string(token), "other")
 	require.Equal(t, http.StatusNotFound, status)
 	require.Contains(t, answer, `there is no feed \"other\"`)

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -36,7 +39,10 @@ func feedTestCommand(s streams) *cobra.Command {
 tickets created between --from and --to. It prints the request without its
 credentials, the number, and when the first and the last ticket were created:
 where those lie outside of what was asked for, the system reads times in another
-time zone.`,
+time zone.
+
+What was pushed to a feed with format: push is with the daemon: it is asked at
+--url, with the token of an access entry that may read.`,
 		Args: exactly(1, "the NAME of a feed"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v, err := settings(cmd.Flags())
@@ -56,6 +62,9 @@ time zone.`,
 				return usagef("--from must be before --to: got %s and %s", begin.Format(time.RFC3339), end.Format(time.RFC3339))
 			}
 			trial, err := app.TryFeed(cmd.Context(), v.GetString("config.file"), os.LookupEnv, args[0], t, begin, end)
+			if errors.Is(err, app.ErrPushed) {
+				trial, err = askHeld(cmd, args[0], t, begin, end)
+			}
 			if err != nil {
 				if trial.Request != "" {
 					fmt.Fprintf(s.err, "request: %s\n", trial.Request)
@@ -78,8 +87,25 @@ time zone.`,
 	f.StringVar(&t.Service, "service", "checkout", "service that the tickets are about")
 	f.StringVar(&t.Environment, "environment", "production", "its environment")
 	f.StringVar(&t.Version, "version", "1.42.0", "its version")
+	clientFlags(f)
 	outputFlag(f)
 	return test
+}
+
+// askHeld asks the daemon for what was pushed to a feed.
+func askHeld(cmd *cobra.Command, feed string, t verifier.Target, from, to time.Time) (tickets.Trial, error) {
+	c, err := newClient(cmd)
+	if err != nil {
+		return tickets.Trial{}, err
+	}
+	query := url.Values{"service": {t.Service}, "environment": {t.Environment}, "from": {from.Format(time.RFC3339)}, "to": {to.Format(time.RFC3339)}}
+	path := "/api/v1/feeds/" + url.PathEscape(feed) + "?" + query.Encode()
+	trial := tickets.Trial{}
+	if _, err := c.call(cmd.Context(), http.MethodGet, path, nil, nil, &trial); err != nil {
+		return tickets.Trial{Request: "GET " + c.base + path}, fmt.Errorf("feed %q: %w: %w", feed, app.ErrPushed, err)
+	}
+	trial.Kind, trial.Request = "push", "GET "+c.base+path
+	return trial, nil
 }
 
 // moment reads a time, or how long before now: -24h and 24h are the same.

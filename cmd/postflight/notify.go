@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -129,7 +130,12 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 		return printReceipt(cmd, s, r)
 	}
 	fmt.Fprintf(s.err, "%s is being verified: %s\n", n.Version, r.URL)
-	return w.wait(r.VerificationID)
+	err = w.wait(r.VerificationID)
+	var refused *problem
+	if errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
+		return fmt.Errorf("the deploy was announced as %s, and its verdict can't be read with this token: name it under `access` in the daemon's configuration as well, with `may: [read]` (%w)", r.VerificationID, err)
+	}
+	return err
 }
 
 func (c *client) notify(ctx context.Context, n notification) (receipt, error) {
@@ -159,6 +165,9 @@ func printReceipt(cmd *cobra.Command, s streams, r receipt) error {
 	}
 	if r.Ignored != "" {
 		fmt.Fprintf(s.out, "recorded; nothing to verify: %s\n", r.Ignored)
+		if strings.HasPrefix(r.Ignored, "no policy matches") {
+			fmt.Fprintln(s.err, "if one should, look at how both are spelled, and at `match` of the policies")
+		}
 		return nil
 	}
 	fmt.Fprintf(s.out, "%s\n", r.VerificationID)

@@ -112,7 +112,7 @@ func authorise(r *http.Request, entries []Access, p Permission) (name string, re
 	entry, ok := entryOf(r, entries)
 	switch {
 	case !ok:
-		return "", &refusal{http.StatusUnauthorized, "this needs the token of an `access` entry: as a bearer token, or name and token as name and password"}
+		return "", &refusal{http.StatusUnauthorized, fmt.Sprintf("this needs the token of an `access` entry with `may: [%s]`: as a bearer token, or name and token as name and password", p)}
 	case !entry.may(p):
 		return "", &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, p)}
 	}

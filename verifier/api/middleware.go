@@ -97,6 +97,9 @@ func (a *answer) WriteHeader(status int) {
 	plain := strings.HasPrefix(a.Header().Get("Content-Type"), "text/plain")
 	if plain && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
 		detail := fmt.Sprintf("nothing is served at %s: GET /openapi.json lists what is", a.request.URL.Path)
+		if path := a.request.URL.Path; len(path) > 1 && strings.HasSuffix(path, "/") {
+			detail = fmt.Sprintf("nothing is served at %s: take the slash at its end away (GET /openapi.json lists what is served)", path)
+		}
 		if status == http.StatusMethodNotAllowed {
 			detail = fmt.Sprintf("%s is not served at %s: allowed are %s", a.request.Method, a.request.URL.Path, a.Header().Get("Allow"))
 		}

@@ -81,7 +81,11 @@ func (alertmanager) alerts(_ http.Header, body []byte, m Mapping) ([]verifier.Al
 		return nil, "", verifier.InvalidFields("these alerts can't be read", wrong...)
 	}
 	said := fmt.Sprintf("alerts start nothing by themselves: %d firing and %d resolved noted for alerts signals", firing, len(noted)-firing)
-	return noted, said + others.String(), nil
+	said += others.String()
+	if len(noted) == 0 {
+		said += "; heard as a sign of life" // a Watchdog is sent for nothing else
+	}
+	return noted, said, nil
 }
 
 // readAlert reads one alert; why says what keeps it from being about a service

@@ -47,9 +47,12 @@ type FeedOptions struct {
 	// Pushed is told how each push went: "stored", "duplicate", "ignored",
 	// "invalid" or "unavailable", and how many tickets that was.
 	Pushed func(feed, result string, tickets int)
-	// Guard lets only those through who may push.
-	Guard func(huma.Context, func(huma.Context))
-	Now   func() time.Time
+	// Held returns what was pushed to a feed about a service, of the tickets
+	// created in [from, to).
+	Held func(ctx context.Context, feed string, t verifier.Target, from, to time.Time) (HeldTickets, error)
+	// Guard lets only those through who may push, ReadGuard those who may read.
+	Guard, ReadGuard func(huma.Context, func(huma.Context))
+	Now              func() time.Time
 }
 
 // PushedTicket is a ticket in the native form.
@@ -81,7 +84,8 @@ type pushRequest struct {
 // Resolve keeps huma's context.
 func (r *pushRequest) Resolve(ctx huma.Context) []error { return r.request.Resolve(ctx) }
 
-// RegisterFeeds adds the operation that takes pushed tickets to the API.
+// RegisterFeeds adds the operations that take pushed tickets, and tell what
+// was pushed, to the API.
 func RegisterFeeds(hapi huma.API, o FeedOptions) {
 	huma.Register(hapi, huma.Operation{
 		OperationID: "push-tickets", Method: http.MethodPost, Path: "/api/v1/feeds/{feed}",
@@ -92,15 +96,12 @@ func RegisterFeeds(hapi huma.API, o FeedOptions) {
 	}, o.push)
 	document := hapi.OpenAPI()
 	document.Paths["/api/v1/feeds/{feed}"].Post.RequestBody = jsonBody(document.Components.Schemas.Schema(reflect.TypeFor[PushedTicket](), true, ""))
+	registerHeld(hapi, o)
 }
 
 func (o FeedOptions) push(ctx context.Context, r *pushRequest) (*pushAnswer, error) {
-	takes, known := o.Feeds()[r.Feed]
-	switch {
-	case !known:
-		return nil, verifier.Errorf(verifier.NotFound, "there is no feed %q: add it under feeds with format: push", shorten(r.Feed))
-	case !takes:
-		return nil, verifier.Errorf(verifier.Conflict, "feed %q is asked by postflight itself: only feeds with format: push take tickets", r.Feed)
+	if err := o.mayTake(r.Feed); err != nil {
+		return nil, err
 	}
 	answer, err := o.take(ctx, r)
 	if err != nil {
@@ -117,6 +118,18 @@ func (o FeedOptions) push(ctx context.Context, r *pushRequest) (*pushAnswer, err
 		}
 	}
 	return answer, nil
+}
+
+// mayTake is an error where there is no such feed, or none that is pushed to.
+func (o FeedOptions) mayTake(feed string) error {
+	takes, known := o.Feeds()[feed]
+	switch {
+	case !known:
+		return verifier.Errorf(verifier.NotFound, "there is no feed %q: add it under feeds with format: push", shorten(feed))
+	case !takes:
+		return verifier.Errorf(verifier.Conflict, "feed %q is asked by postflight itself: only feeds with format: push take tickets", feed)
+	}
+	return nil
 }
 
 func (o FeedOptions) take(ctx context.Context, r *pushRequest) (*pushAnswer, error) {

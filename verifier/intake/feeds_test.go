@@ -25,6 +25,7 @@ type ticketBox struct {
 	tickets map[string]verifier.Ticket
 	err     error
 	results map[string]int
+	url     string // of the server in front of it
 }
 
 func (b *ticketBox) SaveTickets(_ context.Context, feed string, list []verifier.Ticket, _ time.Time) (int, error) {
@@ -49,6 +50,29 @@ func (b *ticketBox) pushed(_, result string, n int) {
 	b.results[result] += n
 }
 
+// held counts what is kept, as the measurer of feeds does.
+func (b *ticketBox) held(_ context.Context, feed string, target verifier.Target, from, to time.Time) (HeldTickets, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := HeldTickets{Feed: feed, From: from, To: to}
+	for _, t := range b.tickets {
+		if t.About(target) && !t.CreatedAt.Before(from) && t.CreatedAt.Before(to) {
+			held.Count++
+		}
+	}
+	return held, b.err
+}
+
+func guarded(hapi huma.API, want string) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if ctx.Header("Authorization") != want {
+			_ = huma.WriteErr(hapi, ctx, http.StatusUnauthorized, "who are you")
+			return
+		}
+		next(ctx)
+	}
+}
+
 // pushes is the operation behind a guard that asks for a token.
 func pushes(t *testing.T) (*ticketBox, func(feed, body string, header ...string) (int, string)) {
 	t.Helper()
@@ -58,16 +82,12 @@ func pushes(t *testing.T) (*ticketBox, func(feed, body string, header ...string)
 	RegisterFeeds(hapi, FeedOptions{
 		Keeper: box, Pushed: box.pushed, Now: func() time.Time { return now },
 		Feeds: func() map[string]bool { return map[string]bool{"desk": true, "zendesk": false} },
-		Guard: func(ctx huma.Context, next func(huma.Context)) {
-			if ctx.Header("Authorization") != "Bearer token" {
-				_ = huma.WriteErr(hapi, ctx, http.StatusUnauthorized, "who are you")
-				return
-			}
-			next(ctx)
-		},
+		Guard: guarded(hapi, "Bearer token"), ReadGuard: guarded(hapi, "Bearer reads"),
+		Held: box.held,
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
+	box.url = server.URL
 	return box, func(feed, body string, header ...string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/api/v1/feeds/"+feed, strings.NewReader(body))
 		require.NoError(t, err)
@@ -110,6 +130,42 @@ func TestTicketsArePushed(t *testing.T) {
 
 	status, answer = push("desk", "[]")
 	require.Equal(t, http.StatusOK, status, answer)
+}
+
+func TestPushedTicketsAreTold(t *testing.T) {
+	box, push := pushes(t)
+	status, answer := push("desk", pushedTicket)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	const hour = "from=2026-11-23T01:00:00Z&to=2026-11-23T02:00:00Z"
+	for query, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"desk?service=checkout&environment=production&" + hour:                    {200, `"count":1`},
+		"desk?service=checkout&environment=staging&" + hour:                       {200, `"count":0`},
+		"desk?service=checkout&since=1h&" + hour:                                  {422, ""},
+		"desk?" + hour:                                                            {422, ""},
+		"desk?service=checkout":                                                   {422, ""},
+		"desk?service=checkout&from=monday&to=2026-11-23T02:00:00Z":               {422, ""},
+		"desk?service=checkout&from=2026-11-23T02:00:00Z&to=2026-11-23T02:00:00Z": {422, "must be before to"},
+		"dest?service=checkout&" + hour:                                           {404, `there is no feed \"dest\"`},
+		"zendesk?service=checkout&" + hour:                                        {409, "only feeds with format: push"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, box.url+"/api/v1/feeds/"+query, nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer reads")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want.status, resp.StatusCode, "%s: %s", query, body)
+		require.Contains(t, string(body), want.says, query)
+	}
+	resp, err := http.Get(box.url + "/api/v1/feeds/desk?service=checkout&" + hour)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)
 }
 
 const ticketEventBody = `{"context":{"specversion":"0.5.0","id":"e-1","source":"/jira","type":"dev.cdevents.ticket.created.0.2.0","timestamp":"2026-11-23T02:30:00Z"},

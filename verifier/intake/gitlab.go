@@ -99,6 +99,9 @@ func (gitlab) decode(h http.Header, body []byte, m Mapping) (verifier.Notificati
 	if why := m.passedOver(body); why != "" {
 		return n, why, nil
 	}
+	if why := m.unnamed(body); why != "" {
+		return n, why, nil
+	}
 	var wrong []verifier.FieldError
 	n.Deployment, wrong = event.deployment(status)
 	wrong = append(m.apply(&n.Deployment, gitlabOrigins, body), wrong...)

@@ -100,6 +100,27 @@ func TestGitLabOtherEvents(t *testing.T) {
 	require.Zero(t, d.memory.rows())
 }
 
+// An environment may have no tier: four answers of 422 would switch the hook off.
+func TestGitLabNullWhereTheMapLooks(t *testing.T) {
+	d := start(t)
+	h := headers("Content-Type", "application/json", "X-Gitlab-Token", gitlabSecretToken, "X-Gitlab-Event", "Deployment Hook")
+	for rule, where := range map[string]string{"$.environment_tier": "$.environment_tier", "{{ .environment_tier }}": "map.environment"} {
+		m, err := NewMapping("", rule, "")
+		require.NoError(t, err)
+		d.settings.Sources = []Source{{Name: "gitlab", Format: "gitlab", Tokens: []string{gitlabSecretToken}, Map: m}}
+		r := d.post("/api/v1/hooks/gitlab", changed(t, recorded(t, "gitlab_deployment.json"), "environment_tier", "null"), h)
+		require.Equal(t, 200, r.status, r.body)
+		require.Equal(t, "the event has no environment: "+where+" is null, and the source's map.environment points there", r.Ignored)
+		r = d.post("/api/v1/hooks/gitlab", changed(t, recorded(t, "gitlab_deployment.json"), "environment_tier", "-"), h)
+		require.Equal(t, 422, r.status, "a path that leads nowhere is the configuration's fault: %s", r.body)
+	}
+	require.Zero(t, d.memory.rows())
+	n, why, err := decodeGitLab(t, "environment_tier", "null")
+	require.NoError(t, err)
+	require.Empty(t, why, "where the map doesn't look, null is nothing")
+	require.NotEmpty(t, n.Deployment.Environment)
+}
+
 // GitLab's secret token is a secret to some and a token to others; a signing
 // token is never sent.
 func TestGitLabTokens(t *testing.T) {

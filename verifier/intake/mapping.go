@@ -93,6 +93,21 @@ func (m Mapping) passedOver(body []byte) string {
 	return ""
 }
 
+// unnamed says which of the names that the source's rules look for an event
+// gives as null, "" where none: what it is about has no such name.
+func (m Mapping) unnamed(body []byte) string {
+	payload, ok := payloadOf(body)
+	if !ok {
+		return ""
+	}
+	for _, name := range m.names(nil, nil, new(string), origins{}) {
+		if name.rule.null(payload) {
+			return fmt.Sprintf("the event has no %s: %s is null, and the source's map.%s points there", name.key, name.rule.field(name.key), name.key)
+		}
+	}
+	return ""
+}
+
 // like matches as path.Match does, with slashes as plain letters: names of
 // repositories and jobs have them.
 func like(pattern, value string) bool {

@@ -66,6 +66,19 @@ func (r rule) find(body []byte) (value, message string) {
 	return fill(r.template, payload)
 }
 
+// null reports whether a payload says null where the rule looks.
+func (r rule) null(payload any) bool {
+	switch {
+	case r.path != nil:
+		found := r.path.Select(payload)
+		return len(found) == 1 && found[0] == nil
+	case r.template != nil:
+		_, message := fill(r.template, payload)
+		return message == isNull
+	}
+	return false
+}
+
 // payloadOf decodes an event for rules: numbers keep their digits.
 func payloadOf(body []byte) (payload any, ok bool) {
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -91,6 +104,8 @@ func selectOne(path *jsonpath.Path, payload any) (value, message string) {
 // nothing is what a template writes for null.
 const nothing = "<no value>"
 
+const isNull = "names a field that is null"
+
 // fill returns what a template makes of a payload. What the payload says is
 // only ever text to it.
 func fill(t *template.Template, payload any) (value, message string) {
@@ -103,7 +118,7 @@ func fill(t *template.Template, payload any) (value, message string) {
 		// The error repeats the template, not the payload.
 		return "", "can't be filled in: " + shorten(strings.TrimPrefix(err.Error(), "template: rule:"))
 	case strings.Contains(out.String(), nothing):
-		return "", "names a field that is null"
+		return "", isNull
 	}
 	return strings.TrimSpace(out.String()), ""
 }

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,10 +62,10 @@ func (a *App) SaveTicketCounts(ctx context.Context, feed, question string, count
 	return a.store.SaveTicketCounts(ctx, feed, question, counts)
 }
 
-// feeds is the intake of pushed tickets, behind a guard.
-func (a *App) feeds(guard func(huma.Context, func(huma.Context))) intake.FeedOptions {
+// feeds is the intake of pushed tickets, behind a guard for each way.
+func (a *App) feeds(guard, readGuard func(huma.Context, func(huma.Context))) intake.FeedOptions {
 	return intake.FeedOptions{
-		Keeper: a.store, Pushed: a.metrics.Pushed, Guard: guard, Now: time.Now,
+		Keeper: a.store, Pushed: a.metrics.Pushed, Held: a.held, Guard: guard, ReadGuard: readGuard, Now: time.Now,
 		Feeds: func() map[string]bool {
 			out := map[string]bool{}
 			for _, f := range a.current.Load().config.Feeds {
@@ -74,18 +76,44 @@ func (a *App) feeds(guard func(huma.Context, func(huma.Context))) intake.FeedOpt
 	}
 }
 
+// held counts what a feed was pushed, as a verification does.
+func (a *App) held(ctx context.Context, feed string, t verifier.Target, from, to time.Time) (intake.HeldTickets, error) {
+	trial, err := a.current.Load().feeds.Try(ctx, feed, t, from, to)
+	return intake.HeldTickets{Feed: feed, From: trial.From, To: trial.To, Count: trial.Count, First: trial.First, Last: trial.Last}, err
+}
+
+// ErrPushed says of a feed that its tickets are with the daemon.
+var ErrPushed = errors.New("its tickets are pushed to the daemon, which alone knows them")
+
 // TryFeed asks the feed of that name once, as the configuration says, for the
-// tickets created in [from, to), and for the first and the last of them.
+// tickets created in [from, to), and for the first and the last of them. Of a
+// feed that is pushed to the error is ErrPushed.
 func TryFeed(ctx context.Context, configFile string, env func(string) (string, bool), name string, t verifier.Target, from, to time.Time) (tickets.Trial, error) {
 	c, err := configs.Load(configFile, env)
 	if err != nil {
 		return tickets.Trial{}, err
 	}
-	cur := &current{config: c}
+	if slices.ContainsFunc(c.Feeds, func(f configs.Feed) bool { return f.Name == name && f.Kind() == "push" }) {
+		return tickets.Trial{Feed: name, Kind: "push"}, ErrPushed
+	}
+	cur, err := measuring(c)
 	defer cur.close()
-	rule := egress{allow: c.Egress.Allow}
-	if err := cur.measure(rule, newLimiters(), func(string, time.Duration, bool) {}, nil, slog.New(slog.DiscardHandler)); err != nil {
+	if err != nil {
 		return tickets.Trial{}, err
 	}
 	return cur.feeds.Try(ctx, name, t, from, to)
+}
+
+// measuring is what measures by a configuration, without a daemon.
+func measuring(c *configs.Config) (*current, error) {
+	cur := &current{config: c}
+	return cur, cur.measure(egress{allow: c.Egress.Allow}, newLimiters(), func(string, time.Duration, bool) {}, nil, slog.New(slog.DiscardHandler))
+}
+
+// CheckFeeds returns what serve would refuse of the feeds, such as a filter that
+// a preset can't read. It asks nobody.
+func CheckFeeds(c *configs.Config) error {
+	cur, err := measuring(c)
+	cur.close()
+	return err
 }

@@ -117,7 +117,7 @@ func (a *App) handler() http.Handler {
 	mux := http.NewServeMux()
 	hapi := api.New(mux, a.o.Version)
 	intake.Register(hapi, a.intake())
-	intake.RegisterFeeds(hapi, a.feeds(api.RequireOperation(hapi, a.access, api.Operate)))
+	intake.RegisterFeeds(hapi, a.feeds(api.RequireOperation(hapi, a.access, api.Operate), api.RequireOperation(hapi, a.access, api.Read)))
 	api.Register(hapi, a.api())
 	board.New(a.store, board.Options{
 		ExternalURL: a.externalURL, Now: time.Now,
