@@ -52,15 +52,23 @@ type gitlabEvent struct {
 // authentic takes the secret token from either setting, for GitLab calls it a
 // secret; one that begins with whsec_ is a signing token and never sent.
 func (gitlab) authentic(h http.Header, body []byte, s Source) bool {
-	tokens := append([]string{}, s.Tokens...)
-	for _, secret := range s.Secrets {
-		if !strings.HasPrefix(secret, "whsec_") {
-			tokens = append(tokens, secret)
-		}
-	}
+	tokens, _ := gitlabSecrets(s)
 	token := oneOfTokens(h.Get(gitlabToken), tokens)
 	signature := standardWebhook(h, body, s.Secrets)
 	return token || signature
+}
+
+// gitlabSecrets tells the source's secret tokens from its signing tokens.
+func gitlabSecrets(s Source) (tokens, keys []string) {
+	tokens = append(tokens, s.Tokens...)
+	for _, secret := range s.Secrets {
+		if strings.HasPrefix(secret, "whsec_") {
+			keys = append(keys, secret)
+		} else {
+			tokens = append(tokens, secret)
+		}
+	}
+	return tokens, keys
 }
 
 func (gitlab) signed(h http.Header) bool { return h.Get(standardwebhooks.HeaderWebhookSignature) != "" }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -99,7 +100,7 @@ func TestRoute(configFile string, env func(string) (string, bool), name string, 
 }
 
 // authenticating are the headers of which one must be right.
-var authenticating = []string{"Authorization", "X-Hub-Signature-256", "X-Signature", "X-Gitlab-Token", "Webhook-Signature"}
+var authenticating = []string{"Authorization", "X-Hub-Signature-256", "X-Hub-Signature", "X-Signature", "X-Gitlab-Token", "Webhook-Signature"}
 
 func (r *Route) authenticate(s intake.Source, h http.Header, body []byte) {
 	switch {
@@ -108,7 +109,7 @@ func (r *Route) authenticate(s intake.Source, h http.Header, body []byte) {
 	case intake.Authentic(s, h, body):
 		r.Authenticated = "yes"
 	default:
-		r.Authenticated, r.stranger = "no: this would be answered 401", true
+		r.Authenticated, r.stranger = "no: this would be answered 401: "+intake.WhyNotAuthentic([]intake.Source{s}, h, time.Now()), true
 	}
 }
 
