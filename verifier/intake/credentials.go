@@ -52,10 +52,10 @@ func wantedHeaders(sources []Source) []string {
 // credentialHeaders returns the headers of which the source's tokens and secrets
 // want one.
 func (s Source) credentialHeaders() (all []string) {
-	if s.Format == "gitlab" {
-		return s.gitlabHeaders()
-	}
-	if len(s.Tokens) > 0 {
+	switch {
+	case len(s.Tokens) > 0 && s.Format == "gitlab":
+		all = append(all, gitlabToken)
+	case len(s.Tokens) > 0:
 		all = append(all, authorization)
 	}
 	if len(s.Secrets) == 0 {
@@ -66,18 +66,7 @@ func (s Source) credentialHeaders() (all []string) {
 		all = append(all, gh.SHA256SignatureHeader)
 	case "flux":
 		all = append(all, fluxSignature)
-	case "native", "cdevents":
-		all = append(all, standardwebhooks.HeaderWebhookSignature)
-	}
-	return all
-}
-
-func (s Source) gitlabHeaders() (all []string) {
-	tokens, keys := gitlabSecrets(s)
-	if len(tokens) > 0 {
-		all = append(all, gitlabToken)
-	}
-	if len(keys) > 0 {
+	case "native", "cdevents", "gitlab":
 		all = append(all, standardwebhooks.HeaderWebhookSignature)
 	}
 	return all
