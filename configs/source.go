@@ -33,11 +33,14 @@ func (d *decoder) checkSources(f *file) {
 	d.ownTokens("source", tokens)
 }
 
-// sourceSecret checks the key of a source's signatures. A secret of GitLab that
-// is no signing token is its secret token.
+// sourceSecret checks the key of a source's signatures. GitLab calls its token a
+// secret as well, and whoever writes that here would take requests for signed
+// that are not.
 func (d *decoder) sourceSecret(s *Source, secret *Secret) {
 	switch {
-	case s.Format == "native", s.Format == "cdevents", s.Format == "gitlab" && strings.HasPrefix(secret.Reveal(), signingPrefix):
+	case s.Format == "gitlab" && d.usable(secret) && !strings.HasPrefix(secret.Reveal(), signingPrefix):
+		d.problem(d.at(secret), "is no signing token of GitLab's, which begins with whsec_: write the hook's secret token as token_file")
+	case s.Format == "native", s.Format == "cdevents", s.Format == "gitlab":
 		d.signingSecret(secret)
 	default:
 		d.tokenLength(secret)

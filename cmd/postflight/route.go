@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,7 +38,8 @@ Some systems say in a header what they send: give it with --header, such as
 --header "X-GitHub-Event: deployment_status". Where a header that authenticates
 is given, it is checked.
 
-Exit code 0: understood, also where it would be ignored; 1: it would be refused.`,
+Exit code 0: understood, also where it would be ignored; 1: it would be refused,
+be it for a header that authenticates and doesn't match.`,
 		Args: exactly(1, "the NAME of a source"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			header, err := readHeaders(given)
@@ -97,7 +97,7 @@ func printRoute(cmd *cobra.Command, s streams, r app.Route) error {
 			printRouteEvent(s.out, e)
 		}
 	}
-	if slices.ContainsFunc(r.Events, func(e app.RouteEvent) bool { return e.Result == "refused" }) {
+	if r.Refused() {
 		return verifier.Errorf(verifier.Invalid, "the notification would be refused")
 	}
 	return nil

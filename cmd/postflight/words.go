@@ -93,6 +93,9 @@ func level(kind verifier.SignalKind, x *float64) string {
 	case kind == verifier.Ratio:
 		return fmt.Sprintf("%.3g%%", *x*100)
 	case kind == verifier.Count:
+		if *x > 0 && *x < 0.001 { // what a baseline that fades has left of older events
+			return "<0.001/h"
+		}
 		return fmt.Sprintf("%.3g/h", *x)
 	}
 	return fmt.Sprintf("%.4g", *x)

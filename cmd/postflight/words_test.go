@@ -10,6 +10,12 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
+func TestCountsThatHaveFadedAreShownAsFew(t *testing.T) {
+	for x, want := range map[float64]string{0: "0/h", 2.3e-7: "<0.001/h", 0.0012: "0.0012/h", 2.5: "2.5/h"} {
+		require.Equal(t, want, level(verifier.Count, &x))
+	}
+}
+
 func TestSignalsAreShownInWords(t *testing.T) {
 	share := 0.05
 	v := verifier.Verification{

@@ -104,6 +104,10 @@ func thousands(digits string) string {
 	return sign + digits
 }
 
+// fewestAnHour is the smallest count an hour that is printed: one event in six
+// weeks. Less is what a baseline that fades has left of older ones.
+const fewestAnHour = 0.001
+
 // level prints a signal's level in its own unit: a share as per cent, events
 // an hour, or the number as it is.
 func level(kind verifier.SignalKind, x float64) string {
@@ -111,6 +115,9 @@ func level(kind verifier.SignalKind, x float64) string {
 	case verifier.Ratio:
 		return number(x*100) + "%"
 	case verifier.Count:
+		if x > 0 && x < fewestAnHour {
+			return "<" + number(fewestAnHour) + "/h"
+		}
 		return number(x) + "/h"
 	}
 	return number(x)

@@ -24,6 +24,9 @@ func TestNumber(t *testing.T) {
 func TestLevelHasTheUnitOfItsKind(t *testing.T) {
 	require.Equal(t, "0.51%", level(verifier.Ratio, 0.0051))
 	require.Equal(t, "2.5/h", level(verifier.Count, 2.5))
+	require.Equal(t, "0/h", level(verifier.Count, 0))
+	require.Equal(t, "0.001/h", level(verifier.Count, 0.001))
+	require.Equal(t, "<0.001/h", level(verifier.Count, 2.3e-7))
 	require.Equal(t, "1,250", level(verifier.Value, 1250))
 }
 

@@ -14,6 +14,11 @@ import (
 // RangeMark is what stands in a query for the time that is asked about.
 const RangeMark = "$range"
 
+// NumberQuery returns the query that Number asks. Its errors are of kind Invalid.
+func NumberQuery(query string, t verifier.Target, from, to time.Time) (string, error) {
+	return render.PromQL(strings.ReplaceAll(query, RangeMark, fmt.Sprintf("%ds", int(to.Sub(from).Seconds()))), t)
+}
+
 // Number returns what a query template says of the time between from and to, in
 // whole seconds: RangeMark becomes its length, and it is evaluated at its end.
 // It must yield exactly one number from 0 on. An error of kind Invalid is the
@@ -23,7 +28,7 @@ func (m *Measurer) Number(ctx context.Context, name, query string, t verifier.Ta
 	if !ok {
 		return 0, verifier.Errorf(verifier.Invalid, "prometheus %q is not configured", name)
 	}
-	expr, err := render.PromQL(strings.ReplaceAll(query, RangeMark, fmt.Sprintf("%ds", int(to.Sub(from).Seconds()))), t)
+	expr, err := NumberQuery(query, t, from, to)
 	if err != nil {
 		return 0, err
 	}

@@ -54,8 +54,10 @@ type Feed struct {
 	// Query answers for the kind prometheus: the number in [from, to). An
 	// error of kind Invalid is the configuration's.
 	Query func(ctx context.Context, t verifier.Target, from, to time.Time) (float64, error)
-	// QueryText is what Query asks, for people.
+	// QueryText is what Query asks, for people; Rendered is that of [from, to),
+	// nil where QueryText says it. Errors are of kind Invalid.
 	QueryText string
+	Rendered  func(t verifier.Target, from, to time.Time) (string, error)
 }
 
 // Transports are the ways out to hosts written in the configuration and to
@@ -134,6 +136,23 @@ func (f *feed) first(t verifier.Target, from, to time.Time) (call, error) {
 	}
 	return call{}, nil
 }
+
+// example returns the first request that is sent to find the tickets of
+// [from, to), as people may see it. Errors are of kind Invalid.
+func (f *feed) example(t verifier.Target, from, to time.Time) (string, error) {
+	if f.Rendered != nil {
+		return f.Rendered(t, from, to)
+	}
+	c, err := f.first(t, f.reaches(from), to)
+	if err != nil {
+		return "", err
+	}
+	return f.shown(c), nil
+}
+
+// reaches returns from when on tickets are asked for to count those since a
+// time: earlier ones tell who has reported before.
+func (f *feed) reaches(from time.Time) time.Time { return from.Add(-f.OncePerReporter) }
 
 // question names what is asked, but for the times: answers to the same may be
 // shared.

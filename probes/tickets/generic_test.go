@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,56 @@ func TestAQueryCounts(t *testing.T) {
 	require.Equal(t, `feed "counter": prometheus "main": no answer`, got[0].Message)
 	_, err = m.History(t.Context(), s, verifier.Target{Service: "cart"}, plan, step, start, start.Add(time.Hour))
 	require.Equal(t, verifier.Unavailable, verifier.KindOf(err))
+}
+
+// TestTheRequestThatIsShownIsTheOneThatIsSent, also where it reaches further
+// back than what is counted.
+func TestTheRequestThatIsShownIsTheOneThatIsSent(t *testing.T) {
+	for kind, change := range map[string]func(*tickets.Feed){
+		"zendesk_incremental": nil, "freshdesk": nil,
+		"json": func(f *tickets.Feed) {
+			f.URL += "/tickets?from={{ .From.Unix }}&to={{ .To.Unix }}"
+			f.Tickets, f.CreatedAt, f.Reporter = "$.tickets", "$.created_at", "$.reporter"
+		},
+	} {
+		d := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+			if kind == "freshdesk" {
+				fmt.Fprint(w, `[]`)
+				return
+			}
+			fmt.Fprint(w, `{"tickets":[],"end_of_stream":true}`)
+		})
+		f := configured(kind, d.URL)
+		f.OncePerReporter = time.Hour
+		if change != nil {
+			change(&f)
+		}
+		transport := &http.Transport{}
+		t.Cleanup(transport.CloseIdleConnections)
+		m, err := tickets.New([]tickets.Feed{f}, tickets.Options{Transports: tickets.Transports{Written: transport}})
+		require.NoError(t, err, kind)
+		got, err := m.Try(t.Context(), "desk", checkout, start, start.Add(time.Hour))
+		require.NoError(t, err, kind)
+		sent, err := url.QueryUnescape(d.requests()[0].RequestURI())
+		require.NoError(t, err)
+		require.Equal(t, "GET "+d.URL+sent, got.Request, kind)
+	}
+}
+
+func TestAQueryIsShownAsItIsAsked(t *testing.T) {
+	f := tickets.Feed{Name: "desk", Kind: "prometheus", QueryText: "sum(x[$range])",
+		Query: func(context.Context, verifier.Target, time.Time, time.Time) (float64, error) { return 1, nil },
+		Rendered: func(target verifier.Target, from, to time.Time) (string, error) {
+			return fmt.Sprint(target.Service, " ", to.Sub(from)), nil
+		}}
+	m, err := tickets.New([]tickets.Feed{f}, tickets.Options{})
+	require.NoError(t, err)
+	got, err := m.Try(t.Context(), "desk", shop, start, start.Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, "check out 1h0m0s", got.Request)
+	plan, err := m.Prepare(t.Context(), signal, shop, step, start, start)
+	require.NoError(t, err)
+	require.Equal(t, "check out 30s", plan.Query)
 }
 
 // TestPushedTicketsNeedNoRequests, and are counted again at every look.

@@ -56,7 +56,7 @@ func (f *feed) unread(err error) error {
 // opened returns when the tickets that count were created in [from, to), in
 // order of time.
 func (m *Measurer) opened(ctx context.Context, f *feed, t verifier.Target, from, to time.Time) ([]time.Time, error) {
-	w := &walk{m: m, f: f, target: t, from: from.Add(-f.OncePerReporter), to: to, most: maxPages}
+	w := &walk{m: m, f: f, target: t, from: f.reaches(from), to: to, most: maxPages}
 	w.wait = func(ctx context.Context) error {
 		if w.pages == 0 { // the caller's
 			return nil

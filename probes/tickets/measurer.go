@@ -75,11 +75,11 @@ func (m *Measurer) Prepare(_ context.Context, s verifier.Signal, t verifier.Targ
 	if err != nil {
 		return verifier.Plan{}, err
 	}
-	c, err := f.first(t, until.Add(-step), until)
+	request, err := f.example(t, until.Add(-step), until)
 	if err != nil {
 		return verifier.Plan{}, verifier.Errorf(verifier.Invalid, "prepare signal %q: feed %q: %w", s.Name, f.Name, err)
 	}
-	p := verifier.Plan{Query: f.shown(c)}
+	p := verifier.Plan{Query: request}
 	if f.Lag > 0 {
 		p.Note = fmt.Sprintf("counted %s late, for tickets take that long to be found", f.Lag)
 	}

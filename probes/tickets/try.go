@@ -42,11 +42,11 @@ func (m *Measurer) Try(ctx context.Context, name string, t verifier.Target, from
 		return Trial{}, verifier.Errorf(verifier.Invalid, "there is no feed %q: the configuration has %s", name, strings.Join(names, ", "))
 	}
 	trial := Trial{Feed: name, Kind: f.Kind, From: from.UTC(), To: to.UTC()}
-	c, err := f.first(t, from, to)
+	request, err := f.example(t, from, to)
 	if err != nil {
 		return trial, verifier.Errorf(verifier.Invalid, "feed %q: %w", name, err)
 	}
-	trial.Request = f.shown(c)
+	trial.Request = request
 	if f.Lag > 0 && time.Since(to) < f.Lag {
 		trial.Notes = append(trial.Notes, fmt.Sprintf("the newest %s may not be complete: verifications leave them out (lag)", short(f.Lag)))
 	}

@@ -69,7 +69,10 @@ func (argocd) decode(_ http.Header, body []byte, m Mapping) (verifier.Notificati
 	}
 	var wrong []verifier.FieldError
 	n.Deployment, wrong = event.deployment(status)
-	wrong = append(m.apply(&n.Deployment, argoOrigins, body), wrong...)
+	from := origins{service: "app"}
+	_, from.environment = event.environment()
+	_, from.version = event.version()
+	wrong = append(m.apply(&n.Deployment, from, body), wrong...)
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the notification are wrong", wrong...)
 	}
@@ -81,7 +84,14 @@ func (argocd) decode(_ http.Header, body []byte, m Mapping) (verifier.Notificati
 	return n, "", nil
 }
 
-var argoOrigins = origins{service: "app", environment: "destination.namespace", version: "sync.revision"}
+func (e argoEvent) environment() (environment, from string) {
+	return foundAt("destination.namespace", place{e.Destination.Namespace, "destination.namespace"}, place{e.Destination.Name, "destination.name"})
+}
+
+// version is the revision, or all those of an application with several sources.
+func (e argoEvent) version() (version, from string) {
+	return foundAt("sync.revision", place{e.Sync.Revision, "sync.revision"}, place{strings.Join(e.Sync.Revisions, ","), "sync.revisions"})
+}
 
 // argoPhases are the phases in which an operation has ended, as gitops-engine
 // names them. A running one has no revision that stays until its end.
@@ -97,10 +107,11 @@ func (e argoEvent) deployment(status verifier.DeploymentStatus) (verifier.Deploy
 	if by.Automated {
 		actor = first(actor, "automated sync")
 	}
+	environment, _ := e.environment()
+	version, _ := e.version()
 	d := verifier.Deployment{
-		Service: e.App, Environment: first(e.Destination.Namespace, e.Destination.Name),
-		Version: first(e.Sync.Revision, strings.Join(e.Sync.Revisions, ",")),
-		Status:  status, Actor: printable(actor), URL: firstLink(e.URL),
+		Service: e.App, Environment: environment, Version: version,
+		Status: status, Actor: printable(actor), URL: firstLink(e.URL),
 		Labels: labelled(map[string]string{"project": e.Project, "cluster": e.Destination.Name, "health": e.Health}),
 	}
 	for _, info := range e.Operation.Operation.Info {

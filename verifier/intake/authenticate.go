@@ -106,3 +106,5 @@ func (passwords) authentic(h http.Header, _ []byte, s Source) bool {
 }
 
 func (passwords) signed(http.Header) bool { return false }
+
+func (passwords) takesPasswords() {}

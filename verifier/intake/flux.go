@@ -57,8 +57,9 @@ func (flux) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification
 		return n, why, nil
 	}
 	var wrong []verifier.FieldError
-	n.Deployment, wrong = event.deployment(status)
-	wrong = append(m.apply(&n.Deployment, fluxOrigins, body), wrong...)
+	var from origins
+	n.Deployment, from, wrong = event.deployment(status)
+	wrong = append(m.apply(&n.Deployment, from, body), wrong...)
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
@@ -67,8 +68,6 @@ func (flux) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification
 	n.Deployment.DeploymentID = digestOf(object, n.Deployment.Environment, n.Deployment.Version, event.meta("token"))
 	return n, "", nil
 }
-
-var fluxOrigins = origins{service: "involvedObject.name", environment: "involvedObject.namespace", version: "metadata.revision"}
 
 // fluxReasons are the reasons of events that say how far a deploy is. helm's
 // say it outright. A Kustomization's event carries the reason of its Ready
@@ -132,42 +131,47 @@ func (e fluxEvent) object() string {
 // meta returns an entry of the metadata. The controllers put their group before
 // the keys, and newer notification-controllers take it off again; whoever
 // annotates an object or writes spec.eventMetadata gives plain keys.
-func (e fluxEvent) meta(key string) string {
+func (e fluxEvent) meta(key string) string { return e.metaAt(key).value }
+
+// metaAt returns an entry of the metadata with the field that it is in.
+func (e fluxEvent) metaAt(key string) place {
 	for _, prefix := range []string{"", "helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/", "event.toolkit.fluxcd.io/"} {
 		if value := e.Metadata[prefix+key]; value != "" {
-			return value
+			return place{value, "metadata." + prefix + key}
 		}
 	}
-	return ""
+	return place{}
 }
 
-func (e fluxEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, []verifier.FieldError) {
+func (e fluxEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins, []verifier.FieldError) {
+	var from origins
 	d := verifier.Deployment{
-		Service:     first(e.meta("service"), e.InvolvedObject.Name),
-		Environment: first(e.meta("environment"), e.InvolvedObject.Namespace),
-		Version:     fluxRevision(first(e.meta("originRevision"), e.meta("revision"))),
-		Status:      status,
-		Rollback:    e.Reason == "RollbackSucceeded",
-		RevertID:    printable(e.meta("postflight_revert_id")),
-		URL:         firstLink(e.meta("url")),
+		Status:   status,
+		Rollback: e.Reason == "RollbackSucceeded",
+		RevertID: printable(e.meta("postflight_revert_id")),
+		URL:      firstLink(e.meta("url")),
 		Labels: labelled(map[string]string{
 			"kind": e.InvolvedObject.Kind, "namespace": e.InvolvedObject.Namespace,
 			"app_version": e.meta("app-version"), "oci_digest": e.meta("oci-digest"), "summary": e.meta("summary"),
 		}),
 	}
+	d.Service, from.service = foundAt("involvedObject.name", e.metaAt("service"), place{e.InvolvedObject.Name, "involvedObject.name"})
+	d.Environment, from.environment = foundAt("involvedObject.namespace", e.metaAt("environment"), place{e.InvolvedObject.Namespace, "involvedObject.namespace"})
+	d.Version, from.version = foundAt("metadata.revision", e.metaAt("originRevision"), e.metaAt("revision"))
+	d.Version = fluxRevision(d.Version)
 	if e.Timestamp == "" {
-		return d, nil
+		return d, from, nil
 	}
 	at, err := time.Parse(time.RFC3339, e.Timestamp)
 	if err != nil {
-		return d, []verifier.FieldError{{Field: "timestamp", Message: "must be a time as RFC 3339 writes it", Value: shorten(e.Timestamp)}}
+		return d, from, []verifier.FieldError{{Field: "timestamp", Message: "must be a time as RFC 3339 writes it", Value: shorten(e.Timestamp)}}
 	}
 	if status == verifier.DeployStarted {
 		d.StartedAt = at
 	} else {
 		d.FinishedAt = at
 	}
-	return d, nil
+	return d, from, nil
 }
 
 var olderRevision = regexp.MustCompile(`^(.+)/([0-9a-f]{40})$`)

@@ -140,6 +140,9 @@ func githubDeployment(deployment *gh.Deployment, repository *gh.Repository, send
 			Labels:  labelled(map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": repository.GetFullName()}),
 		},
 	}
+	if deployment.GetSHA() == "" && deployment.GetRef() != "" {
+		e.origins.version = "deployment.ref"
+	}
 	if told.Service != "" {
 		e.origins.service = "deployment.payload.service"
 	}

@@ -49,16 +49,10 @@ type gitlabEvent struct {
 	CommitURL string `json:"commit_url"`
 }
 
-// authentic takes the secret token from either setting, for GitLab calls it a
-// secret; one that begins with whsec_ is a signing token and never sent.
+// authentic takes the secret token as it stands, or a signature of the signing
+// token, which is never sent.
 func (gitlab) authentic(h http.Header, body []byte, s Source) bool {
-	tokens := append([]string{}, s.Tokens...)
-	for _, secret := range s.Secrets {
-		if !strings.HasPrefix(secret, "whsec_") {
-			tokens = append(tokens, secret)
-		}
-	}
-	token := oneOfTokens(h.Get(gitlabToken), tokens)
+	token := oneOfTokens(h.Get(gitlabToken), s.Tokens)
 	signature := standardWebhook(h, body, s.Secrets)
 	return token || signature
 }
@@ -104,7 +98,9 @@ func (gitlab) decode(h http.Header, body []byte, m Mapping) (verifier.Notificati
 	}
 	var wrong []verifier.FieldError
 	n.Deployment, wrong = event.deployment(status)
-	wrong = append(m.apply(&n.Deployment, gitlabOrigins, body), wrong...)
+	from := origins{service: "project.path_with_namespace", environment: "environment"}
+	_, from.version = event.version()
+	wrong = append(m.apply(&n.Deployment, from, body), wrong...)
 	n.DeliveryID = first(h.Get(gitlabIdempotency), h.Get(standardwebhooks.HeaderWebhookID))
 	if n.DeliveryID == "" && n.Deployment.DeploymentID != "" {
 		n.DeliveryID = idOf("deployment/"+n.Deployment.DeploymentID, event.Status)
@@ -120,11 +116,14 @@ func (gitlab) decode(h http.Header, body []byte, m Mapping) (verifier.Notificati
 	return n, "", nil
 }
 
-var gitlabOrigins = origins{service: "project.path_with_namespace", environment: "environment", version: "short_sha"}
+func (e gitlabEvent) version() (version, from string) {
+	return foundAt("short_sha", place{e.ShortSHA, "short_sha"}, place{e.Ref, "ref"})
+}
 
 func (e gitlabEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, []verifier.FieldError) {
+	version, _ := e.version()
 	d := verifier.Deployment{
-		Service: e.Project.Path, Environment: e.Environment, Version: first(e.ShortSHA, e.Ref), Status: status,
+		Service: e.Project.Path, Environment: e.Environment, Version: version, Status: status,
 		Actor: printable(first(e.User.Username, e.User.Name)), URL: firstLink(e.DeployableURL, e.CommitURL),
 		Labels: labelled(map[string]string{"ref": e.Ref, "tier": e.Tier, "commit": commitOf(e.CommitURL), "project": e.Project.Path}),
 	}

@@ -121,11 +121,10 @@ func TestGitLabNullWhereTheMapLooks(t *testing.T) {
 	require.NotEmpty(t, n.Deployment.Environment)
 }
 
-// GitLab's secret token is a secret to some and a token to others; a signing
-// token is never sent.
+// GitLab's secret token is a token; a secret only signs, and is never sent.
 func TestGitLabTokens(t *testing.T) {
 	h := func(token string) http.Header { return headers("X-Gitlab-Token", token) }
-	require.True(t, gitlab{}.authentic(h("abcdefgh"), nil, Source{Secrets: []string{"abcdefgh"}}))
+	require.False(t, gitlab{}.authentic(h("abcdefgh"), nil, Source{Secrets: []string{"abcdefgh"}}))
 	require.True(t, gitlab{}.authentic(h("abcdefgh"), nil, Source{Tokens: []string{"x", "abcdefgh"}}))
 	require.False(t, gitlab{}.authentic(h(gitlabKey), nil, Source{Secrets: []string{gitlabKey}}))
 	require.False(t, gitlab{}.authentic(h(""), nil, Source{Tokens: []string{""}}))

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"reflect"
@@ -112,6 +113,8 @@ type Options struct {
 	// AtOnce is how many notifications are worked on at once, 0 is 128;
 	// more are told to try again.
 	AtOnce int
+	// Log is warned of refused notifications; nil is nobody.
+	Log *slog.Logger
 	// BodyTimeout is how long a sender may take over its body, 0 is 10 s.
 	BodyTimeout time.Duration
 }
@@ -169,7 +172,10 @@ func register(hapi huma.API, o Options) *server {
 	if o.BodyTimeout <= 0 {
 		o.BodyTimeout = 10 * time.Second
 	}
-	s := &server{Options: o, slots: make(chan struct{}, o.AtOnce)}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &server{Options: o, slots: make(chan struct{}, o.AtOnce), refusals: refusals{last: map[refusalKind]*refusalCount{}}}
 	answers := func() map[string]*huma.Response {
 		return map[string]*huma.Response{"202": {Description: "Stored; a verification is opened"}}
 	}

@@ -97,17 +97,19 @@ func (e jenkinsEvent) status() (verifier.DeploymentStatus, string) {
 
 func (e jenkinsEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins, []verifier.FieldError) {
 	p, b := e.Build.Parameters, e.Build
-	from := origins{service: "name", environment: "build.parameters.ENVIRONMENT", version: "build.scm.commit"}
+	from := origins{service: "name", version: "build.scm.commit"}
 	d := verifier.Deployment{
-		Service: e.Name, Environment: p.named("ENVIRONMENT", "ENV"), Version: b.SCM.Commit, Status: status,
+		Service: e.Name, Version: b.SCM.Commit, Status: status,
 		Actor: printable(strings.Join(b.SCM.Culprits, ", ")), URL: firstLink(b.FullURL),
 		Labels: labelled(map[string]string{"job": e.Name, "branch": b.SCM.Branch, "commit": b.SCM.Commit}),
 	}
+	const parameters = "build.parameters."
+	d.Environment, from.environment = foundAt(parameters+"ENVIRONMENT", place{p.named("ENVIRONMENT"), parameters + "ENVIRONMENT"}, place{p.named("ENV"), parameters + "ENV"})
 	if service := p.named("SERVICE"); service != "" {
-		d.Service, from.service = service, "build.parameters.SERVICE"
+		d.Service, from.service = service, parameters+"SERVICE"
 	}
 	if version := p.named("VERSION"); version != "" {
-		d.Version, from.version = version, "build.parameters.VERSION"
+		d.Version, from.version = version, parameters+"VERSION"
 	}
 	p.told().note(&d)
 	for _, path := range b.SCM.Changes {

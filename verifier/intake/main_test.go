@@ -261,10 +261,15 @@ func start(t *testing.T, change ...func(*Options)) *daemon {
 		c(&o)
 	}
 	d.server = register(humago.New(d.mux, huma.DefaultConfig("test", "1")), o)
-	server := httptest.NewServer(d.mux)
-	t.Cleanup(server.Close)
-	d.url, d.client = server.URL, server.Client()
+	d.around(d.mux.ServeHTTP)
 	return d
+}
+
+// around serves the intake by a handler that calls d.mux.
+func (d *daemon) around(handler http.HandlerFunc) {
+	server := httptest.NewServer(handler)
+	d.t.Cleanup(server.Close)
+	d.url, d.client = server.URL, server.Client()
 }
 
 // reply is an answer of the intake.

@@ -120,6 +120,20 @@ func like(pattern, value string) bool {
 // call them.
 type origins struct{ service, environment, version string }
 
+// place is a field of an event that may hold a name.
+type place struct{ value, field string }
+
+// foundAt returns the first name that there is among places, and its field;
+// where there is none, the field that is asked for one.
+func foundAt(asked string, places ...place) (value, from string) {
+	for _, p := range places {
+		if p.value != "" {
+			return p.value, p.field
+		}
+	}
+	return "", asked
+}
+
 // Name is a name that was found in an event, and where.
 type Name struct {
 	Key   string // service, environment or version

@@ -26,8 +26,9 @@ const unknownSource = "unknown"
 // server answers notifications.
 type server struct {
 	Options
-	slots  chan struct{} // one for each notification worked on
-	bodies atomic.Int64  // bytes reserved for bodies
+	slots    chan struct{} // one for each notification worked on
+	bodies   atomic.Int64  // bytes reserved for bodies
+	refusals refusals
 }
 
 // request is a notification as it comes in; huma hands its context over, for
@@ -93,6 +94,7 @@ func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
 		s.Metrics.Notified(name, string(result))
 	}
 	if err != nil {
+		in.refused(ctx, name, err)
 		return nil, err
 	}
 	return a, nil

@@ -169,19 +169,17 @@ func unwrapEcho(top object, body []byte) ([]byte, error) {
 
 func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins) {
 	x := e.Content.Execution
-	from := origins{service: "details.application", environment: "content.execution.trigger.parameters.environment", version: "content.execution.trigger.parameters.version"}
+	const execution, parameters = "content.execution.", "content.execution.trigger.parameters."
+	var from origins
 	d := verifier.Deployment{
 		DeploymentID: first(x.ID, e.Content.ExecutionID), Status: status,
-		Service: first(e.Details.Application, x.Application), Environment: x.Trigger.Parameters.named("environment", "env"),
 		Actor:  printable(first(x.Trigger.User, x.Authentication.User)),
 		Labels: labelled(map[string]string{"pipeline": x.Name, "trigger": x.Trigger.Type}),
 	}
-	if service := x.Trigger.Parameters.named("service"); service != "" {
-		d.Service, from.service = service, "content.execution.trigger.parameters.service"
-	}
-	if d.Environment == "" {
-		d.Environment, from.environment = x.account(), "content.execution.stages[*].context.account"
-	}
+	d.Service, from.service = foundAt("details.application", place{x.Trigger.Parameters.named("service"), parameters + "service"},
+		place{e.Details.Application, "details.application"}, place{x.Application, execution + "application"})
+	d.Environment, from.environment = foundAt(execution+"stages[*].context.account", place{x.Trigger.Parameters.named("environment"), parameters + "environment"},
+		place{x.Trigger.Parameters.named("env"), parameters + "env"}, place{x.account(), execution + "stages[*].context.account"})
 	d.Version, from.version = x.version()
 	// Our own request, where its webhook triggered the pipeline, is the payload.
 	x.Trigger.Payload.told().note(&d)

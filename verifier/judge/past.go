@@ -31,8 +31,9 @@ type amount struct{ x, n float64 }
 // stop counting single events; what is larger counts as not measured.
 const largest = 1e15
 
-// fewest opportunities of a step that mean something: counters that were
-// extrapolated may show a part of one, and less is what rounding left of none.
+// fewest opportunities of a step, and events that are remembered, that mean
+// something: counters that were extrapolated may show a part of one, and less is
+// what rounding or fading left of none.
 const fewest = 1e-9
 
 // amountOf reads an observation. ok is false where nothing was measured, which

@@ -28,7 +28,7 @@ func newRecall(p *past, lookback int) recall {
 // level is what is remembered at a moment; exposure 0 is nothing.
 type level struct {
 	rate float64 // half an event is allowed for
-	seen float64 // the rate without that
+	seen float64 // the rate without that; 0 where all events have faded
 	// events is how many a plain count would need to be as certain: the squared
 	// sum of weights over the sum of squared weights.
 	events   float64
@@ -42,7 +42,10 @@ func (r *recall) at(i int) level {
 		return l
 	}
 	x := r.x[i] + 0.5
-	l.rate, l.seen, l.events = x/l.exposure, r.x[i]/l.exposure, x*x/(r.squares[i]+0.5)
+	l.rate, l.events = x/l.exposure, x*x/(r.squares[i]+0.5)
+	if r.x[i] >= fewest {
+		l.seen = r.x[i] / l.exposure
+	}
 	return l
 }
 

@@ -38,6 +38,9 @@ func feedsOf(configured []configs.Feed, prometheus *promql.Measurer) ([]tickets.
 		}
 		if f.Query != "" {
 			feed.QueryText = f.Query
+			feed.Rendered = func(t verifier.Target, from, to time.Time) (string, error) {
+				return promql.NumberQuery(f.Query, t, from, to)
+			}
 			feed.Query = func(ctx context.Context, t verifier.Target, from, to time.Time) (float64, error) {
 				return prometheus.Number(ctx, f.Prometheus, f.Query, t, from, to)
 			}

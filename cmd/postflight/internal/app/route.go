@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,6 +21,12 @@ type Route struct {
 	Format        string       `json:"format"`
 	Authenticated string       `json:"authenticated"`
 	Events        []RouteEvent `json:"events"`
+	stranger      bool         // it is not authentic
+}
+
+// Refused reports whether the notification, or an event of it, would be.
+func (r Route) Refused() bool {
+	return r.stranger || slices.ContainsFunc(r.Events, func(e RouteEvent) bool { return e.Result == "refused" })
 }
 
 // RouteEvent is one event of a notification.
@@ -76,28 +83,34 @@ func TestRoute(configFile string, env func(string) (string, bool), name string, 
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
 	}
-	r := Route{Source: source.Name, Format: source.Format, Authenticated: authenticated(source, h, body)}
+	r := Route{Source: source.Name, Format: source.Format}
+	r.authenticate(source, h, body)
 	readings, err := intake.Read(source, h, body)
 	if err != nil {
 		readings = []intake.Reading{{Err: err}}
 	}
 	for _, reading := range readings {
-		r.Events = append(r.Events, routeEvent(reading, c.Policies))
+		e := routeEvent(reading, c.Policies)
+		if r.stranger && e.Result != "refused" {
+			e.Result, e.Why = "refused", fmt.Sprintf("answered 401; authenticated, it would be %s: %s", e.Result, e.Why)
+		}
+		r.Events = append(r.Events, e)
 	}
 	return r, nil
 }
 
 // authenticating are the headers of which one must be right.
-var authenticating = []string{"Authorization", "X-Hub-Signature-256", "X-Signature", "X-Gitlab-Token", "Webhook-Signature"}
+var authenticating = []string{"Authorization", "X-Hub-Signature-256", "X-Hub-Signature", "X-Signature", "X-Gitlab-Token", "Webhook-Signature"}
 
-func authenticated(s intake.Source, h http.Header, body []byte) string {
+func (r *Route) authenticate(s intake.Source, h http.Header, body []byte) {
 	switch {
 	case !slices.ContainsFunc(authenticating, func(name string) bool { return h.Get(name) != "" }):
-		return "not checked: no header that would do so was given"
+		r.Authenticated = "not checked: no header that would do so was given"
 	case intake.Authentic(s, h, body):
-		return "yes"
+		r.Authenticated = "yes"
+	default:
+		r.Authenticated, r.stranger = "no: this would be answered 401: "+intake.WhyNotAuthentic([]intake.Source{s}, h, time.Now()), true
 	}
-	return "no: this would be answered 401"
 }
 
 func routeEvent(reading intake.Reading, policies []verifier.Policy) RouteEvent {
