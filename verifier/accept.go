@@ -26,6 +26,9 @@ type History struct {
 	// Reverting is the verification whose rollback is open, with its policy.
 	Reverting       *Verification
 	RevertingPolicy Policy
+	// AskedFor is the version that our rollback request with the notification's
+	// revert id asked for in this place; "" where we issued no such id here.
+	AskedFor string
 }
 
 // Acceptance is what storing a notification will change, all in one
@@ -65,7 +68,8 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		d.ID = NewID(DeploymentPrefix)
 	}
 	d.Rollback, d.RollbackWhy = classifyRollback(d, h)
-	follows := d.comesAfter(h)
+	resurfaces := d.resurfaces(h)
+	follows := d.comesAfter(h) && !resurfaces
 	if follows && d.Status == DeployFinished {
 		d.Place = 1
 		if h.Current != nil {
@@ -84,6 +88,9 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		return a, nil
 	case d.Status == DeployFailed:
 		a.Ignored = "the deploy failed: there is nothing to verify"
+		return a, nil
+	case resurfaces:
+		a.Ignored = fmt.Sprintf("%s; it is no newer deploy, and is verified once that rollback has ended", d.RollbackWhy)
 		return a, nil
 	case !follows:
 		a.Ignored = fmt.Sprintf("a newer deploy (%s, finished %s) is known already", h.Current.Version, h.Current.FinishedAt.UTC().Format(time.RFC3339))
@@ -107,10 +114,34 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 // it can be compared with best. Whoever echoes the id of our open revert has
 // acted upon it, whatever their clock says.
 func (d Deployment) comesAfter(h History) bool {
-	if h.Reverting != nil && d.RevertID != "" && d.RevertID == h.Reverting.Action.RevertID {
+	if d.echoes(h) {
 		return true
 	}
 	return (h.Current == nil || d.Follows(*h.Current)) && (h.OfSource == nil || d.Follows(*h.OfSource))
+}
+
+// echoes reports whether d is what our open revert asked for, by its id. An id
+// alone proves nothing: a job that is built again keeps the parameters of its
+// last build, and brings something else.
+func (d Deployment) echoes(h History) bool {
+	return h.Reverting != nil && d.RevertID != "" && d.RevertID == h.Reverting.Action.RevertID && d.Version == h.Reverting.Action.TargetVersion
+}
+
+// ResurfacesWithin is how long after its rollback was requested the reverted
+// version, announced anew, is taken for that rollback's own pipeline while
+// nobody knows how it ended. It is how long the version that runs is asked for.
+const ResurfacesWithin = 24 * time.Hour
+
+// resurfaces reports whether d is the version that an open revert takes away,
+// announced anew. Pipelines that roll back announce what they ran from, and
+// that is often the head of the branch, the reverted version itself. What runs
+// then is the target, so d is not what runs now.
+func (d Deployment) resurfaces(h History) bool {
+	if h.Reverting == nil || d.Version != h.Reverting.Deployment.Version {
+		return false
+	}
+	requested := h.Reverting.Action.RequestedAt
+	return requested == nil || d.ReceivedAt.Before(requested.Add(ResurfacesWithin))
 }
 
 // acceptAgain handles a deploy that its source announced before. done is
@@ -184,10 +215,11 @@ func irreversible(d Deployment, p Policy) Deployment {
 func classifyRollback(d Deployment, h History) (bool, string) {
 	open := h.Reverting
 	switch {
-	case open != nil && d.RevertID != "" && d.RevertID == open.Action.RevertID:
+	case d.resurfaces(h):
+		return true, fmt.Sprintf("%s is being rolled back to %s by %s: announced meanwhile, it may be the pipeline of that rollback, which ran from the reverted version",
+			d.Version, open.Action.TargetVersion, open.Action.RevertID)
+	case d.RevertID != "" && (d.echoes(h) || d.Version == h.AskedFor):
 		return true, "it carries the id of our own revert " + d.RevertID
-	case d.RevertID != "":
-		return true, "it carries a revert id, " + d.RevertID
 	case d.Rollback:
 		return true, "its source says so"
 	case open != nil && d.Version == open.Action.TargetVersion:
@@ -206,8 +238,7 @@ func (a *Acceptance) confirm(h History, now time.Time) error {
 		return nil
 	}
 	v, d := *h.Reverting, a.Deployment
-	echoed := d.RevertID != "" && d.RevertID == v.Action.RevertID
-	ours := echoed || d.Version == v.Action.TargetVersion
+	echoed, ours := d.echoes(h), d.Version == v.Action.TargetVersion
 	// A target that was live again before it was asked for was not asked for by
 	// us; while the request is still being sent nothing less certain stops it.
 	before := !echoed && v.Action.RequestedAt != nil && d.FinishedAt.Before(*v.Action.RequestedAt) &&
@@ -219,8 +250,10 @@ func (a *Acceptance) confirm(h History, now time.Time) error {
 	switch {
 	case (echoed || ours && since) && d.Status == DeployStarted && v.Action.State == ActionRequested:
 		to, reason = ActionAccepted, "its pipeline has started to deploy "+d.Version
-	case ours && d.Status == DeployFinished && d.Version == v.Action.TargetVersion && !before:
+	case ours && d.Status == DeployFinished && !before:
 		to, reason = ActionConfirmed, d.Version+" was announced as live again"
+	case !ours && d.Status == DeployFinished && d.RevertID == v.Action.RevertID && d.RevertID != "":
+		to, guard, reason = ActionFenced, GuardFence, d.Version+" was announced with its revert id, which asked for "+v.Action.TargetVersion
 	case !ours && d.Status == DeployFinished:
 		to, guard, reason = ActionFenced, GuardFence, "a newer deploy, "+d.Version+", came first"
 	default:

@@ -192,9 +192,13 @@ func TestAcceptRecognisesRollbacks(t *testing.T) {
 		reverting         bool
 		why               string
 	}{
-		"our revert id":          {"3.0.0", "rv_ours", false, true, "it carries the id of our own revert rv_ours"},
-		"a revert id":            {"3.0.0", "rv_other", false, true, "it carries a revert id, rv_other"},
-		"an id, nothing open":    {"3.0.0", "rv_ours", false, false, "it carries a revert id, rv_ours"},
+		"our id, other version":  {"3.0.0", "rv_ours", false, true, ""},
+		"our id, its target":     {"1.0.0", "rv_ours", false, true, "it carries the id of our own revert rv_ours"},
+		"an id of the past":      {"0.8.0", "rv_past", false, false, "it carries the id of our own revert rv_past"},
+		"past, other version":    {"3.0.0", "rv_past", false, false, ""},
+		"not our id":             {"3.0.0", "none", false, false, ""},
+		"not our id, one open":   {"3.0.0", "rv_other", false, true, ""},
+		"not our id, marked":     {"3.0.0", "none", true, false, "its source says so"},
 		"marked":                 {"3.0.0", "", true, false, "its source says so"},
 		"the target":             {"1.0.0", "", false, true, "it brings the target of the open revert rv_ours"},
 		"the target, not open":   {"1.0.0", "", false, false, ""},
@@ -209,10 +213,61 @@ func TestAcceptRecognisesRollbacks(t *testing.T) {
 			}
 			d := deployed(test.version, minutes(10))
 			d.RevertID, d.Rollback = test.revertID, test.marked
+			if test.revertID == "rv_past" {
+				h.AskedFor = "0.8.0"
+			}
 			a := acceptAt(t, d, h, minutes(10))
 			require.Equal(t, test.why, a.Deployment.RollbackWhy)
 			require.Equal(t, test.why != "", a.Deployment.Rollback)
 			require.NotNil(t, a.Verification, "a rollback is watched too")
+		})
+	}
+}
+
+// GitLab's pipeline for a rollback runs on the branch, so its webhook tells of
+// the branch's head: the very version that is rolled back.
+func TestAcceptRevertedVersionResurfaces(t *testing.T) {
+	current, before := deployed("2.0.0", noon), deployed("1.0.0", minutes(-60))
+	for name, test := range map[string]struct {
+		state    verifier.ActionState
+		status   verifier.DeploymentStatus
+		source   string
+		revertID string
+		at       time.Time
+		newer    bool
+	}{
+		"while it is sent":       {verifier.ActionRequested, verifier.DeployFinished, "ci", "", minutes(10), false},
+		"accepted":               {verifier.ActionAccepted, verifier.DeployFinished, "ci", "", minutes(10), false},
+		"unconfirmed":            {verifier.ActionUnconfirmed, verifier.DeployFinished, "ci", "", minutes(40), false},
+		"by another source":      {verifier.ActionAccepted, verifier.DeployFinished, "gitlab", "", minutes(10), false},
+		"with our id":            {verifier.ActionAccepted, verifier.DeployFinished, "ci", "rv_ours", minutes(10), false},
+		"its start":              {verifier.ActionAccepted, verifier.DeployStarted, "ci", "", minutes(10), false},
+		"its failure":            {verifier.ActionAccepted, verifier.DeployFailed, "ci", "", minutes(10), false},
+		"a day later":            {verifier.ActionUnconfirmed, verifier.DeployFinished, "ci", "", minutes(8 + 24*60), true},
+		"the rollback has ended": {verifier.ActionFenced, verifier.DeployFinished, "ci", "", minutes(10), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := verifier.History{Current: &current, Before: &before}
+			if test.state != verifier.ActionFenced {
+				h.Reverting, h.RevertingPolicy = reverting(t, test.state), acceptPolicy()
+			}
+			d := deployed("2.0.0", test.at)
+			d.DeploymentID, d.Status, d.Source, d.RevertID = "the rollback's pipeline", test.status, test.source, test.revertID
+			a := acceptAt(t, d, h, test.at)
+			if test.newer {
+				require.NotNil(t, a.Verification)
+				require.NotZero(t, a.Deployment.Place)
+				return
+			}
+			require.Nil(t, a.Verification)
+			require.Nil(t, a.Confirmed, "it neither confirms the rollback nor fences it")
+			require.Empty(t, a.Deliveries)
+			require.Zero(t, a.Deployment.Place, "it is not what runs")
+			require.True(t, a.Deployment.Rollback)
+			require.Contains(t, a.Deployment.RollbackWhy, "2.0.0 is being rolled back to 1.0.0 by rv_ours")
+			if test.status == verifier.DeployFinished {
+				require.Contains(t, a.Ignored, a.Deployment.RollbackWhy+"; it is no newer deploy")
+			}
 		})
 	}
 }
@@ -228,7 +283,8 @@ func TestAcceptMovesOpenRevert(t *testing.T) {
 		"target starts, known":   {"1.0.0", "", verifier.DeployStarted, verifier.ActionAccepted, "", ""},
 		"target is live":         {"1.0.0", "", verifier.DeployFinished, verifier.ActionRequested, verifier.ActionConfirmed, ""},
 		"target is live late":    {"1.0.0", "", verifier.DeployFinished, verifier.ActionUnconfirmed, verifier.ActionConfirmed, ""},
-		"our id, other version":  {"1.0.1", "rv_ours", verifier.DeployFinished, verifier.ActionAccepted, "", ""},
+		"our id, other version":  {"1.0.1", "rv_ours", verifier.DeployFinished, verifier.ActionAccepted, verifier.ActionFenced, verifier.GuardFence},
+		"our id, other starts":   {"1.0.1", "rv_ours", verifier.DeployStarted, verifier.ActionRequested, "", ""},
 		"another version":        {"3.0.0", "", verifier.DeployFinished, verifier.ActionAccepted, verifier.ActionFenced, verifier.GuardFence},
 		"another version starts": {"3.0.0", "", verifier.DeployStarted, verifier.ActionAccepted, "", ""},
 		"the rollback fails":     {"1.0.0", "", verifier.DeployFailed, verifier.ActionAccepted, "", ""},

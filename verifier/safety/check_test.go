@@ -36,8 +36,8 @@ var heldBack = []held{
 	{"no rollback", func(f *verifier.Facts) { f.Rollback = "" },
 		verifier.GuardMode, "The policy names no rollback, so there is nothing to call.", true},
 	{"is a rollback", func(f *verifier.Facts) {
-		f.Deployment.Rollback, f.Deployment.RollbackWhy = true, "it carries a revert id, rv_9"
-	}, verifier.GuardLoop, "1.42.0 is itself a rollback (it carries a revert id, rv_9), and a rollback is watched but never reverted.", true},
+		f.Deployment.Rollback, f.Deployment.RollbackWhy = true, "it carries the id of our own revert rv_9"
+	}, verifier.GuardLoop, "1.42.0 is itself a rollback (it carries the id of our own revert rv_9), and a rollback is watched but never reverted.", true},
 	{"is a rollback, unexplained", func(f *verifier.Facts) { f.Deployment.Rollback = true },
 		verifier.GuardLoop, "1.42.0 is itself a rollback (its source says so), and a rollback is watched but never reverted.", true},
 	{"is postflight", func(f *verifier.Facts) { f.Deployment.Service = "postflight" },

@@ -111,8 +111,35 @@ func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h ve
 	if err != nil {
 		return h, err
 	}
-	h.Reverting, h.RevertingPolicy, err = placeVerification(ctx, tx, d, openActionSQL)
+	if h.Reverting, h.RevertingPolicy, err = placeVerification(ctx, tx, d, openActionSQL); err != nil {
+		return h, err
+	}
+	h.AskedFor, err = askedFor(ctx, tx, d)
 	return h, err
+}
+
+// askedFor is the version that our request with d's revert id asked for in its
+// place, "" where we issued no such id there.
+func askedFor(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (string, error) {
+	if d.RevertID == "" {
+		return "", nil
+	}
+	// The verification's own record knows its last request only, but of a release
+	// each service's; the deliveries know all that one has made.
+	v, err := queryOne[verifier.Verification](ctx, tx, "verification of revert "+d.RevertID, `SELECT record FROM verifications
+		WHERE revert_id = $1 AND service = $2 AND environment = $3`, d.RevertID, d.Service, d.Environment)
+	if err != nil {
+		return "", err
+	}
+	if v != nil {
+		return v.Action.TargetVersion, nil
+	}
+	request, err := queryOne[verifier.RevertRequest](ctx, tx, "revert request "+d.RevertID, `SELECT r.body FROM deliveries r JOIN verifications v ON v.id = r.verification
+		WHERE r.key = $1 AND r.kind = 'rollback' AND v.service = $2 AND v.environment = $3`, d.RevertID, d.Service, d.Environment)
+	if err != nil || request == nil {
+		return "", err
+	}
+	return request.TargetVersion, nil
 }
 
 func (s *Store) saveAcceptance(ctx context.Context, tx *sql.Tx, a verifier.Acceptance, now time.Time) error {

@@ -177,12 +177,15 @@ func testAcceptRollbacks(t *testing.T, db database) {
 		change func(n *verifier.Notification, open verifier.Verification)
 		why    string
 	}{
-		"our revert id":        {func(n *verifier.Notification, v verifier.Verification) { n.Deployment.RevertID = v.Action.RevertID }, "id of our own revert"},
-		"another revert id":    {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.RevertID = "rv_x" }, "carries a revert id"},
-		"its source says so":   {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Rollback = true }, "source says so"},
-		"target of the revert": {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Version = "target" }, "target of the open revert"},
-		"the version before":   {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Version = "1.0.0" }, "ran before 1.1.0"},
-		"none":                 {func(*verifier.Notification, verifier.Verification) {}, ""},
+		"our revert id": {func(n *verifier.Notification, v verifier.Verification) {
+			n.Deployment.RevertID, n.Deployment.Version = v.Action.RevertID, "target"
+		}, "id of our own revert"},
+		"our id, other version": {func(n *verifier.Notification, v verifier.Verification) { n.Deployment.RevertID = v.Action.RevertID }, ""},
+		"another revert id":     {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.RevertID = "rv_x" }, ""},
+		"its source says so":    {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Rollback = true }, "source says so"},
+		"target of the revert":  {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Version = "target" }, "target of the open revert"},
+		"the version before":    {func(n *verifier.Notification, _ verifier.Verification) { n.Deployment.Version = "1.0.0" }, "ran before 1.1.0"},
+		"none":                  {func(*verifier.Notification, verifier.Verification) {}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, db.place(t))

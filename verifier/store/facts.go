@@ -22,7 +22,7 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if current != nil {
 		f.Current = *current
 	}
-	if f.Running, err = runningDeploy(ctx, tx, d, now); err != nil {
+	if f.Running, err = runningDeploy(ctx, tx, v, now); err != nil {
 		return f, err
 	}
 	if f.Unclear, err = unclearDeploy(ctx, tx, d); err != nil {
@@ -57,15 +57,23 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 // is still under way will be what runs. Without a deployment_id its end is a
 // deployment of its own, of the same source and version; d's own start may
 // come a little after its end. How long it has been
-// running is counted by our clock.
-func runningDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now time.Time) (*verifier.Deployment, error) {
+// running is counted by our clock. Once an attempt of v's rollback was made, a
+// start of v's own version may be that rollback's pipeline, run from it.
+func runningDeploy(ctx context.Context, tx *sql.Tx, v verifier.Verification, now time.Time) (*verifier.Deployment, error) {
+	d, requester := v.Deployment, v.ID
+	if v.Action.RequestedBy != "" {
+		requester = v.Action.RequestedBy
+	}
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT r.record FROM deployments r
 		WHERE r.service = $1 AND r.environment = $2 AND r.status = 'started' AND r.id <> $3
 			AND r.received_at > $4
 			AND NOT (r.source = $5 AND r.version = $6 AND r.received_at <= $7)
+			AND NOT (r.version = $6 AND EXISTS (SELECT 1 FROM attempts t JOIN deliveries y ON y.id = t.delivery
+				WHERE y.verification = $8 AND y.kind = 'rollback' AND y.key = $9 AND t.at <= r.received_at))
 			AND NOT `+endedAnonymously+`
 		ORDER BY r.received_at DESC LIMIT 1`,
-		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt.Add(verifier.ClockTolerance)))
+		d.Service, d.Environment, d.ID, micros(now.Add(-verifier.RunningDeployExpires)), d.Source, d.Version, micros(d.ReceivedAt.Add(verifier.ClockTolerance)),
+		requester, v.Action.RevertID)
 }
 
 // endedAnonymously holds for a started deploy r without an id whose end is a
@@ -86,8 +94,10 @@ func unclearDeploy(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*ver
 // version, that was kept, cleared or marked good, and whose version has neither
 // counted as reverted since nor been marked bad. What a person says of a
 // version ends what was seen of it before; after a bad mark it takes a new
-// deploy of the version that is kept. Only that version is looked at where one
-// is given.
+// deploy of the version that is kept. A version that was announced within
+// verifier.RunningDeployExpires of a request to roll it back doesn't count
+// either: the rollback's own pipeline may have announced it while the target
+// ran. Only that version is looked at where one is given.
 func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment, only string) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT t.record FROM deployments t
 		LEFT JOIN verifications v ON v.deployment = t.id
@@ -97,10 +107,11 @@ func rollbackTarget(ctx context.Context, tx *sql.Tx, d verifier.Deployment, only
 			AND NOT (coalesce(m.decision, '') = 'bad' AND t.received_at <= m.at)
 			AND NOT EXISTS (SELECT 1 FROM verifications w
 				WHERE w.service = t.service AND w.environment = t.environment AND w.version = t.version AND w.effective = 'revert'
-					AND w.place >= t.place AND NOT (coalesce(m.decision, '') = 'good' AND w.effective_at <= m.at))
+					AND (w.place >= t.place OR w.requested_at > 0 AND t.received_at <= w.requested_at + $6)
+					AND NOT (coalesce(m.decision, '') = 'good' AND w.effective_at <= m.at))
 			AND $5 IN ('', t.version)
 		ORDER BY t.place DESC LIMIT 1`,
-		d.Service, d.Environment, d.Version, d.Place, only)
+		d.Service, d.Environment, d.Version, d.Place, only, verifier.RunningDeployExpires.Microseconds())
 }
 
 // irreversible is the newest irreversible deployment after the target, up to

@@ -56,7 +56,8 @@ func testTarget(t *testing.T, db database) {
 		"inconclusive":                   {[]past{{"1", "keep"}, {"2", "inconclusive"}, {"3", ""}}, "1"},
 		"same version":                   {[]past{{"1", "keep"}, {"2", "keep"}, {"2", ""}}, "1"},
 		"reverted since":                 {[]past{{"1", "keep"}, {"2", "keep"}, {"2", "revert"}, {"3", ""}}, "1"},
-		"kept again since its revert":    {[]past{{"1", "revert"}, {"1", "keep"}, {"2", ""}}, "1"},
+		"kept again long after":          {[]past{{"1", "revert"}, {"2", ""}, {"2", ""}, {"2", ""}, {"2", ""}, {"2", ""}, {"2", ""}, {"1", "keep"}, {"2", ""}}, "1"},
+		"kept again right after":         {[]past{{"0", "keep"}, {"1", "revert"}, {"2", ""}, {"1", "keep"}, {"2", ""}}, "0"},
 		"all reverted":                   {[]past{{"1", "revert"}, {"2", "revert"}, {"3", ""}}, ""},
 		"the first deploy":               {[]past{{"1", ""}}, ""},
 		"only the same version was kept": {[]past{{"1", "keep"}, {"1", ""}}, ""},
@@ -82,6 +83,91 @@ func testTarget(t *testing.T, db database) {
 		decide(t, s, opened(t, s, "2", later(10)), verifier.Keep, later(15))
 		require.Nil(t, facts(t, s, bad.ID, later(20)).Target)
 	})
+}
+
+// moveAction moves the action of a verification on.
+func moveAction(t *testing.T, s *store.Store, id string, to verifier.ActionState, now time.Time) {
+	t.Helper()
+	require.NoError(t, s.UpdateAction(t.Context(), id, now, func(v verifier.Verification, _ verifier.Policy, _ verifier.Facts) (_ verifier.Verification, _ []verifier.Delivery, err error) {
+		v.Action, err = v.Action.Move(to, "", "", now)
+		return v, nil, err
+	}))
+}
+
+// A rollback's pipeline on a branch tells of the branch's head, the version
+// that is rolled back. That must neither end the rollback nor make the version
+// one to go back to.
+func testResurfaced(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	decide(t, s, opened(t, s, "1", start), verifier.Keep, later(5))
+	bad := decide(t, s, opened(t, s, "2", later(10)), verifier.Revert, later(15))
+	running := started("2", later(16))
+	accept(t, s, running, later(16))
+	require.NotNil(t, facts(t, s, bad.ID, later(17)).Running, "nothing was sent yet, so it is no pipeline of ours")
+	stored, err := s.Verification(t.Context(), bad.ID)
+	require.NoError(t, err)
+	require.NoError(t, s.UpdateDelivery(t.Context(), stored.Deliveries[0].ID, later(15), func(verifier.Outgoing) (verifier.DeliveryChange, error) {
+		return verifier.DeliveryChange{Attempt: &verifier.Attempt{At: later(15), Result: verifier.AttemptStarted}}, nil
+	}))
+	require.Nil(t, facts(t, s, bad.ID, later(17)).Running, "it may be our pipeline")
+
+	again := finished("2", later(17))
+	a := accept(t, s, again, later(17))
+	require.Nil(t, a.Verification)
+	require.Contains(t, a.Ignored, "2 is being rolled back to target by "+bad.Action.RevertID)
+	f := facts(t, s, bad.ID, later(18))
+	require.Equal(t, bad.Deployment.ID, f.Current.ID)
+	require.Nil(t, f.Unclear)
+	require.Equal(t, "1", f.Target.Version)
+	stored, err = s.Verification(t.Context(), bad.ID)
+	require.NoError(t, err)
+	require.Equal(t, verifier.ActionRequested, stored.Action.State)
+
+	// The rollback has ended, and its pipeline tells of the head only now.
+	moveAction(t, s, bad.ID, verifier.ActionConfirmed, later(20))
+	late := decide(t, s, opened(t, s, "2", later(21)), verifier.Keep, later(25))
+	next := opened(t, s, "3", later(30))
+	require.Greater(t, late.Deployment.Place, bad.Deployment.Place)
+	require.Equal(t, "1", facts(t, s, next.ID, later(31)).Target.Version)
+}
+
+// An id that we didn't issue, or issued for another version or place, doesn't
+// make a deploy exempt.
+func testRevertIDs(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	bad := decide(t, s, opened(t, s, "2", start), verifier.Revert, later(5))
+	old := bad.Action.RevertID
+	moveAction(t, s, bad.ID, verifier.ActionFailed, later(6))
+	require.NoError(t, s.UpdateAction(t.Context(), bad.ID, later(7), func(v verifier.Verification, _ verifier.Policy, _ verifier.Facts) (verifier.Verification, []verifier.Delivery, error) {
+		action, deliveries := requested(t, v, "target", later(7))
+		v.Action = action
+		return v, deliveries, nil
+	}))
+	stored, err := s.Verification(t.Context(), bad.ID)
+	require.NoError(t, err)
+	newest := stored.Action.RevertID
+	require.NotEqual(t, old, newest)
+	moveAction(t, s, bad.ID, verifier.ActionFailed, later(8))
+
+	minute := 10
+	rollback := func(service, version, id string) bool {
+		n := finished(version, later(minute))
+		n.DeliveryID, n.Deployment.DeploymentID = n.DeliveryID+service, n.Deployment.DeploymentID+service
+		n.Deployment.Service, n.Deployment.RevertID = service, id
+		a := accept(t, s, n, later(minute))
+		require.Equal(t, id, a.Deployment.RevertID, "it is in the record all the same")
+		minute++
+		return a.Deployment.Rollback
+	}
+	require.False(t, rollback("checkout", "9.9", "rv_of_last_month"))
+	require.False(t, rollback("checkout", "9.10", "none"))
+	require.False(t, rollback("checkout", "9.11", newest))
+	require.False(t, rollback("checkout", "9.12", old))
+	require.True(t, rollback("checkout", "target", newest))
+	require.False(t, rollback("checkout", "9.13", ""))
+	require.False(t, rollback("checkout", "9.14", ""))
+	require.True(t, rollback("checkout", "target", old), "an earlier request of the same verification")
+	require.False(t, rollback("cart", "target", newest), "another service's")
 }
 
 func testBarrier(t *testing.T, db database) {

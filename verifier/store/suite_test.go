@@ -63,6 +63,8 @@ func conform(t *testing.T, db database) {
 		"surroundings: stored":               testAttributionStored,
 		"surroundings: busy":                 testOverlapsRead,
 		"release":                            testRelease,
+		"facts: the reverted resurfaces":     testResurfaced,
+		"revert ids":                         testRevertIDs,
 		"facts: barrier":                     testBarrier,
 		"facts: running deploy":              testRunning,
 		"facts: unclear order":               testUnclear,
@@ -196,7 +198,7 @@ func decide(t *testing.T, s *store.Store, v verifier.Verification, d verifier.De
 func requested(t *testing.T, v verifier.Verification, target string, now time.Time) (verifier.Action, []verifier.Delivery) {
 	action := verifier.Action{State: verifier.ActionRequested, Rollback: "argo", TargetVersion: target,
 		RevertID: verifier.NewID(verifier.RevertPrefix), RequestedAt: &now, AutomaticAt: &now, ChangedAt: &now}
-	body, err := verifier.RevertRequest{RevertID: action.RevertID, ExpiresAt: now.Add(30 * time.Minute).UTC()}.Body()
+	body, err := verifier.RevertRequest{RevertID: action.RevertID, TargetVersion: target, ExpiresAt: now.Add(30 * time.Minute).UTC()}.Body()
 	require.NoError(t, err)
 	return action, []verifier.Delivery{{
 		ID: verifier.NewID(verifier.DeliveryPrefix), VerificationID: v.ID, Kind: verifier.RollbackDelivery, Receiver: "argo",
