@@ -41,6 +41,9 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 			for _, f := range c.Feeds {
 				noteFeed(s.out, f)
 			}
+			for _, doubt := range c.Doubts() {
+				fmt.Fprintf(s.out, "but consider: %s\n", doubt)
+			}
 			return nil
 		},
 	})

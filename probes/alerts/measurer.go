@@ -53,14 +53,75 @@ func (m *Measurer) Prepare(_ context.Context, s verifier.Signal, t verifier.Targ
 	return verifier.Plan{Query: query, Note: fmt.Sprintf("counted %s late, for alerts take that long to be told", Lag)}, nil
 }
 
-// Measure returns one observation for every step of (from, to] that is older
-// than Lag: bad where an alert was firing in it.
-func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
-	out, err := m.observe(ctx, s, t, step, 1, from, to.Add(-Lag))
+// Measure is MeasureAgain without anything measured before.
+func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
+	return m.MeasureAgain(ctx, s, t, p, step, from, to, nil)
+}
+
+// MeasureAgain returns one observation for every step of (from, to] that is
+// older than Lag: bad where an alert was firing in it. Those measured before
+// are returned again where they changed: an alert that joins a group which was
+// told already waits for group_interval, five minutes by default.
+func (m *Measurer) MeasureAgain(ctx context.Context, s verifier.Signal, t verifier.Target, _ verifier.Plan, step time.Duration, from, to time.Time, measured []verifier.Observation) []verifier.Observation {
+	changed, err := m.revisit(ctx, s, t, measured)
+	var out []verifier.Observation
+	if err == nil {
+		out, err = m.observe(ctx, s, t, step, 1, from, to.Add(-Lag))
+	}
 	if err != nil {
 		return []verifier.Observation{{At: to, Span: verifier.Duration(to.Sub(from)), Outcome: verifier.Failed, Message: err.Error()}}
 	}
-	return out
+	return append(changed, out...)
+}
+
+// revisit reads again what was measured, and returns what is different now.
+func (m *Measurer) revisit(ctx context.Context, s verifier.Signal, t verifier.Target, measured []verifier.Observation) ([]verifier.Observation, error) {
+	measured = slices.DeleteFunc(slices.Clone(measured), func(o verifier.Observation) bool { return o.Outcome != verifier.Measured || o.Span <= 0 })
+	if s.AlertSource == nil || len(measured) == 0 {
+		return nil, nil
+	}
+	since, until := measured[0].At.Add(-measured[0].Span.D()), measured[0].At
+	for _, o := range measured {
+		if began := o.At.Add(-o.Span.D()); began.Before(since) {
+			since = began
+		}
+		if o.At.After(until) {
+			until = o.At
+		}
+	}
+	h, err := m.read(ctx, s, t, since, until)
+	if err != nil {
+		return nil, err
+	}
+	var changed []verifier.Observation
+	for _, o := range measured {
+		if now := seen(h.Alerts, o, o.Span.D()); now.Bad != o.Bad {
+			changed = append(changed, now)
+		}
+	}
+	return changed, nil
+}
+
+// read returns the alerts that count for a signal.
+func (m *Measurer) read(ctx context.Context, s verifier.Signal, t verifier.Target, from, to time.Time) (verifier.AlertHistory, error) {
+	h, err := m.book.AlertHistory(ctx, s.AlertSource.Source, t.Service, t.Environment, from, to)
+	if err != nil {
+		return h, fmt.Errorf("signal %q: %w", s.Name, err)
+	}
+	h.Alerts = slices.DeleteFunc(h.Alerts, func(a verifier.Alert) bool { return !s.AlertSource.Matches(a) })
+	return h, nil
+}
+
+// seen returns o with the number of its steps in which an alert was firing.
+func seen(alerts []verifier.Alert, o verifier.Observation, step time.Duration) verifier.Observation {
+	o.Bad, o.Message = 0, ""
+	for end := o.At.Add(-o.Span.D() + step); !end.After(o.At); end = end.Add(step) {
+		if names := firing(alerts, end.Add(-step), end); len(names) > 0 {
+			o.Bad++
+			o.Message = "firing: " + strings.Join(names, ", ")
+		}
+	}
+	return o
 }
 
 // History returns the same over the past, several steps in one observation
@@ -82,11 +143,10 @@ func (m *Measurer) observe(ctx context.Context, s verifier.Signal, t verifier.Ta
 	if s.AlertSource == nil || span <= 0 || to.Sub(from) < span {
 		return nil, nil
 	}
-	h, err := m.book.AlertHistory(ctx, s.AlertSource.Source, t.Service, t.Environment, from, to)
+	h, err := m.read(ctx, s, t, from, to)
 	if err != nil {
-		return nil, fmt.Errorf("signal %q: %w", s.Name, err)
+		return nil, err
 	}
-	h.Alerts = slices.DeleteFunc(h.Alerts, func(a verifier.Alert) bool { return !s.AlertSource.Matches(a) })
 	var out []verifier.Observation
 	for at := from.Add(span); !at.After(to); at = at.Add(span) {
 		o := verifier.Observation{At: at, Span: verifier.Duration(span)}
@@ -96,13 +156,7 @@ func (m *Measurer) observe(ctx context.Context, s verifier.Signal, t verifier.Ta
 			continue
 		}
 		o.Outcome, o.Total = verifier.Measured, float64(together)
-		for end := at.Add(-span + step); !end.After(at); end = end.Add(step) {
-			if names := firing(h.Alerts, end.Add(-step), end); len(names) > 0 {
-				o.Bad++
-				o.Message = "firing: " + strings.Join(names, ", ")
-			}
-		}
-		out = append(out, o)
+		out = append(out, seen(h.Alerts, o, step))
 	}
 	return out, nil
 }

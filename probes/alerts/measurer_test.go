@@ -89,6 +89,25 @@ func TestStepsInWhichAnAlertFired(t *testing.T) {
 	require.Empty(t, bad(t, measure(t, told(), signal(), 0, 8)))
 }
 
+// Alertmanager tells an alert that joins a group five minutes late by default.
+func TestAlertsToldLateCount(t *testing.T) {
+	quiet := measure(t, told(), signal(), 0, 5)
+	require.Empty(t, bad(t, quiet))
+	gap := verifier.Observation{At: minute(1), Span: verifier.Duration(time.Minute), Outcome: verifier.NoData, Message: "why"}
+	again := func(b book) []verifier.Observation {
+		return alerts.New(b, []string{"alertmanager"}).MeasureAgain(t.Context(), signal(), target, verifier.Plan{}, time.Minute, minute(4), minute(7), append([]verifier.Observation{gap}, quiet...))
+	}
+	late := again(told(alert("Late", 1, 3, nil)))
+	require.Equal(t, []int{2, 3}, bad(t, late[:2]))
+	require.Equal(t, "firing: Late", late[0].Message)
+	require.Equal(t, []time.Time{minute(2), minute(3), minute(5), minute(6)}, []time.Time{late[0].At, late[1].At, late[2].At, late[3].At})
+	require.Len(t, late, 4, "what is as it was is not told again")
+	quiet = append(late[:2:2], quiet[0], quiet[3])
+	require.Empty(t, bad(t, again(told())), "and back, where it was told wrongly")
+	require.Len(t, again(told()), 4)
+	require.Equal(t, verifier.Failed, again(book{err: errors.New("locked")})[0].Outcome)
+}
+
 // An alert whose end nobody told doesn't fire for ever.
 func TestAlertWhoseEndIsLost(t *testing.T) {
 	end := int(verifier.AlertForgottenAfter / time.Minute)

@@ -237,6 +237,10 @@ var layouts = []string{
 
 var digits = regexp.MustCompile(`^[0-9]{9,14}(\.[0-9]+)?$`)
 
+// compact are the forms of a time without any separator, by their length. As
+// milliseconds since 1970 numbers as long are before 2002 or after 2285.
+var compact = map[int]string{12: "200601021504", 14: "20060102150405"}
+
 // millis is what no number of seconds since 1970 reaches, in this millennium.
 const millis = 1e11
 
@@ -250,6 +254,11 @@ func moment(value any, zone *time.Location) (time.Time, error) {
 		text = strings.TrimSpace(v)
 	default:
 		return time.Time{}, fmt.Errorf("a %s where a time was asked for", shape(v))
+	}
+	if layout := compact[len(text)]; layout != "" {
+		if at, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return at.UTC(), nil
+		}
 	}
 	if digits.MatchString(text) {
 		n, err := strconv.ParseFloat(text, 64)

@@ -46,6 +46,12 @@ func TestListsAreCountedByTheStep(t *testing.T) {
 			listed(f)
 			f.Location = zurich
 		}},
+		"compact":            {`{"tickets":[{"at":"20231114221331"},{"at":20231114221410}]}`, listed},
+		"compact, to minute": {`{"tickets":[{"at":"2023-11-14T22:13:31Z"},{"at":"202311142214"}]}`, listed},
+		"compact in a zone": {`{"tickets":[{"at":"20231114231331"},{"at":20231114231410}]}`, func(f *tickets.Feed) {
+			listed(f)
+			f.Location = zurich
+		}},
 		"by service": {`{"tickets":[{"at":1700000010,"tags":["check out"]},{"at":1700000011,"tags":["cart"]},{"at":1700000012},{"at":1700000041,"tags":["x","check out"]}]}`, func(f *tickets.Feed) {
 			listed(f)
 			f.Service = "$.tags"
@@ -65,6 +71,27 @@ func TestListsAreCountedByTheStep(t *testing.T) {
 	}
 }
 
+// A clock that is a little ahead is no wrong zone.
+func TestListsOfAClockThatIsAhead(t *testing.T) {
+	got := one(t, fmt.Sprintf(`{"tickets":[{"at":1700000010},{"at":1700000041},{"at":%d}]}`, time.Now().Add(4*time.Minute).Unix()), listed)
+	require.Equal(t, []float64{1, 1}, []float64{got[0].Count, got[1].Count})
+}
+
+// feed test shows times that are read wrongly, even where none of them counts.
+func TestTryShowsWhatIsListedBesideTheRange(t *testing.T) {
+	d := answering(t, says(200, `{"tickets":[{"at":"2023-11-14T08:13:31Z"},{"at":"2023-11-14T09:00:00Z"}]}`))
+	got, err := d.measurer(t, func(f *tickets.Feed) {
+		f.Count = ""
+		listed(f)
+	}).Try(t.Context(), "desk", shop, start, start.Add(time.Hour))
+	require.NoError(t, err)
+	require.Zero(t, got.Count)
+	require.Equal(t, "2023-11-14T08:13:31Z 2023-11-14T09:00:00Z", got.First.Format(time.RFC3339)+" "+got.Last.Format(time.RFC3339))
+	require.Len(t, got.Notes, 1)
+	require.Contains(t, got.Notes[0], "of the 2 tickets listed none counts")
+	require.Contains(t, got.Notes[0], "time_zone")
+}
+
 func TestListsThatAreNone(t *testing.T) {
 	for name, c := range map[string]struct {
 		body   string
@@ -74,6 +101,8 @@ func TestListsThatAreNone(t *testing.T) {
 		"no list":          {`{"error":"x"}`, listed, "selects 0 values"},
 		"an object":        {`{"tickets":{}}`, listed, "selects a object where a list"},
 		"no time":          {`{"tickets":[{"at":1700000010},{"id":2}]}`, listed, "ticket 2: "},
+		"the future":       {fmt.Sprintf(`{"tickets":[{"at":1700000010},{"at":%d}]}`, time.Now().Add(6*time.Minute).Unix()), listed, "which is still to come: say in time_zone"},
+		"compact to hours": {`{"tickets":[{"at":2073112922}]}`, listed, "which is still to come: say in time_zone"},
 		"a strange time":   {`{"tickets":[{"at":"yesterday"}]}`, listed, `"yesterday" is no time`},
 		"half a day":       {`{"tickets":[{"at":"2023-11-14"}]}`, listed, "is no time"},
 		"a web page":       {"<html>", csv, "web page"},

@@ -56,6 +56,15 @@ func (f *feed) unread(err error) error {
 // opened returns when the tickets that count were created in [from, to), in
 // order of time.
 func (m *Measurer) opened(ctx context.Context, f *feed, t verifier.Target, from, to time.Time) ([]time.Time, error) {
+	w, err := m.walked(ctx, f, t, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return w.counted(from, to), nil
+}
+
+// walked reads the list of which the tickets created in [from, to) are a part.
+func (m *Measurer) walked(ctx context.Context, f *feed, t verifier.Target, from, to time.Time) (*walk, error) {
 	w := &walk{m: m, f: f, target: t, from: f.reaches(from), to: to, most: maxPages}
 	w.wait = func(ctx context.Context) error {
 		if w.pages == 0 { // the caller's
@@ -69,7 +78,7 @@ func (m *Measurer) opened(ctx context.Context, f *feed, t verifier.Target, from,
 	if err := w.all(ctx); err != nil {
 		return nil, err
 	}
-	return w.counted(from, to), nil
+	return w, nil
 }
 
 // walk reads a list, page by page.
@@ -125,6 +134,9 @@ func (w *walk) all(ctx context.Context) error {
 		if err != nil {
 			return w.f.unread(err)
 		}
+		if err := w.ahead(p.tickets); err != nil {
+			return w.f.unread(err)
+		}
 		w.tickets = append(w.tickets, p.tickets...)
 		if w.seen != nil && len(p.tickets) > 0 {
 			if err := w.seen(p.tickets, cursor); err != nil {
@@ -136,6 +148,21 @@ func (w *walk) all(ctx context.Context) error {
 		}
 		cursor = p.next
 	}
+}
+
+// ahead refuses tickets of the future: their times were not read as they were
+// meant, and those of now would be counted as none.
+func (w *walk) ahead(tickets []ticket) error {
+	latest := time.Now()
+	if w.to.After(latest) {
+		latest = w.to
+	}
+	for _, t := range tickets {
+		if t.at.After(latest.Add(verifier.ClockTolerance)) {
+			return fmt.Errorf("a ticket was created at %s, which is still to come: say in time_zone where its times are written, and in created_at which field holds them", t.at.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // pushed reads what was pushed.

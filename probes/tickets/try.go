@@ -18,8 +18,9 @@ type Trial struct {
 	To      time.Time `json:"to"`
 	Request string    `json:"request"` // the first one, without credentials
 	Count   float64   `json:"count"`
-	// First and Last are when the first and the last of the tickets were
-	// created; nil where there are none, or where the feed doesn't tell.
+	// First and Last are when the first and the last of the tickets that the
+	// feed told of were created, those that it lists beside what was asked for
+	// among them; nil where there are none, or where the feed doesn't tell.
 	First *time.Time `json:"first_created_at"`
 	Last  *time.Time `json:"last_created_at"`
 	Notes []string   `json:"notes,omitempty"` // what to look at
@@ -53,13 +54,21 @@ func (m *Measurer) Try(ctx context.Context, name string, t verifier.Target, from
 	if f.numbers() {
 		return trial, m.tryNumber(ctx, f, t, &trial)
 	}
-	times, err := m.opened(ctx, f, t, from, to)
+	w, err := m.walked(ctx, f, t, from, to)
 	if err != nil {
 		return trial, err
 	}
-	trial.Count = float64(len(times))
-	if len(times) > 0 {
-		trial.First, trial.Last = &times[0], &times[len(times)-1]
+	trial.Count = float64(len(w.counted(from, to)))
+	for _, listed := range w.tickets {
+		if at := listed.at; trial.First == nil || at.Before(*trial.First) {
+			trial.First = &at
+		}
+		if at := listed.at; trial.Last == nil || at.After(*trial.Last) {
+			trial.Last = &at
+		}
+	}
+	if trial.Count == 0 && trial.First != nil {
+		trial.Notes = append(trial.Notes, fmt.Sprintf("of the %d tickets listed none counts, for their time, service or reporter: look at first and last, and at the feed's time_zone, created_at, service and once_per_reporter", len(w.tickets)))
 	}
 	return trial, nil
 }

@@ -85,6 +85,9 @@ func (alertmanager) alerts(_ http.Header, body []byte, m Mapping) ([]verifier.Al
 	if len(noted) == 0 {
 		said += "; heard as a sign of life" // a Watchdog is sent for nothing else
 	}
+	if group.Truncated > 0 {
+		said += fmt.Sprintf("; Alertmanager left %d alerts of the group out: raise max_alerts of the receiver's webhook", group.Truncated)
+	}
 	return noted, said, nil
 }
 
@@ -101,7 +104,10 @@ func readAlert(raw json.RawMessage, m Mapping) (a verifier.Alert, why string, er
 		Environment: firstLabel(t.Labels, environmentLabels),
 	}
 	if t.Status == "resolved" {
-		a.EndsAt = t.EndsAt.UTC()
+		// Without an end that has been, it ended at the latest now.
+		if a.EndsAt = t.EndsAt.UTC(); a.EndsAt.IsZero() || a.EndsAt.After(time.Now()) {
+			a.EndsAt = time.Now().UTC()
+		}
 	}
 	for _, name := range m.names(&a.Service, &a.Environment, nil, origins{service: "labels", environment: "labels"}) {
 		if name.rule.written != "" {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,6 +56,32 @@ func TestAlerts(t *testing.T) {
 			require.Equal(t, strings.Contains(tt.said, "1 resolved"), !noted[0].EndsAt.IsZero())
 		})
 	}
+}
+
+// A resolved alert has ended, whatever its end says: never would be firing, and
+// so would a month ahead.
+func TestAlertsResolvedWithoutAnEndThatHasBeen(t *testing.T) {
+	for name, end := range map[string]string{
+		"left out":     "-",
+		"null":         "null",
+		"the year 1":   `"0001-01-01T00:00:00Z"`,
+		"a month away": `"` + time.Now().Add(30*24*time.Hour).UTC().Format(time.RFC3339) + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := time.Now()
+			noted, said, err := alertmanager{}.alerts(http.Header{}, []byte(alertWith(t, "status", `"resolved"`, "endsAt", end)), Mapping{})
+			require.NoError(t, err)
+			require.Contains(t, said, "0 firing and 1 resolved")
+			require.WithinRange(t, noted[0].EndsAt, before, time.Now())
+		})
+	}
+}
+
+func TestAlertsLeftOut(t *testing.T) {
+	body := strings.Replace(alertWith(t), `"version"`, `"truncatedAlerts":7,"version"`, 1)
+	_, said, err := alertmanager{}.alerts(http.Header{}, []byte(body), Mapping{})
+	require.NoError(t, err)
+	require.Contains(t, said, "left 7 alerts of the group out: raise max_alerts")
 }
 
 func TestAlertsMapped(t *testing.T) {

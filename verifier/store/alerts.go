@@ -18,7 +18,9 @@ const alertsLimit = 20_000
 
 // NoteAlerts stores alerts that a source told at now, and that it told anything.
 // The same again changes nothing but when it was told last; an alert that has
-// ended stays ended, for notifications overtake one another.
+// ended stays ended, for notifications overtake one another, unless it is told
+// as firing more than verifier.ClockTolerance after its end was told: then it
+// had not ended.
 func (s *Store) NoteAlerts(ctx context.Context, source string, alerts []verifier.Alert, now time.Time) error {
 	return s.alone(ctx, "store alerts", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO alert_sources (source, first_at, last_at) VALUES ($1, $2, $2)
@@ -44,9 +46,10 @@ func saveAlert(ctx context.Context, tx *sql.Tx, source string, a verifier.Alert,
 	_, err = tx.ExecContext(ctx, `INSERT INTO alerts (source, fingerprint, starts_at, ends_at, told_at, service, environment, record)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (source, fingerprint, starts_at) DO UPDATE SET service = excluded.service, environment = excluded.environment, record = excluded.record,
-			ends_at = CASE WHEN alerts.ends_at > 0 THEN alerts.ends_at ELSE excluded.ends_at END,
-			told_at = CASE WHEN excluded.told_at > alerts.told_at THEN excluded.told_at ELSE alerts.told_at END`,
-		source, a.Fingerprint, micros(a.StartsAt), micros(a.EndsAt), micros(now), a.Service, a.Environment, record)
+			ends_at = CASE WHEN alerts.ends_at > 0 AND (excluded.ends_at > 0 OR excluded.told_at <= alerts.told_at + $9) THEN alerts.ends_at ELSE excluded.ends_at END,
+			told_at = CASE WHEN alerts.ends_at > 0 AND (excluded.ends_at > 0 OR excluded.told_at <= alerts.told_at + $9) OR excluded.told_at <= alerts.told_at
+				THEN alerts.told_at ELSE excluded.told_at END`,
+		source, a.Fingerprint, micros(a.StartsAt), micros(a.EndsAt), micros(now), a.Service, a.Environment, record, verifier.ClockTolerance.Microseconds())
 	return err
 }
 

@@ -50,10 +50,21 @@ func testAlerts(t *testing.T, db database) {
 	require.Equal(t, minute(12), read().Alerts[0].EndsAt, "it stays ended")
 	require.Equal(t, minute(13), read().Last)
 
+	for n := 14; n <= 18; n++ { // repeated by a member that has not heard of the end
+		require.NoError(t, s.NoteAlerts(t.Context(), "alertmanager", []verifier.Alert{firing}, minute(n)))
+		require.Equal(t, minute(12), read().Alerts[0].EndsAt)
+	}
+	require.NoError(t, s.NoteAlerts(t.Context(), "alertmanager", []verifier.Alert{firing}, minute(19)), "it fires again, and began when it did")
+	require.Zero(t, read().Alerts[0].EndsAt)
+	require.Equal(t, minute(19), read().Alerts[0].ToldAt)
+	resolved.EndsAt = minute(19)
+	require.NoError(t, s.NoteAlerts(t.Context(), "alertmanager", []verifier.Alert{resolved}, minute(19)))
+	require.Equal(t, minute(19), read().Alerts[0].EndsAt)
+
 	again := alert("a", minute(20)) // the same alert fires again: another one
 	require.NoError(t, s.NoteAlerts(t.Context(), "alertmanager", []verifier.Alert{again}, minute(21)))
 	require.Len(t, read().Alerts, 2)
-	h, err := s.AlertHistory(t.Context(), "alertmanager", "checkout", "production", minute(13), minute(19))
+	h, err := s.AlertHistory(t.Context(), "alertmanager", "checkout", "production", minute(19).Add(time.Second), minute(19).Add(time.Minute-time.Second))
 	require.NoError(t, err)
 	require.Empty(t, h.Alerts, "ended before, begun after")
 

@@ -120,6 +120,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.background = ctx
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
+	a.doubt(a.current.Load())
 	a.poll(a.current.Load())
 	if a.server != nil {
 		go func() { a.served <- a.server.serve() }()
@@ -195,8 +196,16 @@ func (a *App) Reload(ctx context.Context) error {
 		return err
 	}
 	old.close()
+	a.doubt(cur)
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
 	return nil
+}
+
+// doubt logs what a configuration may not have meant.
+func (a *App) doubt(cur *current) {
+	for _, doubt := range cur.config.Doubts() {
+		a.o.Log.Warn("the configuration is valid, but consider this", "doubt", doubt)
+	}
 }
 
 func (a *App) storageURL(cur *current) string {
