@@ -44,6 +44,7 @@ type spinnakerExecution struct {
 		Type       string     `json:"type"`
 		Hash       string     `json:"hash"`
 		Tag        string     `json:"tag"`
+		DryRun     bool       `json:"dryRun"`
 		Parameters parameters `json:"parameters"`
 		Payload    parameters `json:"payload"` // of a webhook trigger
 		BuildInfo  struct {
@@ -114,6 +115,9 @@ func (spinnaker) decode(_ http.Header, body []byte, m Mapping) (verifier.Notific
 		status = verifier.DeployFailed
 	case !known:
 		return n, fmt.Sprintf("a pipeline with status %q starts nothing", shorten(event.Content.Execution.Status)), nil
+	}
+	if event.Content.Execution.Trigger.DryRun {
+		return n, "a dry run deploys nothing", nil
 	}
 	if why := m.passedOver(plain); why != "" {
 		return n, why, nil

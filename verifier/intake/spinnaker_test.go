@@ -39,6 +39,11 @@ func TestSpinnakerStates(t *testing.T) {
 			require.Equal(t, tt.want, n.Deployment.Status)
 		})
 	}
+	for _, kind := range []string{"starting", "complete", "failed"} {
+		_, ignored, err := decodeSpinnaker(t, "details.type", quoted("orca:pipeline:"+kind), "content.execution.trigger.dryRun", "true")
+		require.NoError(t, err)
+		require.Equal(t, "a dry run deploys nothing", ignored)
+	}
 	_, _, err := decodeSpinnaker(t, "details", "{}")
 	require.Equal(t, "details.type", wrongFields(t, err))
 }
