@@ -226,7 +226,7 @@ func spinnakerConformances(t *testing.T) map[string]conformance {
 		nothing: changed(t, valid, "details.type", `"orca:stage:complete"`),
 		echo: changed(t, valid, "content.execution.trigger", `{"type":"webhook","payload":{"revert_id":"rv_1","target_version":"1.41.3"},
 			"parameters":{"environment":"production","version":"1.41.3"}}`),
-		delivery: "01KB7ZW5V2D7KEE6FV9D5J6S7A orca:pipeline:complete",
+		delivery: "01KB7ZW5V2D7KEE6FV9D5J6S7A orca:pipeline:complete SUCCEEDED 1795401667000",
 		want: verifier.Deployment{
 			DeploymentID: "01KB7ZW5V2D7KEE6FV9D5J6S7A", Service: "checkout", Environment: "production", Version: "1.42.0",
 			Status: verifier.DeployFinished, Actor: "dana",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,7 +135,7 @@ func (spinnaker) decode(_ http.Header, body []byte, m Mapping) (verifier.Notific
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
-	n.DeliveryID = idOf(d.DeploymentID, kind.Details.Type)
+	n.DeliveryID = idOf(d.DeploymentID, kind.Details.Type, event.Content.Execution.ended())
 	return n, "", nil
 }
 
@@ -239,6 +240,15 @@ func (x spinnakerExecution) version() (version, from string) {
 		}
 	}
 	return "", trigger + "parameters.version"
+}
+
+// ended tells one end of an execution from another: it has several where stages
+// of it are started again.
+func (x spinnakerExecution) ended() string {
+	if x.EndTime == nil {
+		return x.Status
+	}
+	return x.Status + " " + strconv.FormatInt(*x.EndTime, 10)
 }
 
 func milliseconds(ms *int64) time.Time {

@@ -105,6 +105,27 @@ func TestSpinnakerFields(t *testing.T) {
 	require.Contains(t, ignored, "its version isn't known yet")
 }
 
+// A rollback by starting a stage of an old execution again is a deploy; the
+// same end told twice is none.
+func TestSpinnakerExecutionRunAgain(t *testing.T) {
+	d := start(t)
+	send := func(want int, id, version, ended string) {
+		t.Helper()
+		body := changed(t, recorded(t, "spinnaker.json"), "content.execution.id", quoted(id), "content.execution.endTime", ended,
+			"content.execution.trigger.parameters.version", quoted(version))
+		r := d.post("/api/v1/hooks/spinnaker", body, byPassword(t, spinnakerToken, "", ""))
+		require.Equal(t, want, r.status, r.body)
+	}
+	send(202, "E1", "1.0", "1795401600000")
+	send(202, "E2", "2.0", "1795401640000")
+	send(200, "E1", "1.0", "1795401600000")
+	send(202, "E1", "1.0", "1795401680000")
+	send(200, "E1", "1.0", "1795401680000")
+	require.Len(t, d.memory.verifications, 3)
+	require.Equal(t, "1.0", d.memory.deployments[2].Version)
+	require.True(t, d.memory.deployments[2].Rollback)
+}
+
 func FuzzSpinnaker(f *testing.F) {
 	f.Add([]byte(`{"details":{"type":"orca:pipeline:complete","application":"a"},"content":{"execution":{"id":"1","status":"SUCCEEDED","startTime":1,"endTime":2,"trigger":{"hash":"c","parameters":{"env":"e"}}}}}`))
 	f.Add([]byte(`{"eventName":"x","payload":{"details":"{\"type\":\"orca:pipeline:failed\"}","content":"{}"}}`))
