@@ -77,6 +77,9 @@ var githubStatuses = map[string]verifier.DeploymentStatus{
 	"pending":     verifier.DeployStarted,
 	"failure":     verifier.DeployFailed,
 	"error":       verifier.DeployFailed,
+	// What had succeeded has, and stays known as such; what had only started
+	// was taken back, and nothing may wait for it.
+	"inactive": verifier.DeployFailed,
 }
 
 // githubStatus reads a deployment_status event. It is decoded by type rather

@@ -47,7 +47,11 @@ var jenkinsResults = map[string]verifier.DeploymentStatus{
 	"UNSTABLE": verifier.DeployFinished,
 	"FAILURE":  verifier.DeployFailed,
 	"ABORTED":  verifier.DeployFailed,
+	notBuilt:   verifier.DeployFailed, // or a deploy that has started would be under way for ever
 }
+
+// notBuilt is the result of a build that did nothing, or stopped itself.
+const notBuilt = "NOT_BUILT"
 
 func (jenkins) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
@@ -73,6 +77,9 @@ func (jenkins) decode(_ http.Header, body []byte, m Mapping) (verifier.Notificat
 	}
 	n.Deployment = d
 	wrong = append(m.apply(&n.Deployment, from, body), wrong...)
+	if len(wrong) > 0 && event.Build.Status == notBuilt && status == verifier.DeployFailed {
+		return verifier.Notification{}, "a build that was not built starts nothing", nil // its start could not be read either
+	}
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the notification are wrong", wrong...)
 	}
