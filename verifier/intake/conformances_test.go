@@ -159,7 +159,7 @@ func gitlabConformances(t *testing.T) map[string]conformance {
 		return h
 	}
 	c := conformance{
-		format: "gitlab", source: "gitlab", scheme: "gitlab", own: gitlabSecretToken, sign: byToken,
+		format: "gitlab", source: "gitlab", scheme: "gitlab", own: gitlabSecretToken, sign: byToken, touchy: true,
 		valid:    valid,
 		minimal:  `{"object_kind":"deployment","status":"success","environment":"production","short_sha":"279484c0","project":{"path_with_namespace":"a/b"}}`,
 		required: []string{"object_kind", "status", "environment", "project.path_with_namespace", "project"},

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
 	"reflect"
@@ -109,6 +110,9 @@ type Options struct {
 	// Lookup finds the verification of a notification that comes again, so
 	// that its answer is complete; nil answers with its ids only.
 	Lookup Lookup
+	// Log is told of notifications that can't be used and whose senders are not
+	// told by a status; nil drops that.
+	Log *slog.Logger
 	// AtOnce is how many notifications are worked on at once, 0 is 128;
 	// more are told to try again.
 	AtOnce int
@@ -168,6 +172,9 @@ func register(hapi huma.API, o Options) *server {
 	}
 	if o.BodyTimeout <= 0 {
 		o.BodyTimeout = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &server{Options: o, slots: make(chan struct{}, o.AtOnce)}
 	answers := func() map[string]*huma.Response {

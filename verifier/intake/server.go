@@ -93,6 +93,9 @@ func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
 		s.Metrics.Notified(name, string(result))
 	}
 	if err != nil {
+		if a, ok := in.taken(ctx, err); ok {
+			return a, nil
+		}
 		return nil, err
 	}
 	return a, nil
