@@ -172,6 +172,7 @@ func (e cdEvent) deployment() (verifier.Deployment, []verifier.FieldError) {
 	told := readTold(e.CustomData)
 	d.Service = first(told.Service, d.Service)
 	told.note(&d)
+	wrong = append(wrong, told.wrong("customData.reversible")...)
 	if message := wrongText(e.Context.ID, maxLink); message != "" {
 		wrong = append(wrong, verifier.FieldError{Field: "context.id", Message: message, Value: shorten(e.Context.ID)})
 	}

@@ -116,7 +116,8 @@ func (e jenkinsEvent) deployment(status verifier.DeploymentStatus) (verifier.Dep
 	if version := p.named("VERSION"); version != "" {
 		d.Version, from.version = version, "build.parameters.VERSION"
 	}
-	p.told().note(&d)
+	told := p.told()
+	told.note(&d)
 	for _, path := range b.SCM.Changes {
 		if wrongText(path, 1024) == "" {
 			d.ChangedPaths = append(d.ChangedPaths, path)
@@ -124,7 +125,7 @@ func (e jenkinsEvent) deployment(status verifier.DeploymentStatus) (verifier.Dep
 	}
 	// A job that was made anew counts from 1 again; its queue does not.
 	d.DeploymentID = idOf(first(b.FullURL, b.URL, e.URL, e.Name), strconv.FormatInt(b.Number, 10), strconv.FormatInt(b.QueueID, 10))
-	return d, from, e.times(&d)
+	return d, from, append(e.times(&d), told.wrong("build.parameters.REVERSIBLE")...)
 }
 
 // times sets when the build began and ended. COMPLETED tells its end; FINALIZED

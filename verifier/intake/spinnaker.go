@@ -123,12 +123,12 @@ func (spinnaker) decode(_ http.Header, body []byte, m Mapping) (verifier.Notific
 	if why := m.passedOver(plain); why != "" {
 		return n, why, nil
 	}
-	d, from := event.deployment(status)
+	d, from, wrong := event.deployment(status)
 	if status == verifier.DeployStarted && d.Version == "" && m.version.written == "" {
 		return n, "the pipeline has started and its version isn't known yet: its end will tell", nil
 	}
 	n.Deployment = d
-	wrong := m.apply(&n.Deployment, from, plain)
+	wrong = append(m.apply(&n.Deployment, from, plain), wrong...)
 	if message := wrongText(d.DeploymentID, maxText); message != "" {
 		wrong = append(wrong, verifier.FieldError{Field: "content.execution.id", Message: message, Value: shorten(d.DeploymentID)})
 	}
@@ -172,7 +172,7 @@ func unwrapEcho(top object, body []byte) ([]byte, error) {
 	return json.Marshal(top)
 }
 
-func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins) {
+func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins, []verifier.FieldError) {
 	x := e.Content.Execution
 	from := origins{service: "details.application", environment: "content.execution.trigger.parameters.environment", version: "content.execution.trigger.parameters.version"}
 	d := verifier.Deployment{
@@ -189,13 +189,15 @@ func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.D
 	}
 	d.Version, from.version = x.version()
 	// Our own request, where its webhook triggered the pipeline, is the payload.
-	x.Trigger.Payload.told().note(&d)
-	x.Trigger.Parameters.told().note(&d)
+	payload, given := x.Trigger.Payload.told(), x.Trigger.Parameters.told()
+	payload.note(&d)
+	given.note(&d)
+	wrong := append(payload.wrong("content.execution.trigger.payload.reversible"), given.wrong("content.execution.trigger.parameters.reversible")...)
 	d.StartedAt = milliseconds(x.StartTime)
 	if status != verifier.DeployStarted {
 		d.FinishedAt = milliseconds(x.EndTime)
 	}
-	return d, from
+	return d, from, wrong
 }
 
 // account is where the stages deploy to, where all agree.
