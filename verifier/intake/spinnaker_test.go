@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,6 +104,14 @@ func TestSpinnakerFields(t *testing.T) {
 	_, ignored, err := decodeSpinnaker(t, "details.type", `"orca:pipeline:starting"`, trigger+".artifacts", "[]")
 	require.NoError(t, err)
 	require.Contains(t, ignored, "its version isn't known yet")
+}
+
+// The manifests of an execution hold the schemas of CRDs.
+func TestSpinnakerDeepManifests(t *testing.T) {
+	manifest := strings.Repeat(`{"properties":`, 100) + "1" + strings.Repeat("}", 100)
+	n, _, err := decodeSpinnaker(t, "content.execution.stages", `[{"type":"deployManifest","context":{"account":"k8s-production","manifests":[`+manifest+`]}}]`)
+	require.NoError(t, err)
+	require.Equal(t, "1.42.0", n.Deployment.Version)
 }
 
 // A rollback by starting a stage of an old execution again is a deploy; the
