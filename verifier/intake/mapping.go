@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/theory/jsonpath"
@@ -82,7 +83,7 @@ func (m Mapping) passedOver(body []byte) string {
 		return ""
 	}
 	for _, c := range m.only {
-		value, message := selectOne(c.path, payload)
+		value, message := c.find(payload)
 		switch {
 		case message != "":
 			return fmt.Sprintf("the source's only asks for %s, which %s", c.written, message)
@@ -91,6 +92,15 @@ func (m Mapping) passedOver(body []byte) string {
 		}
 	}
 	return ""
+}
+
+// find returns the text, number or truth that a condition is about.
+func (c condition) find(payload any) (value, message string) {
+	found, message := theOne(c.path, payload)
+	if truth, ok := found.(bool); ok {
+		return strconv.FormatBool(truth), ""
+	}
+	return scalar(found, message, "must be a text, a number, true or false")
 }
 
 // like matches as path.Match does, with slashes as plain letters: names of

@@ -125,7 +125,9 @@ func TestOnly(t *testing.T) {
 		"another":            {map[string]string{"$.deployment.task": "migrate"}, `the source's only asks for $.deployment.task like "migrate", and it is "deploy"`},
 		"both must":          {map[string]string{"$.deployment.ref": "master", "$.deployment.task": "x"}, `the source's only asks for $.deployment.task like "x", and it is "deploy"`},
 		"absent":             {map[string]string{"$.nowhere": "*"}, "the source's only asks for $.nowhere, which must be there once, not 0 times"},
-		"not a single value": {map[string]string{"$.deployment": "*"}, "the source's only asks for $.deployment, which must be a text or a number"},
+		"not a single value": {map[string]string{"$.deployment": "*"}, "the source's only asks for $.deployment, which must be a text, a number, true or false"},
+		"false":              {map[string]string{"$.repository.private": "false"}, ""},
+		"not true":           {map[string]string{"$.repository.private": "true"}, `the source's only asks for $.repository.private like "true", and it is "false"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Mapping{}.Only(tt.only)

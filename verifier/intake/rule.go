@@ -75,17 +75,28 @@ func payloadOf(body []byte) (payload any, ok bool) {
 
 // selectOne returns the text or number that a path leads to.
 func selectOne(path *jsonpath.Path, payload any) (value, message string) {
-	found := path.Select(payload)
-	if len(found) != 1 {
-		return "", fmt.Sprintf("must be there once, not %d times", len(found))
-	}
-	switch v := found[0].(type) {
+	found, message := theOne(path, payload)
+	return scalar(found, message, "must be a text or a number")
+}
+
+// scalar returns a text or number as text, or why there is none.
+func scalar(found any, missing, otherwise string) (value, message string) {
+	switch v := found.(type) {
 	case string:
 		return v, ""
 	case json.Number:
 		return v.String(), ""
 	}
-	return "", "must be a text or a number"
+	return "", first(missing, otherwise)
+}
+
+// theOne returns the one value that a path leads to.
+func theOne(path *jsonpath.Path, payload any) (value any, message string) {
+	found := path.Select(payload)
+	if len(found) != 1 {
+		return nil, fmt.Sprintf("must be there once, not %d times", len(found))
+	}
+	return found[0], ""
 }
 
 // nothing is what a template writes for null.
