@@ -113,7 +113,7 @@ type Source struct {
 	// not for native notifications, which name everything themselves.
 	Map Names `yaml:"map"`
 	// Only lets through only those events that have, at each RFC 9535 path, a
-	// text or number that matches the pattern, in which * and ? match anything;
+	// text, number or truth that matches the pattern, in which * and ? match anything;
 	// others are answered 200 and ignored. Not for native notifications. A
 	// workflow_run of GitHub starts something only where this names the workflow:
 	// only: { "$.workflow_run.path": ".github/workflows/deploy*.yml" }.

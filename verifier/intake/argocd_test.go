@@ -2,6 +2,7 @@ package intake
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +11,10 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-const argoUID = "c1f2a7de-8a52-4a43-9a43-2f6ab6d5c0b1"
+const (
+	argoUID      = "c1f2a7de-8a52-4a43-9a43-2f6ab6d5c0b1"
+	argoRevision = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
+)
 
 func argocdHeaders() http.Header {
 	return headers("Content-Type", "application/json", "Authorization", "Bearer "+argocdToken)
@@ -58,6 +62,8 @@ func TestArgoPhases(t *testing.T) {
 	require.Equal(t, "operation.phase", wrongFields(t, err))
 	_, _, err = decodeArgo(t, "sync", "null")
 	require.Equal(t, "sync.revision", wrongFields(t, err))
+	_, _, err = decodeArgo(t, "sync", `{"revision":"","revisions":["`+strings.Repeat("x", 300)+`"]}`)
+	require.Equal(t, "sync.revisions", wrongFields(t, err), "too long, whatever its phase")
 	_, _, err = decodeArgo(t, "destination", `"production"`)
 	require.Equal(t, "destination", wrongFields(t, err))
 }
@@ -69,7 +75,13 @@ func TestArgoFields(t *testing.T) {
 		changes []string
 		want    func(*verifier.Deployment)
 	}{
-		"several sources":   {[]string{"sync", `{"revision":"","revisions":["a1","b2"]}`}, func(d *verifier.Deployment) { d.Version = "a1,b2" }},
+		"several sources": {[]string{"sync", `{"revision":"","revisions":["a1","b2"]}`}, func(d *verifier.Deployment) { d.Version = "a1,b2" }},
+		"eight sources": {[]string{"sync", `{"revisions":["` + strings.Repeat(argoRevision+`","`, 7) + `1.2.3"]}`},
+			func(d *verifier.Deployment) { d.Version = strings.Repeat(argoRevision[:12]+",", 7) + "1.2.3" }},
+		"one resource": {[]string{"operation.operation.sync.resources", `[{"group":"","kind":"ConfigMap","name":"checkout"}]`},
+			func(d *verifier.Deployment) { d.Labels["only"] = "ConfigMap/checkout" }},
+		"many resources": {[]string{"operation.operation.sync.resources", "[" + strings.Repeat(`{"kind":"ConfigMap","name":"checkout"},`, 40) + `{"kind":"Pod","name":"p"}]`},
+			func(d *verifier.Deployment) { d.Labels["only"] = "41 resources" }},
 		"automated":         {[]string{"operation.operation.initiatedBy", `{"automated":true}`}, func(d *verifier.Deployment) { d.Actor = "automated sync" }},
 		"cluster alone":     {[]string{"destination", `{"name":"eu-1"}`}, func(d *verifier.Deployment) { d.Environment, d.Labels["cluster"] = "eu-1", "eu-1" }},
 		"no info":           {[]string{"operation.operation.info", "null"}, func(d *verifier.Deployment) { d.RevertID = "" }},
@@ -89,6 +101,43 @@ func TestArgoFields(t *testing.T) {
 			require.Equal(t, want, n.Deployment)
 		})
 	}
+}
+
+// What has deployed nothing must neither open a verification nor become what a
+// rollback goes back to.
+func TestArgoOperationsThatDeployNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		changes []string
+		ignored string
+	}{
+		"a dry run":            {[]string{"operation.operation.sync.dryRun", "true"}, "a dry run"},
+		"a dry run that fails": {[]string{"operation.operation.sync.dryRun", "true", "operation.phase", `"Failed"`}, "a dry run"},
+		"self-heal": {[]string{"operation.operation.initiatedBy", `{"automated":true}`,
+			"operation.operation.sync.resources", `[{"kind":"Deployment","name":"checkout"}]`}, "self-heal"},
+		"an error without a revision": {[]string{"operation.phase", `"Error"`, "sync", "null", "operation.operation.sync", "null"}, "before it had a revision"},
+		"no dry run":                  {[]string{"operation.operation.sync.dryRun", "false"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, ignored, err := decodeArgo(t, tt.changes...)
+			require.NoError(t, err)
+			require.Equal(t, tt.ignored == "", ignored == "", ignored)
+			require.Contains(t, ignored, tt.ignored)
+		})
+	}
+}
+
+// A sync that failed has no result where it failed early.
+func TestArgoFailureWithoutAResult(t *testing.T) {
+	for _, phase := range []string{"Error", "Failed"} {
+		n, ignored, err := decodeArgo(t, "operation.phase", quoted(phase), "sync", "null")
+		require.NoError(t, err)
+		require.Empty(t, ignored)
+		require.Equal(t, verifier.DeployFailed, n.Deployment.Status)
+		require.Equal(t, argoRevision, n.Deployment.Version)
+	}
+	n, _, err := decodeArgo(t, "operation.phase", `"Error"`, "sync", "null", "operation.operation.sync", `{"revisions":["a1","b2"]}`)
+	require.NoError(t, err)
+	require.Equal(t, "a1,b2", n.Deployment.Version)
 }
 
 // The same revision is deployed again by a later operation, as a rollback is.

@@ -83,8 +83,12 @@ var serviceEvent = regexp.MustCompile(`^dev\.cdevents\.service\.([a-z]+)(\.[0-9]
 
 func (cdevents) decode(h http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
+	const foreign = "a CloudEvent that is no CDEvent starts nothing"
 	envelope, data, err := unwrap(body)
 	if err != nil {
+		if isForeign(h.Get("ce-type")) || isForeign(typeOf(body)) {
+			return n, foreign, nil
+		}
 		return n, "", err
 	}
 	kind := struct {
@@ -98,8 +102,8 @@ func (cdevents) decode(h http.Header, body []byte, m Mapping) (verifier.Notifica
 	eventType := first(kind.Context.Type, envelope.Type)
 	match := serviceEvent.FindStringSubmatch(eventType)
 	switch {
-	case eventType == "" && h.Get("ce-type") != "" && !strings.HasPrefix(h.Get("ce-type"), "dev.cdevents."):
-		return n, "a CloudEvent that is no CDEvent starts nothing", nil
+	case eventType == "" && (isForeign(h.Get("ce-type")) || isForeign(typeOf(body))):
+		return n, foreign, nil
 	case eventType == "":
 		return n, "", verifier.InvalidFields("this is no CDEvent", verifier.FieldError{Field: "context.type", Message: "is required in the body, such as dev.cdevents.service.deployed.0.3.0"})
 	case match == nil:
@@ -133,6 +137,22 @@ func (cdevents) decode(h http.Header, body []byte, m Mapping) (verifier.Notifica
 }
 
 var cdeventsOrigins = origins{service: "subject.id", environment: "subject.content.environment.id", version: "subject.content.artifactId"}
+
+// isForeign reports whether a type of CloudEvents is none of CDEvents'. What
+// data those have is theirs.
+func isForeign(eventType string) bool {
+	return eventType != "" && !strings.HasPrefix(eventType, "dev.cdevents.")
+}
+
+// typeOf returns what a CloudEvent of structured mode says of its type; "" where
+// the body is none.
+func typeOf(body []byte) string {
+	top, err := readObject(body)
+	if err != nil || top["specversion"] == nil {
+		return ""
+	}
+	return textOf(top["type"])
+}
 
 // unwrap returns the CDEvent of a body, in structured mode with what its
 // CloudEvent says around it. Some senders get the content type wrong, so the
@@ -172,6 +192,7 @@ func (e cdEvent) deployment() (verifier.Deployment, []verifier.FieldError) {
 	told := readTold(e.CustomData)
 	d.Service = first(told.Service, d.Service)
 	told.note(&d)
+	wrong = append(wrong, told.wrong("customData.reversible")...)
 	if message := wrongText(e.Context.ID, maxLink); message != "" {
 		wrong = append(wrong, verifier.FieldError{Field: "context.id", Message: message, Value: shorten(e.Context.ID)})
 	}

@@ -128,6 +128,30 @@ func TestCDEventsIgnoredIsAnsweredWell(t *testing.T) {
 	require.Equal(t, map[string]int{"tekton ignored": 3}, d.counts.all())
 }
 
+// A broker brings the events of others as well, and their data is theirs.
+func TestForeignCloudEventsAreIgnored(t *testing.T) {
+	const foreign = `{"specversion":"1.0","type":"com.example.order.placed","id":"1","source":"/shop"`
+	d := start(t)
+	for _, rest := range []string{
+		`}`, `,"data":null}`, `,"data":"placed"}`, `,"data":[1,2]}`, `,"data":7}`, `,"data_base64":"cGxhY2Vk"}`, `,"data_base64":"!"}`, `,"data":{"order":1}}`,
+	} {
+		r := d.post("/api/v1/hooks/tekton", foreign+rest, cdeventsHeaders("Content-Type", "application/cloudevents+json"))
+		require.Equal(t, 200, r.status, "%s: %s", rest, r.body)
+		require.NotEmpty(t, r.Ignored)
+	}
+	r := d.post("/api/v1/hooks/tekton", `["placed"]`, cdeventsHeaders("Content-Type", "application/json", "ce-type", "com.example.order.placed"))
+	require.Equal(t, 200, r.status, r.body)
+	for body, status := range map[string]int{
+		`{"specversion":"1.0","type":"dev.cdevents.service.deployed.0.3.0","id":"1","source":"/s","data":"x"}`: 400,
+		`{"specversion":"1.0","type":"dev.cdevents.service.deployed.0.3.0","id":"1","source":"/s"}`:            422,
+		foreign + `,"id":"2","data":"x"}`: 400, // which of the two?
+		foreign:                           400,
+	} {
+		r := d.post("/api/v1/hooks/tekton", body, cdeventsHeaders("Content-Type", "application/cloudevents+json"))
+		require.Equal(t, status, r.status, "%s: %s", body, r.body)
+	}
+}
+
 func TestCDEventsRollback(t *testing.T) {
 	d := start(t)
 	body := recorded(t, "cdevents_service_rolledback.json")

@@ -43,6 +43,7 @@ type conformance struct {
 	echo     string   // a deploy that a rollback of ours caused
 	before   []string // deploys before that one, where the system echoes nothing
 
+	touchy bool // switches a hook off that answers 4xx
 	alerts bool // starts nothing ever: alerts are noted
 	timed  bool // its signature holds the time
 }
@@ -57,6 +58,20 @@ func (c conformance) address() string {
 func (c conformance) post(t *testing.T, d *daemon, id, body string) reply {
 	t.Helper()
 	return d.post(c.address(), body, c.sign(t, c.own, id, body))
+}
+
+// refused checks that a request of the source was refused with a status and a
+// reason; a touchy sender gets the reason with a 200.
+func (c conformance) refused(t *testing.T, r reply, status int, reason, name string) {
+	t.Helper()
+	if !c.touchy {
+		require.Equal(t, status, r.status, "%s: %s", name, r.body)
+		require.Contains(t, r.Detail, reason, name)
+		return
+	}
+	require.Equal(t, 200, r.status, "%s: %s", name, r.body)
+	require.Contains(t, r.Ignored, reason, name)
+	require.Empty(t, r.VerificationID)
 }
 
 // opened is the status that a valid notification is answered with, and what
@@ -312,10 +327,13 @@ func (c conformance) tryTooLarge(t *testing.T) string {
 	d := start(t)
 	big := strings.TrimSuffix(strings.TrimSpace(c.minimal), "}") + `,"padding":"` + strings.Repeat("x", 1<<20) + `"}`
 	r := c.post(t, d, "d-1", big)
-	require.Equal(t, 413, r.status, r.body)
-	require.Contains(t, r.Detail, "1048576 bytes")
+	if c.scheme == "gitlab signed" {
+		c.touchy = false // who sent it is known only once it was read
+	}
+	c.refused(t, r, 413, "1048576 bytes", "too large")
 	require.Zero(t, d.memory.rows())
-	return "413"
+	require.Equal(t, map[string]int{c.source + " too_large": 1}, d.counts.all())
+	return fmt.Sprint(r.status)
 }
 
 func (c conformance) tryMalformed(t *testing.T) string {
@@ -333,8 +351,8 @@ func (c conformance) tryMalformed(t *testing.T) string {
 		"number":           {body: "7", status: 400, detail: "JSON object"},
 		"two objects":      {body: "{}{}", status: 400, detail: "exactly one"},
 		"duplicate key":    {body: `{"a":1,"a":2}`, status: 400, detail: `"a" is there twice`},
-		"too deep":         {body: `{"a":` + strings.Repeat("[", 32) + strings.Repeat("]", 32) + "}", status: 400, detail: "deeper than 32"},
-		"a million lists":  {body: strings.Repeat("[", 1e6), status: 400, detail: "deeper than 32"},
+		"too deep":         {body: `{"a":` + strings.Repeat("[", 128) + strings.Repeat("]", 128) + "}", status: 400, detail: "deeper than 128"},
+		"a million lists":  {body: strings.Repeat("[", 1e6), status: 400, detail: "deeper than 128"},
 		"byte order mark":  {body: "\xef\xbb\xbf" + c.valid, status: 400, detail: "byte order mark"},
 		"invalid UTF-8":    {body: strings.Replace(c.minimal, `"`, "\"\xff", 1), status: 400, detail: "UTF-8"},
 		"XML":              {body: "<job/>", status: 400, detail: "no JSON"},
@@ -351,8 +369,7 @@ func (c conformance) tryMalformed(t *testing.T) string {
 			tt.header(h)
 		}
 		r := d.post(c.address(), tt.body, h)
-		require.Equal(t, tt.status, r.status, "%s: %s", name, r.body)
-		require.Contains(t, r.Detail, tt.detail, name)
+		c.refused(t, r, tt.status, tt.detail, name)
 		require.Zero(t, d.memory.rows())
 		require.Equal(t, map[string]int{c.source + " invalid": 1}, d.counts.all())
 	}
@@ -360,6 +377,9 @@ func (c conformance) tryMalformed(t *testing.T) string {
 	h := c.sign(t, c.own, "d-1", c.valid)
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	require.Contains(t, []int{200, 202}, d.post(c.address(), c.valid, h).status, "a charset is fine")
+	if c.touchy {
+		return fmt.Sprintf("%d ways, all 200", len(tests))
+	}
 	return fmt.Sprintf("%d ways", len(tests))
 }
 
@@ -467,8 +487,14 @@ func (c conformance) tryHostile(t *testing.T) string {
 		require.Equal(t, 200, r.status, r.body)
 		require.Empty(t, d.memory.alerts)
 	} else {
-		require.Equal(t, 422, r.status, r.body)
-		require.Equal(t, c.wrong, r.fields())
+		c.refused(t, r, 422, "", "hostile")
+		if c.touchy {
+			for _, field := range c.wrong {
+				require.Contains(t, r.Ignored, "; "+field+" ")
+			}
+		} else {
+			require.Equal(t, c.wrong, r.fields())
+		}
 		require.Zero(t, d.memory.rows())
 		require.Equal(t, map[string]int{c.source + " invalid": 1}, d.counts.all())
 	}
@@ -489,7 +515,7 @@ func (c conformance) tryHostile(t *testing.T) string {
 				require.Equal(t, 202, r.status, "%s: %s", name, r.body)
 				require.Equal(t, text, d.memory.notifications[0].Deployment.Service)
 			default:
-				require.Equal(t, 422, r.status, "%s: %s", name, r.body)
+				c.refused(t, r, 422, "", name)
 				require.Less(t, len(r.body), 2000, "the answer doesn't repeat it")
 				require.Zero(t, d.memory.rows())
 			}
@@ -555,6 +581,7 @@ func (c conformance) tryEcho(t *testing.T) string {
 		return "–"
 	}
 	d := start(t)
+	d.memory.issued = "rv_1"
 	for i, body := range append(slices.Clone(c.before), c.echo) {
 		r := c.post(t, d, fmt.Sprint("d-", i), body)
 		require.Equal(t, 202, r.status, r.body)

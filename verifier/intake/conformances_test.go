@@ -159,7 +159,7 @@ func gitlabConformances(t *testing.T) map[string]conformance {
 		return h
 	}
 	c := conformance{
-		format: "gitlab", source: "gitlab", scheme: "gitlab", own: gitlabSecretToken, sign: byToken,
+		format: "gitlab", source: "gitlab", scheme: "gitlab", own: gitlabSecretToken, sign: byToken, touchy: true,
 		valid:    valid,
 		minimal:  `{"object_kind":"deployment","status":"success","environment":"production","short_sha":"279484c0","project":{"path_with_namespace":"a/b"}}`,
 		required: []string{"object_kind", "status", "environment", "project.path_with_namespace", "project"},
@@ -226,7 +226,7 @@ func spinnakerConformances(t *testing.T) map[string]conformance {
 		nothing: changed(t, valid, "details.type", `"orca:stage:complete"`),
 		echo: changed(t, valid, "content.execution.trigger", `{"type":"webhook","payload":{"revert_id":"rv_1","target_version":"1.41.3"},
 			"parameters":{"environment":"production","version":"1.41.3"}}`),
-		delivery: "01KB7ZW5V2D7KEE6FV9D5J6S7A orca:pipeline:complete",
+		delivery: "01KB7ZW5V2D7KEE6FV9D5J6S7A orca:pipeline:complete SUCCEEDED 1795401667000",
 		want: verifier.Deployment{
 			DeploymentID: "01KB7ZW5V2D7KEE6FV9D5J6S7A", Service: "checkout", Environment: "production", Version: "1.42.0",
 			Status: verifier.DeployFinished, Actor: "dana",

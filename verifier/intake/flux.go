@@ -49,6 +49,7 @@ func (flux) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification
 	if err != nil {
 		return n, "", err
 	}
+	event.Reason = event.reason()
 	status, ignored := event.status()
 	if ignored != "" {
 		return n, ignored, nil
@@ -84,6 +85,22 @@ var fluxReasons = map[string]verifier.DeploymentStatus{
 	"Kustomization ReconciliationFailed":    verifier.DeployFailed,
 	"Kustomization HealthCheckFailed":       verifier.DeployFailed,
 	"Kustomization PruneFailed":             verifier.DeployFailed,
+}
+
+// olderHelm is the message about a release of a helm-controller of before Flux
+// 2.2, which gives the severity as the reason.
+var olderHelm = regexp.MustCompile(`^Helm (install|upgrade|rollback) (succeeded|failed)(:|\s|$)`)
+
+// reason returns the reason as it is written since Flux 2.2.
+func (e fluxEvent) reason() string {
+	said := olderHelm.FindStringSubmatch(e.Message)
+	if e.InvolvedObject.Kind != "HelmRelease" || said == nil || e.Reason != "info" && e.Reason != "error" {
+		return e.Reason
+	}
+	if said[1] == "rollback" && said[2] == "succeeded" {
+		return e.Reason // it names the version that it came from, and none that it went to
+	}
+	return strings.ToUpper(said[1][:1]) + said[1][1:] + strings.ToUpper(said[2][:1]) + said[2][1:]
 }
 
 // healthCheckPassed begins the message of the only event with which a

@@ -55,7 +55,7 @@ func (github) decode(h http.Header, body []byte, m Mapping) (verifier.Notificati
 		return n, why, nil
 	}
 	n.Deployment, n.DeliveryID = event.deployment, first(n.DeliveryID, event.delivery)
-	wrong := m.apply(&n.Deployment, event.origins, body)
+	wrong := append(m.apply(&n.Deployment, event.origins, body), event.wrong...)
 	if wrong = append(wrong, checkIDs(n, "X-GitHub-Delivery", event.idField)...); len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
@@ -68,6 +68,7 @@ type githubEvent struct {
 	origins    origins
 	delivery   string // where the header has none
 	idField    string // of the deploy's id
+	wrong      []verifier.FieldError
 }
 
 var githubStatuses = map[string]verifier.DeploymentStatus{
@@ -77,6 +78,9 @@ var githubStatuses = map[string]verifier.DeploymentStatus{
 	"pending":     verifier.DeployStarted,
 	"failure":     verifier.DeployFailed,
 	"error":       verifier.DeployFailed,
+	// What had succeeded has, and stays known as such; what had only started
+	// was taken back, and nothing may wait for it.
+	"inactive": verifier.DeployFailed,
 }
 
 // githubStatus reads a deployment_status event. It is decoded by type rather
@@ -147,6 +151,7 @@ func githubDeployment(deployment *gh.Deployment, repository *gh.Repository, send
 		e.origins.service = "deployment.payload.service"
 	}
 	told.note(&e.deployment)
+	e.wrong = told.wrong("deployment.payload.reversible")
 	if id := deployment.GetID(); id != 0 {
 		e.deployment.DeploymentID = strconv.FormatInt(id, 10)
 	}

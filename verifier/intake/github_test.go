@@ -2,6 +2,7 @@ package intake
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func TestGitHubStates(t *testing.T) {
 		"pending":     {verifier.DeployStarted, reported, time.Time{}, ""},
 		"failure":     {verifier.DeployFailed, created, reported, ""},
 		"error":       {verifier.DeployFailed, created, reported, ""},
-		"inactive":    {ignored: `deployment status "inactive" starts nothing`},
+		"inactive":    {verifier.DeployFailed, created, reported, ""},
 		"waiting":     {ignored: `deployment status "waiting" starts nothing`},
 		"":            {ignored: `deployment status "" starts nothing`},
 	}
@@ -80,6 +81,22 @@ func TestGitHubStates(t *testing.T) {
 			require.True(t, tt.started.Equal(n.Deployment.StartedAt))
 			require.True(t, tt.finished.Equal(n.Deployment.FinishedAt))
 		})
+	}
+}
+
+// A deploy that was taken back before its end is under way no longer; one that
+// had succeeded, and that another has followed, stays a finished one.
+func TestGitHubInactive(t *testing.T) {
+	for before, want := range map[string]verifier.DeploymentStatus{"in_progress": verifier.DeployFailed, "success": verifier.DeployFinished} {
+		d := start(t)
+		for i, state := range []string{before, "inactive"} {
+			body := event(t, "deployment_status.state", quoted(state), "deployment_status.created_at", quoted(fmt.Sprintf("2019-05-15T15:20:5%dZ", 5+i)))
+			r := d.post("/api/v1/hooks/github", body, githubHeaders("deployment_status", fmt.Sprint("d-", i), body))
+			require.Contains(t, []int{200, 202}, r.status, r.body)
+		}
+		last := d.memory.deployments[len(d.memory.deployments)-1]
+		require.Equal(t, want, last.Status, before)
+		require.Equal(t, d.memory.deployments[0].ID, last.ID)
 	}
 }
 

@@ -57,6 +57,8 @@ func (gitlab) authentic(h http.Header, body []byte, s Source) bool {
 	return token || signature
 }
 
+func (gitlab) switchesOff() {}
+
 func (gitlab) signed(h http.Header) bool { return h.Get(standardwebhooks.HeaderWebhookSignature) != "" }
 
 // gitlabStatuses are the statuses of a deployment that say how far it is.

@@ -1,7 +1,11 @@
 package intake
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +55,51 @@ func TestGitLabTimes(t *testing.T) {
 		_, _, err := decodeGitLab(t, "status_changed_at", quoted(text))
 		require.Equal(t, "status_changed_at", wrongFields(t, err), text)
 	}
+}
+
+// Four refusals in a row switch the hook off: what can't be used is told
+// otherwise.
+func TestGitLabIsNeverRefusedItsEvents(t *testing.T) {
+	var log bytes.Buffer
+	now := time.Now()
+	d := start(t, func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		o.Now = func() time.Time { now = now.Add(time.Minute); return now } // each refusal gets its line
+	})
+	tier, err := NewMapping("", "$.environment_tier", "")
+	require.NoError(t, err)
+	byMap := Source{Name: "tier", Format: "gitlab", Tokens: []string{"token-of-the-tier"}, Map: tier}
+	d.settings.Sources = append(d.settings.Sources, byMap)
+	valid := recorded(t, "gitlab_deployment.json")
+	send := func(source, token, body string) reply {
+		t.Helper()
+		return d.post("/api/v1/hooks/"+source, body, headers("Content-Type", "application/json", "X-Gitlab-Event", "Deployment Hook", "X-Gitlab-Token", token,
+			"Idempotency-Key", fmt.Sprint(len(d.memory.acceptances), len(body))))
+	}
+	require.Equal(t, 202, send("gitlab", gitlabSecretToken, valid).status)
+	for name, tt := range map[string]struct{ source, token, body, ignored, result string }{
+		"no environment":        {"gitlab", gitlabSecretToken, changed(t, valid, "environment", "null"), "environment must not be empty", "invalid"},
+		"started, none":         {"gitlab", gitlabSecretToken, changed(t, valid, "environment", "null", "status", `"running"`), "environment must not be empty", "invalid"},
+		"no tier":               {"tier", "token-of-the-tier", changed(t, valid, "environment_tier", "-"), "map.environment points there", "invalid"},
+		"a long environment":    {"gitlab", gitlabSecretToken, changed(t, valid, "environment", quoted(strings.Repeat("e", 254))), "longer than 253", "invalid"},
+		"no version":            {"gitlab", gitlabSecretToken, changed(t, valid, "short_sha", "null", "ref", "null"), "short_sha must not be empty", "invalid"},
+		"another form of time":  {"gitlab", gitlabSecretToken, changed(t, valid, "status_changed_at", `"28.4.2021"`), "status_changed_at must be", "invalid"},
+		"another version":       {"gitlab", gitlabSecretToken, changed(t, valid, "short_sha", `"ffff"`), "announced before for version", "conflict"},
+		"a large merge request": {"gitlab", gitlabSecretToken, `{"object_kind":"merge_request","x":"` + strings.Repeat("x", 1<<20) + `"}`, "larger than", "too_large"},
+		"a key twice":           {"gitlab", gitlabSecretToken, `{"object_kind":"push","object_kind":"push"}`, "twice", "invalid"},
+	} {
+		log.Reset()
+		clear(d.counts.seen)
+		r := send(tt.source, tt.token, tt.body)
+		require.Equal(t, 200, r.status, "%s: %s", name, r.body)
+		require.Contains(t, r.Ignored, tt.ignored, name)
+		require.Equal(t, map[string]int{tt.source + " " + tt.result: 1}, d.counts.all(), name)
+		require.Contains(t, log.String(), "level=WARN", name)
+		require.Contains(t, log.String(), "source="+tt.source, name)
+	}
+	require.Equal(t, 401, send("gitlab", "wrong", valid).status, "a stranger's")
+	d.memory.err = verifier.Errorf(verifier.Unavailable, "store notification: locked")
+	require.Equal(t, 503, send("gitlab", gitlabSecretToken, changed(t, valid, "deployment_id", "99")).status, "nothing is lost in silence")
 }
 
 func TestGitLabFields(t *testing.T) {
@@ -112,7 +161,8 @@ func TestGitLabNullWhereTheMapLooks(t *testing.T) {
 		require.Equal(t, 200, r.status, r.body)
 		require.Equal(t, "the event has no environment: "+where+" is null, and the source's map.environment points there", r.Ignored)
 		r = d.post("/api/v1/hooks/gitlab", changed(t, recorded(t, "gitlab_deployment.json"), "environment_tier", "-"), h)
-		require.Equal(t, 422, r.status, "a path that leads nowhere is the configuration's fault: %s", r.body)
+		require.Equal(t, 200, r.status, "a path that leads nowhere is the configuration's fault, and GitLab no less touchy: %s", r.body)
+		require.Contains(t, r.Ignored, "map.environment")
 	}
 	require.Zero(t, d.memory.rows())
 	n, why, err := decodeGitLab(t, "environment_tier", "null")

@@ -33,6 +33,7 @@ type incoming struct {
 	format       format
 	candidates   []Source // who may have sent it
 	name         string   // of the source; "" while it isn't known
+	known        bool     // the sender has shown that it is the source
 	holdsSlot    bool
 	reserved     int64 // bytes, for the body
 	notification verifier.Notification
@@ -86,7 +87,7 @@ func (in *incoming) match(h http.Header, body []byte) (found Source, ok bool) {
 	for _, c := range in.candidates {
 		if in.format.authentic(h, body, c) && !ok {
 			found, ok = c, true
-			in.name = c.Name
+			in.name, in.known = c.Name, true
 		}
 	}
 	return found, ok

@@ -47,7 +47,11 @@ var jenkinsResults = map[string]verifier.DeploymentStatus{
 	"UNSTABLE": verifier.DeployFinished,
 	"FAILURE":  verifier.DeployFailed,
 	"ABORTED":  verifier.DeployFailed,
+	notBuilt:   verifier.DeployFailed, // or a deploy that has started would be under way for ever
 }
+
+// notBuilt is the result of a build that did nothing, or stopped itself.
+const notBuilt = "NOT_BUILT"
 
 func (jenkins) decode(_ http.Header, body []byte, m Mapping) (verifier.Notification, string, error) {
 	var n verifier.Notification
@@ -73,6 +77,9 @@ func (jenkins) decode(_ http.Header, body []byte, m Mapping) (verifier.Notificat
 	}
 	n.Deployment = d
 	wrong = append(m.apply(&n.Deployment, from, body), wrong...)
+	if len(wrong) > 0 && event.Build.Status == notBuilt && status == verifier.DeployFailed {
+		return verifier.Notification{}, "a build that was not built starts nothing", nil // its start could not be read either
+	}
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the notification are wrong", wrong...)
 	}
@@ -111,7 +118,8 @@ func (e jenkinsEvent) deployment(status verifier.DeploymentStatus) (verifier.Dep
 	if version := p.named("VERSION"); version != "" {
 		d.Version, from.version = version, parameters+"VERSION"
 	}
-	p.told().note(&d)
+	told := p.told()
+	told.note(&d)
 	for _, path := range b.SCM.Changes {
 		if wrongText(path, 1024) == "" {
 			d.ChangedPaths = append(d.ChangedPaths, path)
@@ -119,7 +127,7 @@ func (e jenkinsEvent) deployment(status verifier.DeploymentStatus) (verifier.Dep
 	}
 	// A job that was made anew counts from 1 again; its queue does not.
 	d.DeploymentID = idOf(first(b.FullURL, b.URL, e.URL, e.Name), strconv.FormatInt(b.Number, 10), strconv.FormatInt(b.QueueID, 10))
-	return d, from, e.times(&d)
+	return d, from, append(e.times(&d), told.wrong("build.parameters.REVERSIBLE")...)
 }
 
 // times sets when the build began and ended. COMPLETED tells its end; FINALIZED

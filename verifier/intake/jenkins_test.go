@@ -26,7 +26,8 @@ func TestJenkinsPhases(t *testing.T) {
 		"unstable":                     {"COMPLETED", "UNSTABLE", verifier.DeployFinished, ""},
 		"failed":                       {"COMPLETED", "FAILURE", verifier.DeployFailed, ""},
 		"aborted":                      {"FINALIZED", "ABORTED", verifier.DeployFailed, ""},
-		"not built":                    {"COMPLETED", "NOT_BUILT", "", `a build with status "NOT_BUILT" starts nothing`},
+		"not built":                    {"COMPLETED", "NOT_BUILT", verifier.DeployFailed, ""},
+		"a new result":                 {"COMPLETED", "NEW_RESULT", "", `a build with status "NEW_RESULT" starts nothing`},
 		"started, of another's status": {"STARTED", "FAILURE", verifier.DeployStarted, ""},
 		"queued":                       {"QUEUED", "SUCCESS", "", `a build in phase "QUEUED" starts nothing`},
 		"none":                         {"NONE", "SUCCESS", "", `a build in phase "NONE" starts nothing`},
@@ -114,6 +115,27 @@ func TestJenkinsCompletedThenFinalized(t *testing.T) {
 	send(202, "build.full_url", `"https://jenkins.example/job/shop/job/checkout-deploy/419/"`, "build.number", "419", "build.parameters.VERSION", `"1.43.0"`, "build.timestamp", "1795401670000")
 	send(200, "build.phase", `"FINALIZED"`, "build.timestamp", "1795401680000")
 	require.Len(t, d.memory.verifications, 2)
+}
+
+// A build that has started and then built nothing deploys no longer: nothing
+// may wait for it.
+func TestJenkinsStartedThenNotBuilt(t *testing.T) {
+	d := start(t)
+	for _, changes := range [][]string{
+		{"build.phase", `"STARTED"`, "build.timestamp", "1795401520000", "build.duration", "0"},
+		{"build.status", `"NOT_BUILT"`}, {"build.status", `"NOT_BUILT"`, "build.phase", `"FINALIZED"`},
+	} {
+		r := d.post("/api/v1/hooks/jenkins", changed(t, recorded(t, "jenkins.json"), changes...), byPassword(t, jenkinsToken, "", ""))
+		require.Equal(t, 200, r.status, r.body)
+	}
+	require.Empty(t, d.memory.verifications)
+	last := d.memory.deployments[len(d.memory.deployments)-1]
+	require.Equal(t, verifier.DeployFailed, last.Status)
+	require.Equal(t, d.memory.deployments[0].ID, last.ID, "it is the one that has started")
+	n, ignored, err := decodeJenkins(t, "build.status", `"NOT_BUILT"`, "build.parameters", "null")
+	require.NoError(t, err)
+	require.NotEmpty(t, ignored)
+	require.Equal(t, verifier.Notification{}, n)
 }
 
 func FuzzJenkins(f *testing.F) {

@@ -54,6 +54,7 @@ type memory struct {
 	received      map[string]time.Time // by source and delivery
 	alerts        []verifier.Alert
 	heard         map[string]time.Time // when each source of alerts told anything
+	issued        string               // the id of a revert of ours, which asked for whatever comes with it
 	err           error
 	gate          chan struct{} // where set, Accept waits for it
 }
@@ -147,6 +148,9 @@ func (m *memory) history(d verifier.Deployment) (h verifier.History) {
 		if h.Seen != nil && v.Deployment.ID == h.Seen.ID {
 			h.SeenVerification = v.ID
 		}
+	}
+	if d.RevertID != "" && d.RevertID == m.issued {
+		h.AskedFor = d.Version
 	}
 	return h
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/theory/jsonpath"
@@ -82,7 +83,7 @@ func (m Mapping) passedOver(body []byte) string {
 		return ""
 	}
 	for _, c := range m.only {
-		value, message := selectOne(c.path, payload)
+		value, message := c.find(payload)
 		switch {
 		case message != "":
 			return fmt.Sprintf("the source's only asks for %s, which %s", c.written, message)
@@ -96,16 +97,21 @@ func (m Mapping) passedOver(body []byte) string {
 // unnamed says which of the names that the source's rules look for an event
 // gives as null, "" where none: what it is about has no such name.
 func (m Mapping) unnamed(body []byte) string {
-	payload, ok := payloadOf(body)
-	if !ok {
-		return ""
-	}
 	for _, name := range m.names(nil, nil, new(string), origins{}) {
-		if name.rule.null(payload) {
+		if payload, ok := payloadOf(body); ok && name.rule.null(payload) { // which a template changes
 			return fmt.Sprintf("the event has no %s: %s is null, and the source's map.%s points there", name.key, name.rule.field(name.key), name.key)
 		}
 	}
 	return ""
+}
+
+// find returns the text, number or truth that a condition is about.
+func (c condition) find(payload any) (value, message string) {
+	found, message := theOne(c.path, payload)
+	if truth, ok := found.(bool); ok {
+		return strconv.FormatBool(truth), ""
+	}
+	return scalar(found, message, "must be a text, a number, true or false")
 }
 
 // like matches as path.Match does, with slashes as plain letters: names of

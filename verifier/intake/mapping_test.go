@@ -74,7 +74,8 @@ func TestMappingLeavesIgnoredEventsAlone(t *testing.T) {
 }
 
 func TestTemplateMapping(t *testing.T) {
-	body := event(t, "deployment.payload", `{"app":"Cart","n":7}`, "deployment.description", "null", "deployment.task", quoted("deploy:{{ .x }}"))
+	body := event(t, "deployment.payload", `{"app":"Cart","n":7}`, "deployment.description", "null", "deployment.task", quoted("deploy:{{ .x }}"),
+		"list", `[1,"two"]`, "none", "[]", "long", "[0"+strings.Repeat(",0", 3999)+"]")
 	for name, tt := range map[string]struct{ template, want, message string }{
 		"fields together":        {`{{ .repository.name }}-{{ .deployment.payload.app | lower }}`, "Hello-World-cart", ""},
 		"a number":               {`{{ .deployment.payload.n }}`, "7", ""},
@@ -91,6 +92,27 @@ func TestTemplateMapping(t *testing.T) {
 		"below a text":           {`{{ .deployment.ref.name }}`, "", "can't be filled in"},
 		"out of range":           {`{{ index (split "/" .deployment.ref) 3 }}`, "", "can't be filled in"},
 		"endless":                {`{{ range split "" .deployment.url }}{{ range split "" $.deployment.url }}x{{ end }}{{ end }}`, "", "makes more than 1012 bytes"},
+		"an object":              {`{{ .deployment.payload }}`, "", "names an object or a list"},
+		"a list":                 {`{{ .list }}`, "", "names an object or a list"},
+		"parts":                  {`{{ split "/" .repository.full_name }}`, "", "names an object or a list"},
+		"an object, formatted":   {`{{ printf "%v" .deployment.payload }}`, "", "names an object or a list"},
+		"an item":                {`{{ index .list 1 }}`, "two", ""},
+		"a key":                  {`{{ index .deployment.payload "n" }}`, "7", ""},
+		"in order":               {`{{ range .list }}{{ . }}-{{ end }}{{ len .list }}`, "1-two-2", ""},
+		"a number's prefix":      {`{{ .deployment.id | trimPrefix 1459 }}`, "", "can't be filled in"},
+		"a prefix of a number":   {`{{ .deployment.id | trimPrefix "1459" }}`, "88746", ""},
+		"a suffix of a number":   {`{{ .deployment.id | trimSuffix "746" }}`, "145988", ""},
+		"a number, replaced":     {`{{ .deployment.id | replace "9" "x" }}`, "145x88746", ""},
+		"a number, split":        {`{{ index (split "9" .deployment.id) 0 }}`, "145", ""},
+		"a truth in small":       {`{{ .repository.private | lower }}`, "false", ""},
+		"lower null":             {`{{ .deployment.description | lower }}`, "", "can't be filled in"},
+		"lower an object":        {`{{ .deployment.payload | lower }}`, "", "it takes a text or a number"},
+		"range in a range":       {`{{ range .long }}{{ range $.long }}{{ end }}{{ end }}x`, "", "more than 100000 times"},
+		"range with an else":     {`{{ range .none }}{{ else }}{{ range .long }}{{ range $.long }}{{ end }}{{ end }}{{ end }}x`, "", "more than 100000 times"},
+		"range in if and with":   {`{{ if .long }}{{ with .long }}{{ range . }}{{ range $.long }}{{ end }}{{ end }}{{ end }}{{ end }}x`, "", "more than 100000 times"},
+		"range in a template":    {`{{ define "a" }}{{ range .long }}{{ end }}{{ end }}{{ range .long }}{{ template "a" $ }}{{ end }}x`, "", "more than 100000 times"},
+		"range to a number":      {`{{ range 1000000000 }}{{ end }}x`, "", "more than 100000 times"},
+		"one long range":         {`{{ range .long }}{{ end }}x`, "x", ""},
 		"empty":                  {`{{ with .deployment.description }}x{{ end }}`, "", "must not be empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +147,9 @@ func TestOnly(t *testing.T) {
 		"another":            {map[string]string{"$.deployment.task": "migrate"}, `the source's only asks for $.deployment.task like "migrate", and it is "deploy"`},
 		"both must":          {map[string]string{"$.deployment.ref": "master", "$.deployment.task": "x"}, `the source's only asks for $.deployment.task like "x", and it is "deploy"`},
 		"absent":             {map[string]string{"$.nowhere": "*"}, "the source's only asks for $.nowhere, which must be there once, not 0 times"},
-		"not a single value": {map[string]string{"$.deployment": "*"}, "the source's only asks for $.deployment, which must be a text or a number"},
+		"not a single value": {map[string]string{"$.deployment": "*"}, "the source's only asks for $.deployment, which must be a text, a number, true or false"},
+		"false":              {map[string]string{"$.repository.private": "false"}, ""},
+		"not true":           {map[string]string{"$.repository.private": "true"}, `the source's only asks for $.repository.private like "true", and it is "false"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := Mapping{}.Only(tt.only)

@@ -14,8 +14,9 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// maxDepth is how deep objects and lists of a body may be nested.
-const maxDepth = 32
+// maxDepth is how deep objects and lists of a body may be nested: an execution
+// of Spinnaker's holds manifests, whose CRDs have schemas of dozens of levels.
+const maxDepth = 128
 
 // object is a JSON object whose values are read one by one, so that every
 // wrong one can be named.

@@ -29,10 +29,9 @@ func (p parameters) named(names ...string) string {
 
 // told is what the pipeline wrote for us into its parameters.
 func (p parameters) told() told {
-	return told{
-		RevertID: p.named("postflight_revert_id", "revert_id"),
-		Rollback: p.named("rollback") == "true", Irreversible: p.named("reversible") == "false",
-	}
+	t := told{RevertID: p.named("postflight_revert_id", "revert_id"), Rollback: isWord(p.named("rollback"), "true")}
+	t.setReversible(p.named("reversible"))
+	return t
 }
 
 // scalarOf returns a JSON text, number or truth as text; "" for anything else.

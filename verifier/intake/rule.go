@@ -3,7 +3,6 @@ package intake
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"text/template"
@@ -26,21 +25,12 @@ func newRule(name, written string) (rule, error) {
 	case strings.HasPrefix(written, "$"):
 		r.path, err = jsonpath.Parse(written)
 	case strings.Contains(written, "{{"):
-		r.template, err = template.New("rule").Option("missingkey=error").Funcs(ruleFunctions).Parse(written)
+		r.template, err = newTemplate(written)
 	}
 	if err != nil {
 		return rule{}, fmt.Errorf("read %s %q: %w", name, written, err)
 	}
 	return r, nil
-}
-
-// ruleFunctions are what templates of rules may call besides Go's own.
-var ruleFunctions = template.FuncMap{
-	"lower":      strings.ToLower,
-	"trimPrefix": func(prefix, s string) string { return strings.TrimPrefix(s, prefix) },
-	"trimSuffix": func(suffix, s string) string { return strings.TrimSuffix(s, suffix) },
-	"replace":    func(old, by, s string) string { return strings.ReplaceAll(s, old, by) },
-	"split":      func(by, s string) []string { return strings.Split(s, by) },
 }
 
 // field is how errors call the place that a rule points to.
@@ -88,53 +78,26 @@ func payloadOf(body []byte) (payload any, ok bool) {
 
 // selectOne returns the text or number that a path leads to.
 func selectOne(path *jsonpath.Path, payload any) (value, message string) {
-	found := path.Select(payload)
-	if len(found) != 1 {
-		return "", fmt.Sprintf("must be there once, not %d times", len(found))
-	}
-	switch v := found[0].(type) {
+	found, message := theOne(path, payload)
+	return scalar(found, message, "must be a text or a number")
+}
+
+// scalar returns a text or number as text, or why there is none.
+func scalar(found any, missing, otherwise string) (value, message string) {
+	switch v := found.(type) {
 	case string:
 		return v, ""
 	case json.Number:
 		return v.String(), ""
 	}
-	return "", "must be a text or a number"
+	return "", first(missing, otherwise)
 }
 
-// nothing is what a template writes for null.
-const nothing = "<no value>"
-
-const isNull = "names a field that is null"
-
-// fill returns what a template makes of a payload. What the payload says is
-// only ever text to it.
-func fill(t *template.Template, payload any) (value, message string) {
-	var out bounded
-	err := t.Execute(&out, payload)
-	switch {
-	case errors.Is(err, errTooLong):
-		return "", fmt.Sprintf("makes more than %d bytes", maxFilled)
-	case err != nil:
-		// The error repeats the template, not the payload.
-		return "", "can't be filled in: " + shorten(strings.TrimPrefix(err.Error(), "template: rule:"))
-	case strings.Contains(out.String(), nothing):
-		return "", isNull
+// theOne returns the one value that a path leads to.
+func theOne(path *jsonpath.Path, payload any) (value any, message string) {
+	found := path.Select(payload)
+	if len(found) != 1 {
+		return nil, fmt.Sprintf("must be there once, not %d times", len(found))
 	}
-	return strings.TrimSpace(out.String()), ""
-}
-
-// maxFilled is how much a template may write, in bytes: enough for the longest
-// name in any script.
-const maxFilled = 4 * maxText
-
-var errTooLong = errors.New("too long")
-
-// bounded takes no more than maxFilled bytes.
-type bounded struct{ strings.Builder }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxFilled {
-		return 0, errTooLong
-	}
-	return b.Builder.Write(p)
+	return found[0], ""
 }

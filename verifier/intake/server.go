@@ -95,6 +95,9 @@ func (s *server) serve(ctx context.Context, in *incoming) (*answer, error) {
 	}
 	if err != nil {
 		in.refused(ctx, name, err)
+		if a, ok := in.taken(err); ok {
+			return a, nil
+		}
 		return nil, err
 	}
 	return a, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type spinnakerExecution struct {
 		Type       string     `json:"type"`
 		Hash       string     `json:"hash"`
 		Tag        string     `json:"tag"`
+		DryRun     bool       `json:"dryRun"`
 		Parameters parameters `json:"parameters"`
 		Payload    parameters `json:"payload"` // of a webhook trigger
 		BuildInfo  struct {
@@ -115,22 +117,25 @@ func (spinnaker) decode(_ http.Header, body []byte, m Mapping) (verifier.Notific
 	case !known:
 		return n, fmt.Sprintf("a pipeline with status %q starts nothing", shorten(event.Content.Execution.Status)), nil
 	}
+	if event.Content.Execution.Trigger.DryRun {
+		return n, "a dry run deploys nothing", nil
+	}
 	if why := m.passedOver(plain); why != "" {
 		return n, why, nil
 	}
-	d, from := event.deployment(status)
+	d, from, wrong := event.deployment(status)
 	if status == verifier.DeployStarted && d.Version == "" && m.version.written == "" {
 		return n, "the pipeline has started and its version isn't known yet: its end will tell", nil
 	}
 	n.Deployment = d
-	wrong := m.apply(&n.Deployment, from, plain)
+	wrong = append(m.apply(&n.Deployment, from, plain), wrong...)
 	if message := wrongText(d.DeploymentID, maxText); message != "" {
 		wrong = append(wrong, verifier.FieldError{Field: "content.execution.id", Message: message, Value: shorten(d.DeploymentID)})
 	}
 	if len(wrong) > 0 {
 		return n, "", verifier.InvalidFields("the deployment can't be verified: these fields of the event are wrong", wrong...)
 	}
-	n.DeliveryID = idOf(d.DeploymentID, kind.Details.Type)
+	n.DeliveryID = idOf(d.DeploymentID, kind.Details.Type, event.Content.Execution.ended())
 	return n, "", nil
 }
 
@@ -167,7 +172,7 @@ func unwrapEcho(top object, body []byte) ([]byte, error) {
 	return json.Marshal(top)
 }
 
-func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins) {
+func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.Deployment, origins, []verifier.FieldError) {
 	x := e.Content.Execution
 	const execution, parameters = "content.execution.", "content.execution.trigger.parameters."
 	var from origins
@@ -182,13 +187,15 @@ func (e spinnakerEvent) deployment(status verifier.DeploymentStatus) (verifier.D
 		place{x.Trigger.Parameters.named("env"), parameters + "env"}, place{x.account(), execution + "stages[*].context.account"})
 	d.Version, from.version = x.version()
 	// Our own request, where its webhook triggered the pipeline, is the payload.
-	x.Trigger.Payload.told().note(&d)
-	x.Trigger.Parameters.told().note(&d)
+	payload, given := x.Trigger.Payload.told(), x.Trigger.Parameters.told()
+	payload.note(&d)
+	given.note(&d)
+	wrong := append(payload.wrong("content.execution.trigger.payload.reversible"), given.wrong("content.execution.trigger.parameters.reversible")...)
 	d.StartedAt = milliseconds(x.StartTime)
 	if status != verifier.DeployStarted {
 		d.FinishedAt = milliseconds(x.EndTime)
 	}
-	return d, from
+	return d, from, wrong
 }
 
 // account is where the stages deploy to, where all agree.
@@ -233,6 +240,15 @@ func (x spinnakerExecution) version() (version, from string) {
 		}
 	}
 	return "", trigger + "parameters.version"
+}
+
+// ended tells one end of an execution from another: it has several where stages
+// of it are started again.
+func (x spinnakerExecution) ended() string {
+	if x.EndTime == nil {
+		return x.Status
+	}
+	return x.Status + " " + strconv.FormatInt(*x.EndTime, 10)
 }
 
 func milliseconds(ms *int64) time.Time {

@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,6 +39,11 @@ func TestSpinnakerStates(t *testing.T) {
 			require.Equal(t, tt.ignored, ignored)
 			require.Equal(t, tt.want, n.Deployment.Status)
 		})
+	}
+	for _, kind := range []string{"starting", "complete", "failed"} {
+		_, ignored, err := decodeSpinnaker(t, "details.type", quoted("orca:pipeline:"+kind), "content.execution.trigger.dryRun", "true")
+		require.NoError(t, err)
+		require.Equal(t, "a dry run deploys nothing", ignored)
 	}
 	_, _, err := decodeSpinnaker(t, "details", "{}")
 	require.Equal(t, "details.type", wrongFields(t, err))
@@ -98,6 +104,35 @@ func TestSpinnakerFields(t *testing.T) {
 	_, ignored, err := decodeSpinnaker(t, "details.type", `"orca:pipeline:starting"`, trigger+".artifacts", "[]")
 	require.NoError(t, err)
 	require.Contains(t, ignored, "its version isn't known yet")
+}
+
+// The manifests of an execution hold the schemas of CRDs.
+func TestSpinnakerDeepManifests(t *testing.T) {
+	manifest := strings.Repeat(`{"properties":`, 100) + "1" + strings.Repeat("}", 100)
+	n, _, err := decodeSpinnaker(t, "content.execution.stages", `[{"type":"deployManifest","context":{"account":"k8s-production","manifests":[`+manifest+`]}}]`)
+	require.NoError(t, err)
+	require.Equal(t, "1.42.0", n.Deployment.Version)
+}
+
+// A rollback by starting a stage of an old execution again is a deploy; the
+// same end told twice is none.
+func TestSpinnakerExecutionRunAgain(t *testing.T) {
+	d := start(t)
+	send := func(want int, id, version, ended string) {
+		t.Helper()
+		body := changed(t, recorded(t, "spinnaker.json"), "content.execution.id", quoted(id), "content.execution.endTime", ended,
+			"content.execution.trigger.parameters.version", quoted(version))
+		r := d.post("/api/v1/hooks/spinnaker", body, byPassword(t, spinnakerToken, "", ""))
+		require.Equal(t, want, r.status, r.body)
+	}
+	send(202, "E1", "1.0", "1795401600000")
+	send(202, "E2", "2.0", "1795401640000")
+	send(200, "E1", "1.0", "1795401600000")
+	send(202, "E1", "1.0", "1795401680000")
+	send(200, "E1", "1.0", "1795401680000")
+	require.Len(t, d.memory.verifications, 3)
+	require.Equal(t, "1.0", d.memory.deployments[2].Version)
+	require.True(t, d.memory.deployments[2].Rollback)
 }
 
 func FuzzSpinnaker(f *testing.F) {

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -13,6 +14,7 @@ type told struct {
 	RevertID     string // postflight_revert_id
 	Rollback     bool   // rollback: true
 	Irreversible bool   // reversible: false
+	odd          string // what reversible is in place of true or false
 }
 
 // readTold reads a pipeline's own part: an object, or a text that holds one.
@@ -26,10 +28,31 @@ func readTold(raw json.RawMessage) told {
 	if json.Unmarshal(raw, &fields) != nil {
 		return told{}
 	}
-	return told{
+	t := told{
 		Service: textOf(fields["service"]), RevertID: textOf(fields["postflight_revert_id"]),
-		Rollback: textOf(fields["rollback"]) == "true", Irreversible: textOf(fields["reversible"]) == "false",
+		Rollback: isWord(textOf(fields["rollback"]), "true"),
 	}
+	t.setReversible(scalarOf(fields["reversible"]))
+	return t
+}
+
+// isWord compares a truth as scripts write it: True is Python's.
+func isWord(text, word string) bool { return strings.EqualFold(strings.TrimSpace(text), word) }
+
+func (t *told) setReversible(text string) {
+	t.Irreversible = isWord(text, "false")
+	if !t.Irreversible && !isWord(text, "true") && !isWord(text, "") {
+		t.odd = text
+	}
+}
+
+// wrong names a reversible that is neither true nor false: to pass over one
+// that was meant as false could cost somebody their data.
+func (t told) wrong(field string) []verifier.FieldError {
+	if t.odd == "" {
+		return nil
+	}
+	return []verifier.FieldError{{Field: field, Message: "must be true or false", Value: shorten(t.odd)}}
 }
 
 // note adds what was told to a deployment, but for its service, which has a
