@@ -537,7 +537,7 @@ func TestKubernetesPage(t *testing.T) {
 	all := p.announced("checkout")
 	require.Len(t, all, 2)
 	require.Equal(t, "1.42.0", all[0]["version"])
-	require.Equal(t, true, all[0]["rollback"])
+	require.Equal(t, "rv_1", all[0]["revert_id"])
 	code, _ := p.run([]string{"sh", "-euc"}, script, "DEPLOYMENT=other", "GENERATION=1", "REVERT=")
 	require.NotZero(t, code)
 }
