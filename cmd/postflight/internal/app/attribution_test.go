@@ -183,6 +183,7 @@ func TestADeclaredDependencyIsRevertedAlone(t *testing.T) {
 // TestABaseImageBreaksTen is D28: ten services are deployed one after another
 // and all of them are bad.
 func TestABaseImageBreaksTen(t *testing.T) {
+	withoutRaceDetector(t)
 	for _, rule := range []verifier.OnAmbiguous{verifier.AmbiguousHold, verifier.AmbiguousIndependent} {
 		inBench(t, func(b *bench) {
 			var names, ids []string

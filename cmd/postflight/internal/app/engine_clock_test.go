@@ -107,6 +107,7 @@ func TestTheClockJumps(t *testing.T) {
 // TestABadDeployIsFoundThoughTheClockJumps: evidence is by the source's clock,
 // and by that it is fresh.
 func TestABadDeployIsFoundThoughTheClockJumps(t *testing.T) {
+	withoutRaceDetector(t)
 	for name, by := range map[string]time.Duration{"back": -10 * time.Minute, "ahead": 10 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			var clock wrongClock

@@ -60,16 +60,13 @@ func TestAPastThatCannotBeReadLeavesTheEvidence(t *testing.T) {
 // TestVerdictsAreOfWhatIsStored deploys services while a fifth of all calls
 // fail, in each way: what was decided is what the judge says of what is stored.
 func TestVerdictsAreOfWhatIsStored(t *testing.T) {
-	services := 8
-	if raceDetector {
-		services = 3
-	}
+	withoutRaceDetector(t)
 	for _, kind := range faulty.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			inBench(t, func(b *bench) {
 				b.faults.Set(faulty.Rule{Method: "*", Kind: kind, Share: 0.2})
 				var ids []string
-				for i := range services {
+				for i := range 8 {
 					ids = append(ids, b.deploy("1.1", func(d *verifier.Deployment) { d.Service = fmt.Sprint("service-", i) }))
 				}
 				time.Sleep(3 * time.Minute)
