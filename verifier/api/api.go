@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -80,6 +81,7 @@ func New(mux *http.ServeMux, version string) huma.API {
 		"bearer": {Type: "http", Scheme: "bearer", Description: "The token of a source (notifications) or of an access entry (everything else)"},
 		"basic":  {Type: "http", Scheme: "basic", Description: "Name and token of an access entry, for browsers"},
 	}
+	config.Formats = maps.Clone(config.Formats) // huma's own is shared by all APIs of the process
 	for name, format := range config.Formats {
 		config.Formats[name] = strictly(format)
 	}
