@@ -28,7 +28,7 @@ demo: build ## a good release kept and a bad one reverted, in two minutes [SCENA
 # isn't hides what it orders from the detector.
 RACE := -race -gcflags='modernc.org/...=-d=checkptr=0'
 
-test: test-tools ## every test with the race detector, then the daemon end to end beside a real Prometheus
+test: test-tools ## every test, with the race detector what has goroutines to race, then the daemon end to end beside a real Prometheus
 	go vet ./...
 	cd cmd/demo && go vet ./...
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds

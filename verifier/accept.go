@@ -90,7 +90,7 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		a.Ignored = "the deploy failed: there is nothing to verify"
 		return a, nil
 	case resurfaces:
-		a.Ignored = fmt.Sprintf("%s; it is no newer deploy, and is verified once that rollback has ended", d.RollbackWhy)
+		a.Ignored = fmt.Sprintf("%s; it is no newer deploy, and is not verified: announce it again once that rollback has ended, if it is to stay", d.RollbackWhy)
 		return a, nil
 	case !follows:
 		a.Ignored = fmt.Sprintf("a newer deploy (%s, finished %s) is known already", h.Current.Version, h.Current.FinishedAt.UTC().Format(time.RFC3339))

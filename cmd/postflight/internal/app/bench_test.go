@@ -136,15 +136,6 @@ func (r *recording) events(kind verifier.DeliveryKind) []verifier.EventType {
 	return out
 }
 
-// withoutRaceDetector leaves a long test to the run of `make test` that is
-// without it, by the names in the Makefile; others go the same ways with it.
-func withoutRaceDetector(t *testing.T) {
-	t.Helper()
-	if raceDetector {
-		t.Skip("make test runs it without the race detector")
-	}
-}
-
 func newBench(t *testing.T) *bench {
 	d := func(d time.Duration) verifier.Duration { return verifier.Duration(d) }
 	b := &bench{t: t, source: &scripted{rate: func(time.Time) float64 { return healthyRate }}, hook: &recording{}, policy: verifier.Policy{
