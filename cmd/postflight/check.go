@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -38,27 +36,11 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 			for _, missing := range c.Unavailable() {
 				fmt.Fprintf(s.out, "but serve refuses it: %v\n", missing)
 			}
-			for _, f := range c.Feeds {
-				noteFeed(s.out, f)
-			}
 			for _, doubt := range c.Doubts() {
-				fmt.Fprintf(s.out, "but consider: %s\n", doubt)
+				fmt.Fprintf(s.out, "note: %s\n", doubt)
 			}
 			return nil
 		},
 	})
 	return check
-}
-
-// noteFeed says what a feed that can be read most likely lacks.
-func noteFeed(out io.Writer, f configs.Feed) {
-	if f.Preset == "" {
-		return
-	}
-	if !f.BearerToken.IsSet() && f.BasicAuth == nil && f.Preset != "github_issues" {
-		fmt.Fprintf(out, "note: feed %q has no bearer_token_file and no basic_auth: %s answers nobody without\n", f.Name, f.Preset)
-	}
-	if f.Service == "" && !strings.Contains(f.Filter, ".Service") {
-		fmt.Fprintf(out, "note: feed %q counts the tickets of all services: neither filter nor service says which are about one\n", f.Name)
-	}
 }
