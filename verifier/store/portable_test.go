@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/postflight/postflight/verifier"
@@ -193,6 +194,21 @@ func TestExportRefusesWhatIsUsed(t *testing.T) {
 	none := "sqlite:" + filepath.Join(t.TempDir(), "none.db")
 	requireKind(t, verifier.NotFound, store.Export(t.Context(), none, &bytes.Buffer{}, false, quiet))
 	require.NoFileExists(t, strings.TrimPrefix(none, "sqlite:"))
+}
+
+// TestExportWaitsForThoseWhoLeave: the connection of a replica that was stopped
+// may outlast it for a moment.
+func TestExportWaitsForThoseWhoLeave(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	leaving := openReplica(t, place)
+	require.NoError(t, leaving.Close())
+	conn, err := pgx.Connect(t.Context(), place+"&application_name=postflight")
+	require.NoError(t, err)
+	left := time.AfterFunc(300*time.Millisecond, func() { _ = conn.Close(context.Background()) })
+	defer left.Stop()
+	require.NoError(t, store.Export(t.Context(), place, &bytes.Buffer{}, false, quiet))
+	require.True(t, conn.IsClosed())
 }
 
 // TestCheck damages a store in each way that can be told, on both databases.
