@@ -64,7 +64,7 @@ PREVIOUS ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 20e
 bin/postflight-previous:
 	@bash .ci/previous '$(PREVIOUS)' $@ || echo 'the rolling upgrade will fail for that' >&2
 
-test-faults: bin/soak bin/postflight-previous ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
+test-faults: bin/soak bin/postflight-previous fault-tools ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
 	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m -previous $(CURDIR)/bin/postflight-previous
 	TMPDIR=$$(.ci/tempdir) go test ./cmd/postflight/internal/simulator -run TestStoreFaults -full -timeout 15m
 	go test -tags failpoints ./verifier/failpoint
@@ -77,6 +77,10 @@ soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load
 
 .PHONY: bin/soak bin/postflight-previous test-faults soak
 .PHONY: test-tools
+fault-tools: # what only the fault matrix needs: strace writes down what a power failure may take
+	@bash .ci/tools strace
+
+.PHONY: fault-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl
 

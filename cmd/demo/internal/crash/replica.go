@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-resty/resty/v2"
 
+	"github.com/postflight/postflight/cmd/demo/internal/powerloss"
 	"github.com/postflight/postflight/cmd/demo/internal/world"
 	"github.com/postflight/postflight/cmd/internal/invariant"
 )
@@ -39,8 +40,14 @@ func (u *universe) newReplica(ctx context.Context, name, binary string) (*replic
 	if u.scenario.storeFaults != "" {
 		environment = append(environment, "POSTFLIGHT_STORE_FAULTS="+u.scenario.storeFaults)
 	}
+	earlier := binary != u.binaries.Current
+	if u.scenario.traced {
+		if binary, err = powerloss.Program(u.dir, binary); err != nil {
+			return nil, err
+		}
+	}
 	r := &replica{Daemon: world.NewDaemon(binary, config).With(environment, nil),
-		earlier: binary != u.binaries.Current, steps: resty.New().SetBaseURL("http://" + control).SetTimeout(5 * time.Second)}
+		earlier: earlier, steps: resty.New().SetBaseURL("http://" + control).SetTimeout(5 * time.Second)}
 	u.replicas = append(u.replicas, r)
 	return r, nil
 }

@@ -29,7 +29,9 @@ type Scenario struct {
 	replicas int
 	// upgrade says that they are of the earlier version at first.
 	upgrade bool
-	do      func(ctx context.Context, u *universe) error
+	// traced daemons have every write written down, for the power to fail.
+	traced bool
+	do     func(ctx context.Context, u *universe) error
 }
 
 // How long a world lives before and after a fault of the network.
@@ -42,6 +44,7 @@ const (
 var Scenarios = slices.Concat([]Scenario{
 	{Name: "SIGTERM at every step on SQLite", Row: "F4", Quick: true, slow: 5 * time.Second, do: terminateAtEveryStep},
 	{Name: "SIGTERM at every step on PostgreSQL", Row: "F4", Store: PostgreSQL, slow: 5 * time.Second, do: terminateAtEveryStep},
+	{Name: "the power fails", Row: "F3", slow: 5 * time.Second, traced: true, do: powerLost},
 	{Name: "a hundred deploys at once, killed among them", Row: "F36", do: herd(100)},
 	{Name: "a hundred deploys at once, killed among them, on PostgreSQL", Row: "F36", Store: PostgreSQL, do: herd(100)},
 	{Name: "an hour of load", Row: "F35", Store: PostgreSQL, storeFaults: "*=unavailable@1%", do: loadFor(time.Hour)},
