@@ -1,5 +1,6 @@
 # Every target works on a fresh Debian with Go; `make test` installs the C
-# compiler that the race detector needs and PostgreSQL, where it may.
+# compiler that the race detector needs, PostgreSQL, and the browser that the
+# pages are looked at with, where it may.
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -78,7 +79,7 @@ soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load
 .PHONY: bin/soak bin/postflight-previous test-faults soak
 .PHONY: test-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
-	@bash .ci/tools gcc postgres curl
+	@bash .ci/tools gcc postgres curl chromium
 
 bench: ## benchmarks; compare figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...

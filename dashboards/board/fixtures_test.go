@@ -214,6 +214,8 @@ type fixture struct {
 	// control gives every signal that can have one a control group, which
 	// stays at the level of before.
 	control bool
+	// shown is kept as pictures in docs/pages.
+	shown bool
 }
 
 var guards = map[verifier.Guard]string{
@@ -320,7 +322,7 @@ func endings(late time.Time) []fixture {
 	stopped.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test",
 		Outcome: "The request to roll back to 1.41.3 was already sent at 02:58:00 UTC without being taken; that can't be recalled, and it is not sent again."}
 	return []fixture{
-		{name: "reverted-confirmed", v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{rollback}},
+		{name: "reverted-confirmed", shown: true, v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{rollback}},
 		{name: "person-asked", v: asked, now: late},
 		{name: "person-stopped", v: stopped, now: late},
 		{name: "rollback-watched", v: rollback, now: deployed.Add(6 * time.Minute)},
