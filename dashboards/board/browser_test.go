@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { os.Exit(browsertest.Main(m)) }
 // served gives a reader's pages an address that a browser can open.
 func served(t *testing.T, m *memory, now time.Time, change ...func(*board.Options)) string {
 	t.Helper()
-	opts := board.Options{Now: func() time.Time { return now }, Decisions: true, Feedback: true}
+	opts := options(m, now)
 	for _, f := range change {
 		f(&opts)
 	}
