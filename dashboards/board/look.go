@@ -151,9 +151,9 @@ func (l look) headline() string {
 		return "Announced and stored; the service's past is being read, then the watch begins."
 	}
 	bad := l.namesIn(verifier.SignalBad)
-	switch dark := l.dark(); {
+	switch dark, since := l.dark(); {
 	case len(dark) > 0:
-		return "Can't see: " + list(dark) + ". What is not measured never reverts."
+		return "Blind since " + clock(since) + ": " + list(dark) + " can't be measured. What is not measured never reverts."
 	case v.Attribution != nil && v.Attribution.Waiting != "" && len(bad) > 0:
 		return "Looks bad: " + list(bad) + ". No verdict yet: " + clean(v.Attribution.Waiting, sentenceLength) + "."
 	case len(bad) > 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -58,7 +59,7 @@ func (l look) surroundings() (rows []surroundingView, more int, note string) {
 		out = append(out, row)
 	}
 	if l.askedAround && len(l.around) == 0 && len(at.Candidates) == 0 {
-		note = fmt.Sprintf("No other deploy in %s within %s of this one.", name(l.v.Deployment.Environment), words(aroundWithin))
+		note = fmt.Sprintf("No other deploy in %s within %d minutes of this one.", name(l.v.Deployment.Environment), int(aroundWithin/time.Minute))
 	}
 	shown := min(len(out), l.room.events)
 	return out[:shown], len(out) - shown, note

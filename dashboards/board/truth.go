@@ -60,7 +60,7 @@ func (l look) truthOf(f verifier.Finding) (truth, bool) {
 		t.Text += "; a verdict ends the measuring"
 	case !since.IsZero():
 		t.Status = badge{"?", "not measured", "warn"}
-		t.Text = fmt.Sprintf("not measured since %s, %s", clock(since), words(max(0, l.now.Sub(since))))
+		t.Text = fmt.Sprintf("since %s, for %s", clock(since), words(max(0, l.now.Sub(since))))
 		if why != "" {
 			t.Text += ": " + clean(why, 200)
 		}
@@ -118,24 +118,27 @@ func blackout(obs []verifier.Observation) (since time.Time, why string) {
 	return since, why
 }
 
-// dark says which signals of a verification under way can't be seen just now.
-func (l look) dark() []string {
-	var out []string
+// dark says which signals of a verification under way can't be seen just now, and
+// since when the first of them can't.
+func (l look) dark() (out []string, first time.Time) {
 	if l.v.State.Final() {
-		return nil
+		return nil, first
 	}
 	for _, f := range l.findings() {
 		e, _ := l.evidenceOf(f.Name)
 		if since, _ := blackout(e.Observations); !since.IsZero() {
-			out = append(out, name(f.Name)+" has not been measured since "+clock(since))
+			out = append(out, name(f.Name))
+			if first.IsZero() || since.Before(first) {
+				first = since
+			}
 		}
 	}
-	return out
+	return out, first
 }
 
 // status is the badge of the verification with what only its evidence tells.
 func (l look) status() badge {
-	if len(l.dark()) > 0 {
+	if dark, _ := l.dark(); len(dark) > 0 {
 		return badge{"?", "observing, but blind", "warn"}
 	}
 	return stateBadge(l.v)

@@ -122,6 +122,7 @@ func (a *App) handler() http.Handler {
 	board.New(a.store, board.Options{
 		ExternalURL: a.externalURL, Now: time.Now,
 		Wrap: api.Require(a.access, api.Read), Log: a.o.Log, Decisions: true,
+		Around: a.store.Around, Prometheus: a.prometheusAddresses, Status: a.status.read,
 	}).Register(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{Registry: a.metrics.registry}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })

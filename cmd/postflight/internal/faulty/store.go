@@ -14,6 +14,7 @@ import (
 var Methods = []string{
 	"Accept",
 	"AlertHistory",
+	"Around",
 	"Audit",
 	"Awaited",
 	"Claim",
@@ -42,12 +43,14 @@ var Methods = []string{
 	"Verification",
 	"Verifications",
 	"Versions",
+	"Vitals",
 }
 
 // Inner is a store.
 type Inner interface {
 	Accept(ctx context.Context, p1 verifier.Notification, p2 []verifier.Policy, p3 time.Time) (verifier.Acceptance, bool, error)
 	AlertHistory(ctx context.Context, p1 string, p2 string, p3 string, p4 time.Time, p5 time.Time) (verifier.AlertHistory, error)
+	Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Verification, error)
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
 	Awaited(ctx context.Context, p1 time.Time) ([]verifier.Awaited, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
@@ -76,6 +79,7 @@ type Inner interface {
 	Verification(ctx context.Context, p1 string) (verifier.Verification, error)
 	Verifications(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, string, error)
 	Versions(ctx context.Context, p1 verifier.Location) ([]string, error)
+	Vitals(ctx context.Context, p1 time.Time) (store.Vitals, error)
 }
 
 // Store passes calls on to the next store, unless they fail.
@@ -108,6 +112,18 @@ func (s *Store) AlertHistory(ctx context.Context, p1 string, p2 string, p3 strin
 	})
 	if err != nil {
 		r0 = *new(verifier.AlertHistory)
+	}
+	return r0, err
+}
+
+// Around may fail.
+func (s *Store) Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) (r0 []verifier.Verification, err error) {
+	err = s.faults.around(ctx, "Around", func() (err error) {
+		r0, err = s.next.Around(ctx, p1, p2, p3, p4)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.Verification)
 	}
 	return r0, err
 }
@@ -414,6 +430,18 @@ func (s *Store) Versions(ctx context.Context, p1 verifier.Location) (r0 []string
 	})
 	if err != nil {
 		r0 = *new([]string)
+	}
+	return r0, err
+}
+
+// Vitals may fail.
+func (s *Store) Vitals(ctx context.Context, p1 time.Time) (r0 store.Vitals, err error) {
+	err = s.faults.around(ctx, "Vitals", func() (err error) {
+		r0, err = s.next.Vitals(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(store.Vitals)
 	}
 	return r0, err
 }
