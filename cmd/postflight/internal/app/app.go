@@ -258,6 +258,7 @@ func (a *App) api() api.Options {
 	return api.Options{
 		Reader: a.store, Operator: operator{a.store, a.o.Log}, Now: time.Now,
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
+		Rater:     rater{a.store, a.metrics, a.o.Log},
 		Decider:   decider{a.store, a.o.Log},
 		Settings: func() api.Settings {
 			return api.Settings{Access: a.access(), ExternalURL: a.externalURL(), Limits: a.limits()}

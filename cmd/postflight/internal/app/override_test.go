@@ -90,10 +90,10 @@ func (b *bench) raceTheCall(seed uint64) string {
 	wait := func() { time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond) } // in the dispatcher's goroutine alone
 	service := func(d *verifier.Deployment) { d.Service = fmt.Sprintf("service-%d", seed) }
 	people := b.overruler()
-	_, _, err := people.Override(t.Context(), b.deploy("1.1", service), dana(verifier.Keep))
+	_, _, err := people.Override(t.Context(), b.deploy("1.1", service), dana(verifier.Keep), "")
 	require.NoError(t, err)
 	id := b.deploy("1.2", service)
-	v, _, err := people.Override(t.Context(), id, dana(verifier.Revert))
+	v, _, err := people.Override(t.Context(), id, dana(verifier.Revert), "")
 	require.NoError(t, err)
 	require.Equal(t, verifier.ActionRequested, v.Action.State, v.Action.Reason)
 	request := v.Deliveries[0].ID
@@ -117,7 +117,7 @@ func (b *bench) raceTheCall(seed uint64) string {
 		}
 	})
 	time.Sleep(personAfter)
-	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep))
+	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep), "")
 	require.NoError(t, err)
 	before := attemptsOf(kept, request)
 	running.Wait()
@@ -174,7 +174,7 @@ func TestOverrideAgainstTheVerdict(t *testing.T) {
 			after := 4*time.Second + time.Duration(random.IntN(2500))*time.Millisecond
 			people.Go(func() {
 				time.Sleep(after)
-				_, _, err := b.overruler().Override(t.Context(), ids[i], dana(verifier.Keep))
+				_, _, err := b.overruler().Override(t.Context(), ids[i], dana(verifier.Keep), "")
 				require.NoError(t, err)
 			})
 		}

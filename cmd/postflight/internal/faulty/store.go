@@ -13,6 +13,7 @@ import (
 // Methods are those that may be made to fail.
 var Methods = []string{
 	"Accept",
+	"Accuracy",
 	"AlertHistory",
 	"Around",
 	"Audit",
@@ -29,6 +30,7 @@ var Methods = []string{
 	"Ping",
 	"Prepare",
 	"Prune",
+	"Rate",
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
@@ -49,6 +51,7 @@ var Methods = []string{
 // Inner is a store.
 type Inner interface {
 	Accept(ctx context.Context, p1 verifier.Notification, p2 []verifier.Policy, p3 time.Time) (verifier.Acceptance, bool, error)
+	Accuracy(ctx context.Context, p1 time.Time) (verifier.Accuracy, error)
 	AlertHistory(ctx context.Context, p1 string, p2 string, p3 string, p4 time.Time, p5 time.Time) (verifier.AlertHistory, error)
 	Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Verification, error)
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
@@ -65,6 +68,7 @@ type Inner interface {
 	Ping(ctx context.Context) error
 	Prepare(ctx context.Context, p1 verifier.Check) error
 	Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (store.Pruned, error)
+	Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (bool, error)
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
@@ -102,6 +106,18 @@ func (s *Store) Accept(ctx context.Context, p1 verifier.Notification, p2 []verif
 		r1 = *new(bool)
 	}
 	return r0, r1, err
+}
+
+// Accuracy may fail.
+func (s *Store) Accuracy(ctx context.Context, p1 time.Time) (r0 verifier.Accuracy, err error) {
+	err = s.faults.around(ctx, "Accuracy", func() (err error) {
+		r0, err = s.next.Accuracy(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.Accuracy)
+	}
+	return r0, err
 }
 
 // AlertHistory may fail.
@@ -278,6 +294,18 @@ func (s *Store) Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (r0
 	})
 	if err != nil {
 		r0 = *new(store.Pruned)
+	}
+	return r0, err
+}
+
+// Rate may fail.
+func (s *Store) Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (r0 bool, err error) {
+	err = s.faults.around(ctx, "Rate", func() (err error) {
+		r0, err = s.next.Rate(ctx, p1, p2)
+		return err
+	})
+	if err != nil {
+		r0 = *new(bool)
 	}
 	return r0, err
 }
