@@ -32,11 +32,14 @@ func (v Verification) PersonSays() *Override {
 }
 
 // Standing is what a person's decision about the verification rests on, in a
-// few words that people can read: its state, who decided what, and how far the
+// few words that people can read: whether it is watched, who decided what, and how far the
 // rollback is. Two that differ are of moments between which a decision may have
 // got another meaning. It needs the deliveries.
 func (v Verification) Standing() string {
-	parts := []string{string(v.State)}
+	parts := []string{"watched"} // whether the past is read yet changes no decision
+	if v.State.Final() {
+		parts[0] = string(v.State)
+	}
 	if v.Verdict != nil {
 		parts = append(parts, fmt.Sprintf("verdict %s by %s", v.Verdict.Decision, v.Verdict.By))
 	}

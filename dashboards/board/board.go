@@ -33,6 +33,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/negotiation"
@@ -79,14 +80,23 @@ type Options struct {
 	// Accuracy returns how often people called verdicts right and wrong; nil:
 	// nobody is asked.
 	Accuracy func(ctx context.Context) (Accuracy, error)
+	// API is the daemon's own HTTP API, which takes what people decide on the
+	// pages and says who they are and what they may; the pages ask it with the
+	// credentials that they are asked with. nil: nothing can be decided on the
+	// pages.
+	API http.Handler
+	// FormKey returns the key that forms are stamped with; whoever knows it can
+	// make some. All replicas have the same. Needed with API.
+	FormKey func() []byte
 	// Log gets the errors of the reader; slog.Default() when nil.
 	Log *slog.Logger
 }
 
 // Handler serves the pages.
 type Handler struct {
-	reader Reader
-	opts   Options
+	reader   Reader
+	opts     Options
+	deciding sync.Mutex // by forms
 }
 
 // New returns a handler of the pages over the reader.
@@ -107,10 +117,15 @@ func New(reader Reader, opts Options) *Handler {
 }
 
 // Register adds GET / (the board), GET /verifications/{id} (the verdict
-// page), GET /badge/{service}/{environment}.svg and GET /status to the mux.
+// page), /verifications/{id}/decide (where people decide),
+// GET /badge/{service}/{environment}.svg and GET /status to the mux.
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", h.opts.Wrap(http.HandlerFunc(h.serveBoard)))
 	mux.Handle("GET /verifications/{id}", h.opts.Wrap(http.HandlerFunc(h.serveVerification)))
+	if h.opts.API != nil {
+		mux.HandleFunc("GET /verifications/{id}/decide", h.serveDecide)
+		mux.HandleFunc("POST /verifications/{id}/decide", h.takeDecision)
+	}
 	mux.Handle("GET /badge/{service}/{file}", h.opts.Wrap(http.HandlerFunc(h.serveBadge)))
 	if h.opts.Status != nil {
 		mux.Handle("GET /status", h.opts.Wrap(http.HandlerFunc(h.serveStatus)))
@@ -125,7 +140,8 @@ var (
 	script      = mustRead("templates/page.js")
 	boardPage   = parse("templates/board.gohtml")
 	statusPage  = parse("templates/status.gohtml")
-	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml")
+	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml", "templates/decisions.gohtml")
+	decidePage  = parse("templates/decide.gohtml", "templates/sections.gohtml")
 	problemPage = parse("templates/problem.gohtml")
 )
 
@@ -188,6 +204,13 @@ func (h *Handler) execute(t *template.Template, p page) ([]byte, error) {
 }
 
 func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
+	h.headers(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the reader has gone away: nobody is left to tell
+}
+
+// headers are those of every page.
+func (h *Handler) headers(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", policy)
@@ -195,8 +218,6 @@ func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Vary", "Accept")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the reader has gone away: nobody is left to tell
 }
 
 func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
@@ -220,6 +241,7 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 	if h.opts.Prometheus != nil {
 		c.servers = h.opts.Prometheus()
 	}
+	c.decided = h.decisions(r, v)
 	body, err := h.fit(c)
 	if err != nil {
 		h.opts.Log.Error("render page", "verification", id, "error", err)

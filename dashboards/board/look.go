@@ -20,6 +20,7 @@ type look struct {
 	prefix     string
 	decisions  bool
 	feedback   bool
+	decided    *decisions             // what people may decide; nil for nothing
 	next       *verifier.Verification // of the deployment that came after, where known
 	// around are other deploys of the environment near this one, known where
 	// askedAround.
@@ -62,6 +63,7 @@ type verdictView struct {
 	Progress                      *progress
 	Truth                         []truth
 	Open                          []step
+	Decisions                     *decisions
 	Signals                       []signalView
 	MoreSignals                   int
 	Around                        []surroundingView
@@ -110,7 +112,7 @@ func (l look) view() verdictView {
 	out := verdictView{
 		ID: name(v.ID), Service: name(d.Service), Environment: name(d.Environment), Version: name(d.Version),
 		Status: l.status(), Headline: l.headline(), Done: l.done(),
-		Facts: l.facts(), Progress: l.progress(), Truth: l.truth(), Open: l.open(),
+		Facts: l.facts(), Progress: l.progress(), Truth: l.truth(), Open: l.open(), Decisions: l.decided,
 		Signals: l.signals(), Record: path, Evidence: path + "/evidence",
 	}
 	if a := v.Action; a.State != verifier.ActionNone && a.State != "" {

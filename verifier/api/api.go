@@ -139,6 +139,11 @@ func Register(hapi huma.API, o Options) {
 		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
 	}, a.evidence)
 	huma.Register(hapi, huma.Operation{
+		OperationID: "get-access", Method: http.MethodGet, Path: "/api/v1/access",
+		Summary: "Say whose credentials these are, and what they may do", Tags: []string{"decisions"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.caller)
+	huma.Register(hapi, huma.Operation{
 		OperationID: "override", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/override",
 		Summary: "Decide keep, revert or cancel as a person, before the verdict or over it", Tags: []string{"decisions"},
 		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,

@@ -34,7 +34,9 @@ func (a *reads) override(ctx context.Context, in *overrideInput) (*overrideOutpu
 		return nil, err
 	}
 	o := verifier.Override{Decision: verifier.Decision(in.Body.Decision), By: whoIs(ctx), At: a.Now().UTC(), Reason: reason}
-	decide := func() (verifier.Verification, string, error) { return a.Overruler.Override(ctx, in.ID, o, in.Body.Standing) }
+	decide := func() (verifier.Verification, string, error) {
+		return a.Overruler.Override(ctx, in.ID, o, in.Body.Standing)
+	}
 	if in.Body.DryRun {
 		decide = func() (verifier.Verification, string, error) { return a.Overruler.Foresee(ctx, in.ID, o) }
 	}

@@ -101,6 +101,10 @@ func (b *bench) raceTheCall(seed uint64) string {
 		request = v.Deliveries[1].ID
 	}
 
+	standing := "" // of a page that was shown before anything was sent
+	if seed%3 == 0 {
+		standing = v.Standing()
+	}
 	answers := []alerting.Result{
 		{Outcome: alerting.Delivered, Status: 202},
 		{Outcome: alerting.Retry, Status: 503, Err: fmt.Errorf("answered 503")},
@@ -117,7 +121,16 @@ func (b *bench) raceTheCall(seed uint64) string {
 		}
 	})
 	time.Sleep(personAfter)
-	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep), "")
+	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep), standing)
+	if standing != "" && err != nil {
+		require.Equal(t, verifier.Conflict, verifier.KindOf(err), err)
+		v = b.record(id)
+		require.NotEmpty(t, attemptsOf(v, request), "seed %d: it was refused although nothing was sent", seed)
+		require.Equal(t, verifier.Revert, v.PersonSays().Decision, "a refusal stores nothing")
+		kept, outcome, err = people.Override(t.Context(), id, dana(verifier.Keep), "")
+	} else if standing != "" {
+		require.Empty(t, attemptsOf(kept, request), "seed %d: it rested on nothing being sent", seed)
+	}
 	require.NoError(t, err)
 	before := attemptsOf(kept, request)
 	running.Wait()
