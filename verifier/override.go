@@ -48,7 +48,7 @@ func (v Verification) Standing() string {
 	}
 	a := v.Action
 	if a.State != ActionNone && a.State != "" {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("rollback %s %s %s", a.State, a.Guard, a.RevertID)))
+		parts = append(parts, strings.Join(strings.Fields(fmt.Sprintf("rollback %s %s %s", a.State, a.Guard, a.RevertID)), " "))
 	}
 	for _, d := range v.Deliveries {
 		if d.Kind == RollbackDelivery && d.Key == a.RevertID && len(d.Attempts) > 0 {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -101,7 +103,17 @@ func (h *Handler) passOn(w http.ResponseWriter, r *http.Request, a *reply) {
 	for _, challenge := range a.header.Values("WWW-Authenticate") {
 		w.Header().Add("WWW-Authenticate", challenge)
 	}
-	h.refuse(w, r, a.status, strings.ToUpper(a.why()[:1])+a.why()[1:]+".")
+	h.refuse(w, r, a.status, sentence(a.why()))
+}
+
+// sentence makes one of what an error says; an id at its beginning stays as it
+// is.
+func sentence(why string) string {
+	first, size := utf8.DecodeRuneInString(why)
+	if word, _, _ := strings.Cut(why, " "); !strings.Contains(word, "_") {
+		why = string(unicode.ToUpper(first)) + why[size:]
+	}
+	return strings.TrimRight(why, ".") + "."
 }
 
 // refuse says why nothing is decided here.
@@ -188,7 +200,7 @@ func (h *Handler) foresee(r *http.Request, v verifier.Verification, f form) (sta
 	var would struct{ Standing, Outcome string }
 	a, err := h.call(r, http.MethodPost, overridePath(v.ID), map[string]any{"decision": f.do, "reason": "not said yet", "dry_run": true}, &would)
 	if err == nil && !a.ok() {
-		err = closed(strings.ToUpper(a.why()[:1]) + a.why()[1:] + ".")
+		err = closed(sentence(a.why()))
 	}
 	return would.Standing, would.Outcome, err
 }

@@ -163,7 +163,7 @@ func TestWhatCanNotBeDecided(t *testing.T) {
 	closed := dana
 	closed.closed = "vf_1 was superseded by a newer deploy"
 	w := ask(t, f.reader(), f.now, f.path()+"/decide?do=keep", with(closed))
-	require.Contains(t, w.Body.String(), "Vf_1 was superseded by a newer deploy.")
+	require.Contains(t, w.Body.String(), "vf_1 was superseded by a newer deploy.")
 	require.NotContains(t, w.Body.String(), "<form")
 	reads := dana
 	reads.may = []string{"read"}

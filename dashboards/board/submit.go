@@ -18,7 +18,7 @@ func (h *Handler) takeDecision(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.ours(r); err != nil {
-		h.refuse(w, r, http.StatusForbidden, strings.ToUpper(err.Error()[:1])+err.Error()[1:]+".")
+		h.refuse(w, r, http.StatusForbidden, sentence(err.Error()))
 		return
 	}
 	who, v, ok := h.begin(w, r, f)
