@@ -59,6 +59,7 @@ func openOffice(t *testing.T, change ...func(*Options)) *office {
 	t.Helper()
 	f := &office{t: t, calls: make(chan struct{}, 100), answer: make(chan int, 100)}
 	system := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then is it noticed when the daemon hangs up
 		f.calls <- struct{}{}
 		select {
 		case status := <-f.answer:
