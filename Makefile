@@ -1,5 +1,6 @@
 # Every target works on a fresh Debian with Go; `make test` installs the C
-# compiler that the race detector needs and PostgreSQL, where it may.
+# compiler that the race detector needs, PostgreSQL, and the browser that the
+# pages are looked at with, where it may.
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -82,7 +83,7 @@ fault-tools: # what only the fault matrix needs: strace writes down what a power
 
 .PHONY: fault-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
-	@bash .ci/tools gcc postgres curl
+	@bash .ci/tools gcc postgres curl chromium
 
 bench: ## benchmarks; compare figures within one run only
 	go test -run '^$$' -bench . -benchmem ./...

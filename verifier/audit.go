@@ -18,6 +18,7 @@ const (
 	AuditFreeze       AuditAction = "freeze"        // no automatic revert of a service in an environment; the subject is the freeze's id
 	AuditUnfreeze     AuditAction = "unfreeze"      // the end of a freeze; the subject is its id, "" for all of the place
 	AuditMark         AuditAction = "mark"          // of a version, which is the subject; the decision is good or bad
+	AuditFeedback     AuditAction = "feedback"      // on a verdict; the subject is the verification's id, the decision right or wrong
 	AuditBrakeRelease AuditAction = "brake_release" // automatic reverts of all services go on
 )
 

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,33 @@ func (v Verification) PersonSays() *Override {
 		o.Reason = v.Verdict.Reasons[0]
 	}
 	return o
+}
+
+// Standing is what a person's decision about the verification rests on, in a
+// few words that people can read: whether it is watched, who decided what, and how far the
+// rollback is. Two that differ are of moments between which a decision may have
+// got another meaning. It needs the deliveries.
+func (v Verification) Standing() string {
+	parts := []string{"watched"} // whether the past is read yet changes no decision
+	if v.State.Final() {
+		parts[0] = string(v.State)
+	}
+	if v.Verdict != nil {
+		parts = append(parts, fmt.Sprintf("verdict %s by %s", v.Verdict.Decision, v.Verdict.By))
+	}
+	if o := v.Override; o != nil {
+		parts = append(parts, fmt.Sprintf("%s by %s at %s", o.Decision, o.By, o.At.UTC().Format(time.RFC3339Nano)))
+	}
+	a := v.Action
+	if a.State != ActionNone && a.State != "" {
+		parts = append(parts, strings.Join(strings.Fields(fmt.Sprintf("rollback %s %s %s", a.State, a.Guard, a.RevertID)), " "))
+	}
+	for _, d := range v.Deliveries {
+		if d.Kind == RollbackDelivery && d.Key == a.RevertID && len(d.Attempts) > 0 {
+			parts = append(parts, "sent")
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Overrule returns the verification with a person's decision. Before the

@@ -36,8 +36,11 @@ type Verification struct {
 	PolicyHash string     `json:"policy_hash"`
 	Verdict    *Verdict   `json:"verdict"`
 	Override   *Override  `json:"override"`
-	Effective  Decision   `json:"effective,omitempty"`
-	Action     Action     `json:"action"`
+	// Feedback is what people say of the verdict, the newest of each person,
+	// the newest first.
+	Feedback  []Feedback `json:"feedback,omitempty"`
+	Effective Decision   `json:"effective,omitempty"`
+	Action    Action     `json:"action"`
 	// Attribution is what was known of the surroundings; nil while the signals
 	// never said revert.
 	Attribution  *Attribution `json:"attribution,omitempty"`

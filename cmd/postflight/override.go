@@ -12,15 +12,15 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// overruled is the daemon's answer to an override: the record, and what the
-// decision could still change.
-type overruled struct {
+// said is the daemon's answer to a decision about a verification: the record,
+// and what the decision changes or could still change.
+type said struct {
 	verifier.Verification
-	Outcome string `json:"outcome"`
+	Standing string `json:"standing,omitempty"`
+	Outcome  string `json:"outcome"`
 }
 
 func overrideCommand(s streams) *cobra.Command {
-	var reason string
 	cmd := &cobra.Command{
 		Use:   "override ID keep|revert|cancel --reason R",
 		Short: "Decide about a verification as a person, before its verdict or over it",
@@ -28,33 +28,44 @@ func overrideCommand(s streams) *cobra.Command {
 			"After it the verdict stays, and what counts is the override. A revert asks for the rollback\n" +
 			"also in mode shadow, beyond the caps and with the brake on, but never over a newer deploy.",
 		Args: exactly(2, "an ID and keep, revert or cancel"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			decision := verifier.Decision(args[1])
-			if decision != verifier.Keep && decision != verifier.Revert && decision != verifier.Cancel {
-				return usagef("override: the decision is keep, revert or cancel (got %q)", args[1])
-			}
-			if strings.TrimSpace(reason) == "" {
-				return usagef("override needs --reason: people read it beside the verdict")
-			}
-			c, err := newClient(cmd)
-			if err != nil {
-				return err
-			}
-			var v overruled
-			_, err = c.call(cmd.Context(), http.MethodPost, "/api/v1/verifications/"+url.PathEscape(args[0])+"/override", nil,
-				map[string]string{"decision": string(decision), "reason": reason}, &v)
-			if err != nil {
-				return err
-			}
-			if asJSON(cmd) {
-				encoder := json.NewEncoder(s.out)
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(v)
-			}
-			fmt.Fprintln(s.out, headline(v.Verification))
-			fmt.Fprintln(s.out, v.Outcome)
-			return nil
-		},
+	}
+	return aboutVerification(s, cmd, "override", func(decision string) error {
+		if d := verifier.Decision(decision); d != verifier.Keep && d != verifier.Revert && d != verifier.Cancel {
+			return usagef("override: the decision is keep, revert or cancel (got %q)", decision)
+		}
+		return nil
+	})
+}
+
+// aboutVerification is a command by which a person says something about a
+// verification, which POST /api/v1/verifications/{id}/NAME takes.
+func aboutVerification(s streams, cmd *cobra.Command, name string, check func(decision string) error) *cobra.Command {
+	var reason string
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := check(args[1]); err != nil {
+			return err
+		}
+		if strings.TrimSpace(reason) == "" {
+			return usagef("%s needs --reason: people read it beside the verdict", name)
+		}
+		c, err := newClient(cmd)
+		if err != nil {
+			return err
+		}
+		var v said
+		_, err = c.call(cmd.Context(), http.MethodPost, "/api/v1/verifications/"+url.PathEscape(args[0])+"/"+name, nil,
+			map[string]string{"decision": args[1], "reason": reason}, &v)
+		if err != nil {
+			return err
+		}
+		if asJSON(cmd) {
+			encoder := json.NewEncoder(s.out)
+			encoder.SetIndent("", "  ")
+			return encoder.Encode(v)
+		}
+		fmt.Fprintln(s.out, headline(v.Verification))
+		fmt.Fprintln(s.out, v.Outcome)
+		return nil
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")
 	clientFlags(cmd.Flags())

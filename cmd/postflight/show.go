@@ -62,6 +62,9 @@ func printVerification(s streams, v verifier.Verification) error {
 			fmt.Fprintf(w, "\t%s\n", o.Outcome)
 		}
 	}
+	for _, f := range v.Feedback {
+		fmt.Fprintf(w, "feedback\t%s by %s at %s: %s\n", f.Decision, f.By, clockTime(&f.At), f.Reason)
+	}
 	if v.Action.State != verifier.ActionNone {
 		fmt.Fprintf(w, "action\t%s %s\n", actionWord(v.Action), v.Action.Reason)
 	}

@@ -55,7 +55,7 @@ func layerOf(dir string) string {
 		return "adapter"
 	case dir == vendors:
 		return "adapter-child"
-	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards":
+	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards", dir == browserTests:
 		return "adapter-child"
 	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench-decisions",
 		dir == "cmd/internal/invariant": // the tests' checker; the demo's module takes it as well
@@ -99,6 +99,9 @@ func TestImportsGoOneWay(t *testing.T) {
 // vendors stand in for ticket systems in tests.
 const vendors = "probes/tickets/vendortest"
 
+// browserTests opens pages in a browser for tests.
+const browserTests = "dashboards/board/browsertest"
+
 // postgresTests runs a PostgreSQL for tests.
 const postgresTests = "verifier/store/pgtest"
 
@@ -119,7 +122,7 @@ func checkImports(t *testing.T, rel, file string) {
 			}
 			continue
 		}
-		if to == postgresTests || to == vendors {
+		if to == postgresTests || to == vendors || to == browserTests {
 			require.True(t, strings.HasSuffix(rel, "_test.go"), "%s must not import %s: it is for tests", rel, to)
 		}
 		require.True(t, allowed(dir, from, to), "%s (%s) must not import %s (%s)", rel, from, to, layerOf(to))
@@ -135,6 +138,7 @@ func allowed(dir, from, to string) bool {
 		return from == "adapter" && parent(dir, to) ||
 			dir == "verifier/store" && to == postgresTests ||
 			dir == "probes/tickets" && to == vendors ||
+			dir == "dashboards/board" && to == browserTests ||
 			from == "adapter" && layer == "shared" && strings.HasPrefix(dir, "probes/") ||
 			from == "adapter-child" && to == "alerting/receivertest" // the suite that every receiver passes
 	}

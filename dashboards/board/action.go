@@ -110,7 +110,7 @@ func (l look) open() []step {
 	case v.State == verifier.StateCancelled:
 		return out
 	case !v.State.Final():
-		out = append(out, step{Text: "Still being watched: this page renews itself every 5 seconds."})
+		out = append(out, step{Text: "Still being watched; this page renews itself."})
 		return append(out, l.decide("To decide now instead of the evidence:", "postflight override "+shellWord(v.ID)+` keep|revert|cancel --reason "…"`)...)
 	}
 	out = append(out, l.openAction()...)
@@ -207,7 +207,7 @@ func (l look) liftGuard(g verifier.Guard) []step {
 // of the service where it has none.
 func (l look) successor(text string) step {
 	if l.next != nil {
-		return step{Text: text, Link: l.prefix + "/verifications/" + url.PathEscape(l.next.ID), LinkText: "see " + name(l.next.Deployment.Version)}
+		return step{Text: text, Link: l.pageOf(*l.next), LinkText: "see " + name(l.next.Deployment.Version)}
 	}
 	d := l.v.Deployment
 	query := url.Values{"service": {d.Service}, "environment": {d.Environment}}

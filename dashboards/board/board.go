@@ -1,10 +1,13 @@
-// Package board renders the pages that people read: the list of verifications
-// and the verdict page of each, as plain HTML without scripts, fonts or images
-// from anywhere, at most 100 kB, readable on a phone and in the dark.
+// Package board renders the pages that people read: the board with all
+// deploys, the verdict page of each, the operator's status page and a badge. They
+// are plain HTML without fonts, images or anything else from anywhere, at most
+// 100 kB, readable on a phone, in the dark and on paper. One script of their
+// own adds local times, copying and renewal; all is said without it.
 //
 // A verdict page answers in the order in which somebody asks at 3 a.m.: what
-// was decided and done, who can do what now, which signals decided, what was
-// not known, what happened when, and only then charts, queries and raw data.
+// was decided and done, whether it is still true and who can do what, which
+// signals decided, what was not known, what else happened around, what happened
+// when, and only then charts, queries, deliveries and raw data.
 //
 // Charts are SVG written by this package. github.com/go-analyze/charts v0.6.4
 // was tried first on a series of 120 points: it writes every colour into the
@@ -30,6 +33,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/negotiation"
@@ -63,14 +67,36 @@ type Options struct {
 	// unfreeze, mark), and Feedback that it asks whether a verdict was right:
 	// the pages name the commands only where they work.
 	Decisions, Feedback bool
+	// Around returns verifications of an environment whose deploys finished
+	// in [from, to], in order of time, at most limit. nil: pages don't tell of
+	// other deploys.
+	Around func(ctx context.Context, environment string, from, to time.Time, limit int) ([]verifier.Verification, error)
+	// Prometheus returns the addresses of the configured servers by name, for
+	// links into them.
+	Prometheus func() map[string]string
+	// Status returns how the daemon is; nil: no status page, and a board without
+	// brake, freezes and sources that are down.
+	Status func(ctx context.Context) (Status, error)
+	// Accuracy returns how often people called verdicts right and wrong; nil:
+	// nobody is asked.
+	Accuracy func(ctx context.Context) (Accuracy, error)
+	// API is the daemon's own HTTP API, which takes what people decide on the
+	// pages and says who they are and what they may; the pages ask it with the
+	// credentials that they are asked with. nil: nothing can be decided on the
+	// pages.
+	API http.Handler
+	// FormKey returns the key that forms are stamped with; whoever knows it can
+	// make some. All replicas have the same. Needed with API.
+	FormKey func() []byte
 	// Log gets the errors of the reader; slog.Default() when nil.
 	Log *slog.Logger
 }
 
 // Handler serves the pages.
 type Handler struct {
-	reader Reader
-	opts   Options
+	reader   Reader
+	opts     Options
+	deciding sync.Mutex // by forms
 }
 
 // New returns a handler of the pages over the reader.
@@ -90,11 +116,20 @@ func New(reader Reader, opts Options) *Handler {
 	return &Handler{reader: reader, opts: opts}
 }
 
-// Register adds GET / (the board) and GET /verifications/{id} (the verdict
-// page) to the mux.
+// Register adds GET / (the board), GET /verifications/{id} (the verdict
+// page), /verifications/{id}/decide (where people decide),
+// GET /badge/{service}/{environment}.svg and GET /status to the mux.
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", h.opts.Wrap(http.HandlerFunc(h.serveBoard)))
 	mux.Handle("GET /verifications/{id}", h.opts.Wrap(http.HandlerFunc(h.serveVerification)))
+	if h.opts.API != nil {
+		mux.HandleFunc("GET /verifications/{id}/decide", h.serveDecide)
+		mux.HandleFunc("POST /verifications/{id}/decide", h.takeDecision)
+	}
+	mux.Handle("GET /badge/{service}/{file}", h.opts.Wrap(http.HandlerFunc(h.serveBadge)))
+	if h.opts.Status != nil {
+		mux.Handle("GET /status", h.opts.Wrap(http.HandlerFunc(h.serveStatus)))
+	}
 }
 
 //go:embed templates
@@ -102,18 +137,24 @@ var files embed.FS
 
 var (
 	style       = mustRead("templates/style.css")
+	script      = mustRead("templates/page.js")
 	boardPage   = parse("templates/board.gohtml")
-	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml")
+	statusPage  = parse("templates/status.gohtml")
+	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml", "templates/decisions.gohtml")
+	decidePage  = parse("templates/decide.gohtml", "templates/sections.gohtml")
 	problemPage = parse("templates/problem.gohtml")
 )
 
-// policy lets a page use its own style sheet and nothing else: whatever text
-// gets into a page, no script runs and nothing is fetched.
-var policy = func() string {
-	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-}()
+// policy lets a page use its own style sheet and its own script, which may ask
+// this daemon again, and nothing else: whatever text gets into a page, no other
+// script runs and nothing is fetched from elsewhere.
+var policy = "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) +
+	"; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 func mustRead(name string) string {
 	b, err := files.ReadFile(name)
@@ -131,8 +172,9 @@ func parse(names ...string) *template.Template {
 type page struct {
 	Title   string
 	Style   template.CSS
+	Script  template.JS
 	Prefix  string // path before every link, without a slash at its end
-	Refresh int    // seconds until the browser asks again; 0 is never
+	Refresh int    // seconds until the page renews itself; 0 is never
 	Body    any
 }
 
@@ -155,13 +197,20 @@ func (h *Handler) render(w http.ResponseWriter, status int, t *template.Template
 }
 
 func (h *Handler) execute(t *template.Template, p page) ([]byte, error) {
-	p.Style, p.Prefix = template.CSS(style), h.prefix() // #nosec G203 -- the embedded style sheet
+	p.Style, p.Script, p.Prefix = template.CSS(style), template.JS(script), h.prefix() // #nosec G203 -- embedded
 	var b bytes.Buffer
 	err := t.Execute(&b, p)
 	return b.Bytes(), err
 }
 
 func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
+	h.headers(w)
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the reader has gone away: nobody is left to tell
+}
+
+// headers are those of every page.
+func (h *Handler) headers(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Content-Security-Policy", policy)
@@ -169,8 +218,6 @@ func (h *Handler) send(w http.ResponseWriter, status int, body []byte) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-cache")
 	header.Set("Vary", "Accept")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the reader has gone away: nobody is left to tell
 }
 
 func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
@@ -190,6 +237,11 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 		c.noEvidence = true
 	}
 	c.next = h.follower(r.Context(), v)
+	c.around, c.askedAround = h.around(r.Context(), v)
+	if h.opts.Prometheus != nil {
+		c.servers = h.opts.Prometheus()
+	}
+	c.decided = h.decisions(r, v)
 	body, err := h.fit(c)
 	if err != nil {
 		h.opts.Log.Error("render page", "verification", id, "error", err)
@@ -230,6 +282,33 @@ func (h *Handler) follower(ctx context.Context, v verifier.Verification) *verifi
 		}
 	}
 	return nil
+}
+
+// aroundWithin is how far from a deploy others of its environment are told of,
+// and aroundMost how many.
+const (
+	aroundWithin = 30 * time.Minute
+	aroundMost   = 20
+)
+
+// around returns the other deploys near this one; known is false where they
+// can't be asked for.
+func (h *Handler) around(ctx context.Context, v verifier.Verification) (out []verifier.Verification, known bool) {
+	if h.opts.Around == nil {
+		return nil, false
+	}
+	d := v.Deployment
+	found, err := h.opts.Around(ctx, d.Environment, d.FinishedAt.Add(-aroundWithin), d.FinishedAt.Add(aroundWithin), aroundMost)
+	if err != nil {
+		h.opts.Log.Error("look for other deploys", "verification", v.ID, "error", err)
+		return nil, false
+	}
+	for _, o := range found {
+		if o.ID != v.ID {
+			out = append(out, o)
+		}
+	}
+	return out, true
 }
 
 func (h *Handler) writeRecord(w http.ResponseWriter, v verifier.Verification) {

@@ -24,11 +24,13 @@ type chart struct {
 	Left, Right    int
 	Top, Bottom    int
 	PlotHeight     int
+	PlotWidth      int
 	Title, Desc    string
 	Y              []tick
 	X              []tick
 	Band           *band // from the deploy's start to its finish
 	Gaps           []band
+	Usual          *strip // what is usual, from the past
 	Before, After  string // paths
 	Control        string // path of the control group
 	Expected       *rule
@@ -43,6 +45,8 @@ type tick struct{ Pos, Label string }
 type band struct{ X, Width string }
 
 type rule struct{ Pos string }
+
+type strip struct{ Y, Height, Text string }
 
 // mark is a vertical line with a word above it.
 type mark struct {
@@ -81,7 +85,7 @@ func (l look) charts() ([]chart, string) {
 
 func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, columns int) chart {
 	c := chart{
-		ID: id, Width: chartWidth, Height: chartHeight, Left: plotLeft, Right: plotRight, Top: plotTop, Bottom: plotBottom, PlotHeight: plotBottom - plotTop,
+		ID: id, Width: chartWidth, Height: chartHeight, Left: plotLeft, Right: plotRight, Top: plotTop, Bottom: plotBottom, PlotHeight: plotBottom - plotTop, PlotWidth: plotRight - plotLeft,
 		Title: name(f.Name), Desc: describe(f),
 	}
 	from, to := l.span(e)
@@ -98,7 +102,8 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 
 	x := scale{0, whole.Seconds(), plotLeft, plotRight}
 	at := func(t time.Time) float64 { return x.at(t.Sub(from).Seconds()) }
-	y, yTicks := valueAxis(f, before, after, control.before, control.after)
+	usual := usualRange(e, f.Kind, d.StartedAt, max(whole/time.Duration(columns), 1))
+	y, yTicks := valueAxis(f, before, after, control.before, control.after, usual)
 	for _, v := range yTicks {
 		c.Y = append(c.Y, tick{coordinate(y.at(v)), level(f.Kind, v)})
 	}
@@ -111,6 +116,10 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 		if p := at(t); p > plotLeft+14 && p < plotRight-14 {
 			c.X = append(c.X, tick{coordinate(p), timeLabel(t, step)})
 		}
+	}
+	if len(usual) == 2 {
+		low, high := y.at(usual[0].level), y.at(usual[1].level)
+		c.Usual = &strip{coordinate(high), coordinate(max(low-high, 1)), level(f.Kind, usual[0].level) + " to " + level(f.Kind, usual[1].level)}
 	}
 	silence := l.silence(whole, columns)
 	c.Before, c.After = path(before, silence, at, y), path(after, silence, at, y)
@@ -128,6 +137,9 @@ func (l look) chart(id string, f verifier.Finding, e verifier.SignalEvidence, co
 		c.Limit = &rule{coordinate(y.at(*f.Matters.Limit))}
 	}
 	c.Marks, c.Legend = l.marks(at), c.legends(f, control)
+	if c.Usual != nil {
+		c.Desc += " Nine of ten points of its past lay within " + c.Usual.Text + "."
+	}
 	if control.levels != "" {
 		c.Desc += " Its control group: " + control.levels + "."
 	}
@@ -244,6 +256,9 @@ func (c chart) legends(f verifier.Finding, control controlLine) []legend {
 	}
 	if c.After != "" {
 		out = append(out, legend{"after", "after " + levelOr(f.Kind, f.After, "not known")})
+	}
+	if c.Usual != nil {
+		out = append(out, legend{"usual", "usual " + c.Usual.Text + " (9 of 10 in the past)"})
 	}
 	if c.Control != "" {
 		out = append(out, legend{"control", "control group " + control.levels})

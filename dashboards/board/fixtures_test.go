@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -18,7 +19,8 @@ type memory struct {
 	evidence map[string]verifier.Evidence
 	next     string
 	err      error
-	asked    verifier.Filter
+	near     []verifier.Verification
+	asked    []verifier.Filter
 }
 
 func (m *memory) Verification(_ context.Context, id string) (verifier.Verification, error) {
@@ -34,8 +36,18 @@ func (m *memory) Verification(_ context.Context, id string) (verifier.Verificati
 }
 
 func (m *memory) Verifications(_ context.Context, f verifier.Filter) ([]verifier.Verification, string, error) {
-	m.asked = f
-	return m.list, m.next, m.err
+	m.asked = append(m.asked, f)
+	var out []verifier.Verification
+	for _, v := range m.list {
+		if f.State == "" || f.State == v.State {
+			out = append(out, v)
+		}
+	}
+	next := m.next
+	if f.State != "" {
+		next = ""
+	}
+	return out, next, m.err
 }
 
 func (m *memory) Evidence(_ context.Context, id string) (verifier.Evidence, error) {
@@ -44,6 +56,16 @@ func (m *memory) Evidence(_ context.Context, id string) (verifier.Evidence, erro
 		return e, verifier.Errorf(verifier.Unavailable, "no evidence of %q", id)
 	}
 	return e, nil
+}
+
+func (m *memory) Around(_ context.Context, environment string, from, to time.Time, limit int) ([]verifier.Verification, error) {
+	var out []verifier.Verification
+	for _, v := range m.near {
+		if at := v.Deployment.FinishedAt; v.Deployment.Environment == environment && !at.Before(from) && !at.After(to) && len(out) < limit {
+			out = append(out, v)
+		}
+	}
+	return out, m.err
 }
 
 func ptr[T any](x T) *T { return &x }
@@ -105,7 +127,9 @@ func evidenceOf(v verifier.Verification, until time.Time) verifier.Evidence {
 	d := v.Deployment
 	e := verifier.Evidence{VerificationID: v.ID, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, ClosesAt: v.ClosesAt}
 	e.Policy = verifier.Policy{Name: v.Policy, Step: verifier.Duration(step), Interval: verifier.Duration(15 * time.Second),
-		Signals: []verifier.Signal{{Name: "errors"}, {Name: "orders"}, {Name: "tickets"}}}
+		Signals: []verifier.Signal{
+			{Name: "errors", RatioSource: &verifier.RatioSource{Server: "main"}}, {Name: "orders", ValueSource: &verifier.ValueSource{Server: "main"}},
+			{Name: "tickets", TicketSource: &verifier.TicketSource{Feed: "desk"}}}}
 	for _, f := range v.Signals {
 		s := verifier.SignalEvidence{Signal: f.Name, Plan: verifier.Plan{Query: f.Query, Note: "step 30s"}}
 		for t := d.StartedAt.Add(-time.Hour); !t.After(d.StartedAt); t = t.Add(step) {
@@ -211,9 +235,13 @@ type fixture struct {
 	v    verifier.Verification
 	now  time.Time
 	also []verifier.Verification
+	near []verifier.Verification // other deploys of the environment
+	dark time.Time               // from when on nothing was measured; zero: always was
 	// control gives every signal that can have one a control group, which
 	// stays at the level of before.
 	control bool
+	// shown is kept as pictures in docs/pages.
+	shown bool
 }
 
 var guards = map[verifier.Guard]string{
@@ -239,19 +267,19 @@ func fixtures() []fixture {
 	kept = decided(kept, verifier.Keep, 30*time.Minute, "No signal got worse by more than is tolerated in 30m.")
 
 	out := []fixture{
-		{name: "pending", v: opened(), now: deployed.Add(4 * time.Second)},
-		{name: "observing", v: watching, now: deployed.Add(8 * time.Minute)},
-		{name: "cleared", v: cleared, now: deployed.Add(14 * time.Minute)},
-		{name: "kept", v: kept, now: late},
+		{name: "pending", shown: true, v: opened(), now: deployed.Add(4 * time.Second)},
+		{name: "observing", shown: true, v: watching, now: deployed.Add(8 * time.Minute)},
+		{name: "cleared", shown: true, v: cleared, now: deployed.Add(14 * time.Minute)},
+		{name: "kept", shown: true, v: kept, now: late},
 		{name: "reverted-none", v: badDeploy(), now: late},
-		{name: "control-group", v: compared(), now: late, control: true},
+		{name: "control-group", shown: true, v: compared(), now: late, control: true},
 		{name: "reverted-requested", v: acted(verifier.ActionRequested, "", ""), now: late},
-		{name: "reverted-accepted", v: acted(verifier.ActionAccepted, "", ""), now: late},
-		{name: "reverted-unconfirmed", v: acted(verifier.ActionUnconfirmed, "", "1.41.3 was not announced"), now: late},
+		{name: "reverted-accepted", shown: true, v: acted(verifier.ActionAccepted, "", ""), now: late},
+		{name: "reverted-unconfirmed", shown: true, v: acted(verifier.ActionUnconfirmed, "", "1.41.3 was not announced"), now: late},
 		{name: "reverted-declined", v: acted(verifier.ActionDeclined, "", "409: current version is 1.42.1"), now: late},
 		{name: "reverted-fenced", v: acted(verifier.ActionFenced, verifier.GuardFence, "a newer deploy, 1.42.1, came first"), now: late},
 		{name: "reverted-expired", v: acted(verifier.ActionExpired, verifier.GuardExpiry, "no answer in 30m"), now: late},
-		{name: "reverted-failed", v: acted(verifier.ActionFailed, "", "404 Not Found"), now: late},
+		{name: "reverted-failed", shown: true, v: acted(verifier.ActionFailed, "", "404 Not Found"), now: late},
 	}
 	for _, g := range []verifier.Guard{verifier.GuardLoop, verifier.GuardCaps, verifier.GuardBrake, verifier.GuardFence, verifier.GuardTarget,
 		verifier.GuardIrreversible, verifier.GuardAttribution, verifier.GuardAmbiguity, verifier.GuardExpiry, verifier.GuardMode, verifier.GuardWindow, verifier.GuardPerson} {
@@ -262,10 +290,13 @@ func fixtures() []fixture {
 		if g == verifier.GuardAttribution || g == verifier.GuardAmbiguity {
 			v.Attribution = surroundings()
 		}
-		out = append(out, fixture{name: "withheld-" + string(g), v: v, now: late})
+		out = append(out, fixture{name: "withheld-" + string(g), shown: slices.Contains(pictured, g), v: v, now: late})
 	}
 	return append(out, endings(late)...)
 }
+
+// pictured are the guards whose pages differ most; the others' differ in words.
+var pictured = []verifier.Guard{verifier.GuardMode, verifier.GuardAttribution, verifier.GuardBrake}
 
 // surroundings are one of each kind.
 func surroundings() *verifier.Attribution {
@@ -319,16 +350,30 @@ func endings(late time.Time) []fixture {
 	stopped.Effective = verifier.Keep
 	stopped.Override = &verifier.Override{Decision: verifier.Keep, By: "dana", At: deployed.Add(20 * time.Minute), Reason: "known: load test",
 		Outcome: "The request to roll back to 1.41.3 was already sent at 02:58:00 UTC without being taken; that can't be recalled, and it is not sent again."}
+	blind := opened()
+	blind.State = verifier.StateObserving
+	blind.Signals = []verifier.Finding{errorsFinding(verifier.SignalPending), ordersFinding()}
+	blind.Signals[1].State = verifier.SignalPending
+	for i := range blind.Signals {
+		blind.Signals[i].Steps = verifier.StepCounts{Measured: 13, Error: 8}
+	}
+	healed := rollback
+	healed.Signals = []verifier.Finding{errorsFinding(verifier.SignalGood)}
+	search := opened()
+	search.ID, search.Deployment.ID, search.Deployment.Service, search.Deployment.Version = "vf_search", "dp_7", "search", "a91c3f2"
+	search.Deployment.FinishedAt = deployed.Add(-3 * time.Minute)
+	search.State = verifier.StateObserving
 	return []fixture{
-		{name: "reverted-confirmed", v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{rollback}},
+		{name: "source-down", shown: true, v: blind, now: deployed.Add(8*time.Minute + 12*time.Second), dark: deployed.Add(4 * time.Minute)},
+		{name: "reverted-confirmed", shown: true, near: []verifier.Verification{search}, v: acted(verifier.ActionConfirmed, "", "1.41.3 is live again"), now: late, also: []verifier.Verification{healed}},
 		{name: "person-asked", v: asked, now: late},
-		{name: "person-stopped", v: stopped, now: late},
-		{name: "rollback-watched", v: rollback, now: deployed.Add(6 * time.Minute)},
-		{name: "inconclusive", v: unknown, now: late},
-		{name: "superseded", v: superseded, now: late, also: []verifier.Verification{newer}},
+		{name: "person-stopped", shown: true, v: stopped, now: late},
+		{name: "rollback-watched", shown: true, v: rollback, now: deployed.Add(6 * time.Minute)},
+		{name: "inconclusive", shown: true, v: unknown, now: late},
+		{name: "superseded", shown: true, v: superseded, now: late, also: []verifier.Verification{newer}},
 		{name: "superseded-unseen", v: superseded, now: late},
-		{name: "cancelled", v: cancelled, now: late},
-		{name: "overridden", v: overridden, now: late},
+		{name: "cancelled", shown: true, v: cancelled, now: late},
+		{name: "overridden", shown: true, v: overridden, now: late},
 	}
 }
 
@@ -341,7 +386,7 @@ func (f fixture) reader() *memory {
 	case f.v.State.Final():
 		until = deployed.Add(4 * time.Minute)
 	}
-	m := &memory{list: append([]verifier.Verification{f.v}, f.also...), evidence: map[string]verifier.Evidence{}}
+	m := &memory{list: append([]verifier.Verification{f.v}, f.also...), near: f.near, evidence: map[string]verifier.Evidence{}}
 	v := f.v
 	v.Signals = nil
 	for _, s := range f.v.Signals {
@@ -351,6 +396,16 @@ func (f fixture) reader() *memory {
 		v.Signals = append(v.Signals, s)
 	}
 	e := evidenceOf(v, until)
+	if !f.dark.IsZero() {
+		for _, s := range e.Signals {
+			for i, o := range s.Observations {
+				if o.At.After(f.dark) {
+					s.Observations[i] = verifier.Observation{At: o.At, Span: o.Span, Outcome: verifier.Failed,
+						Message: "query http://prometheus.example:9090: dial tcp 10.0.0.7:9090: connect: connection refused"}
+				}
+			}
+		}
+	}
 	if f.control {
 		for i, s := range v.Signals {
 			addControl(s, e.Signals[i].Before)

@@ -25,6 +25,7 @@ var (
 
 // boardView is a page of the board.
 type boardView struct {
+	Overview    *overview // on the first page of what no state or verdict was picked from
 	Filter      verifier.Filter
 	Filtered    bool
 	Verdicts    []verifier.Decision
@@ -67,6 +68,10 @@ func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
 	if view.ExternalURL == "" {
 		view.ExternalURL = "http://" + clean(r.Host, 100)
 	}
+	refresh := 0
+	if filter.Cursor == "" && filter.Version+string(filter.Verdict)+string(filter.State) == "" && len(found) > 0 {
+		view.Overview, refresh = h.overview(r.Context(), filter, found, now), 15
+	}
 	for _, v := range found {
 		view.Rows = append(view.Rows, h.row(v, now))
 	}
@@ -75,7 +80,7 @@ func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
 		q.Set("cursor", next)
 		view.Next = h.prefix() + "/?" + q.Encode()
 	}
-	h.render(w, http.StatusOK, boardPage, page{Title: "Deploys", Body: view})
+	h.render(w, http.StatusOK, boardPage, page{Title: "Deploys", Refresh: refresh, Body: view})
 }
 
 // readFilter reads the address's filters; empty ones are as good as none.

@@ -20,8 +20,14 @@ type look struct {
 	prefix     string
 	decisions  bool
 	feedback   bool
+	decided    *decisions             // what people may decide; nil for nothing
 	next       *verifier.Verification // of the deployment that came after, where known
-	room       room
+	// around are other deploys of the environment near this one, known where
+	// askedAround.
+	around      []verifier.Verification
+	askedAround bool
+	servers     map[string]string // addresses of Prometheus servers by name
+	room        room
 }
 
 // pageBytes is the most that a verdict page may weigh.
@@ -50,15 +56,19 @@ type verdictView struct {
 	ID                            string
 	Service, Environment, Version string
 	Status                        badge
+	Action                        *badge // where something was, or was not, done about the verdict
 	Headline, Done                string
 	Rollback                      string // why the deploy itself is one; "" when it is none
 	Facts                         []fact
 	Progress                      *progress
+	Truth                         []truth
 	Open                          []step
+	Decisions                     *decisions
 	Signals                       []signalView
 	MoreSignals                   int
 	Around                        []surroundingView
 	MoreAround                    int
+	AroundNote                    string
 	Asked                         []string // names of signals that were not judged yet
 	Unknown                       []string
 	Missing                       bool // Unknown names something that was not known
@@ -84,7 +94,7 @@ type progress struct {
 
 func (l look) title() string {
 	d := l.v.Deployment
-	b := stateBadge(l.v)
+	b := l.status()
 	return fmt.Sprintf("%s %s %s %s (%s)", b.Mark, b.Word, clean(d.Service, 40), clean(d.Version, 40), clean(d.Environment, 40))
 }
 
@@ -101,9 +111,13 @@ func (l look) view() verdictView {
 	path := l.prefix + "/api/v1/verifications/" + url.PathEscape(v.ID)
 	out := verdictView{
 		ID: name(v.ID), Service: name(d.Service), Environment: name(d.Environment), Version: name(d.Version),
-		Status: stateBadge(v), Headline: l.headline(), Done: l.done(),
-		Facts: l.facts(), Progress: l.progress(), Open: l.open(),
+		Status: l.status(), Headline: l.headline(), Done: l.done(),
+		Facts: l.facts(), Progress: l.progress(), Truth: l.truth(), Open: l.open(), Decisions: l.decided,
 		Signals: l.signals(), Record: path, Evidence: path + "/evidence",
+	}
+	if a := v.Action; a.State != verifier.ActionNone && a.State != "" {
+		b := actionBadge(a)
+		out.Action = &b
 	}
 	if d.Rollback {
 		out.Rollback = cmp.Or(clean(d.RollbackWhy, 200), "its source says so")
@@ -115,7 +129,7 @@ func (l look) view() verdictView {
 		}
 	}
 	out.Unknown, out.Missing = l.unknown()
-	out.Around, out.MoreAround = l.surroundings()
+	out.Around, out.MoreAround, out.AroundNote = l.surroundings()
 	out.Timeline, out.MoreEvents = l.timeline()
 	out.Charts, out.ChartNote = l.charts()
 	out.Deliveries, out.MoreDeliveries = l.deliveries()
@@ -139,7 +153,9 @@ func (l look) headline() string {
 		return "Announced and stored; the service's past is being read, then the watch begins."
 	}
 	bad := l.namesIn(verifier.SignalBad)
-	switch {
+	switch dark, since := l.dark(); {
+	case len(dark) > 0:
+		return "Blind since " + clock(since) + ": " + list(dark) + " can't be measured. What is not measured never reverts."
 	case v.Attribution != nil && v.Attribution.Waiting != "" && len(bad) > 0:
 		return "Looks bad: " + list(bad) + ". No verdict yet: " + clean(v.Attribution.Waiting, sentenceLength) + "."
 	case len(bad) > 0:

@@ -18,8 +18,10 @@ type signalView struct {
 	Message                         string
 	Onset                           *moment
 	Answers                         []answer
-	Decided                         bool // shown open
+	Decided                         bool   // shown open
+	ID                              string // of its elements on the page
 	Query                           string
+	Open                            string // address in Prometheus; "" for none
 	Note                            string
 }
 
@@ -53,8 +55,9 @@ func (l look) signals() []signalView {
 	findings = findings[:min(len(findings), l.room.signals)]
 	var out []signalView
 	limit := min(4000, l.room.query/max(len(findings), 1))
-	for _, f := range findings {
+	for i, f := range findings {
 		s := signalView{
+			ID: fmt.Sprintf("s%d", i), Open: l.prometheusLink(f),
 			Name: name(f.Name), Role: string(f.Role), Status: signalBadge(f.State),
 			Before: levelOr(f.Kind, f.Before, "not known"), Expected: levelOr(f.Kind, f.Expected, "not known"),
 			After: levelOr(f.Kind, f.After, "not known"), Change: change(f.Expected, f.After),

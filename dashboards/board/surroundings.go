@@ -2,7 +2,9 @@ package board
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -18,15 +20,17 @@ type surroundingView struct {
 	Onset            *moment
 }
 
-// surroundings lists other deploys first, for they are what people look at, and
-// how many rows were left out.
-func (l look) surroundings() ([]surroundingView, int) {
+// surroundings lists other deploys first, for they are what people look at, how
+// many rows were left out, and what is known without a row.
+func (l look) surroundings() (rows []surroundingView, more int, note string) {
 	at := l.v.Attribution
 	if at == nil {
-		return nil, 0
+		at = &verifier.Attribution{}
 	}
+	judged := map[string]bool{}
 	var out []surroundingView
 	for _, c := range at.Candidates {
+		judged[c.VerificationID] = true
 		row := surroundingView{Service: name(c.Service), Version: name(c.Version), Is: "deployed " + clock(c.StartedAt),
 			Status: candidateBadge(c.State), Text: clean(c.Change, 200)}
 		if c.VerificationID != "" {
@@ -37,6 +41,11 @@ func (l look) surroundings() ([]surroundingView, int) {
 			row.Onset = &m
 		}
 		out = append(out, row)
+	}
+	for _, o := range l.around {
+		if !judged[o.ID] {
+			out = append(out, l.nearby(o))
+		}
 	}
 	for _, n := range at.Neighbours {
 		row := surroundingView{Service: name(n.Service), Is: "without a deploy", Status: neighbourBadge(n.State), Text: clean(cmp.Or(n.Change, n.Message), 200)}
@@ -49,8 +58,22 @@ func (l look) surroundings() ([]surroundingView, int) {
 		}
 		out = append(out, row)
 	}
+	if l.askedAround && len(l.around) == 0 && len(at.Candidates) == 0 {
+		note = fmt.Sprintf("No other deploy in %s within %d minutes of this one.", name(l.v.Deployment.Environment), int(aroundWithin/time.Minute))
+	}
 	shown := min(len(out), l.room.events)
-	return out[:shown], len(out) - shown
+	return out[:shown], len(out) - shown, note
+}
+
+// nearby is a deploy of another service, or an earlier or later one of this, of
+// which nothing is known but that it was near.
+func (l look) nearby(o verifier.Verification) surroundingView {
+	d := o.Deployment
+	at := momentAt(d.FinishedAt).since(d.FinishedAt, l.v.Deployment.FinishedAt)
+	return surroundingView{
+		Service: name(d.Service), Version: name(d.Version), Link: l.prefix + "/verifications/" + url.PathEscape(o.ID),
+		Is: "deployed " + clock(d.FinishedAt), Status: stateBadge(o), Text: cmp.Or(at.Offset, "at the same time"),
+	}
 }
 
 func candidateBadge(s verifier.CandidateState) badge {

@@ -27,7 +27,9 @@ func stateBadge(v verifier.Verification) badge {
 	case v.Verdict != nil:
 		return decisionBadge(v.Verdict.Decision)
 	case v.State == verifier.StatePending:
-		return badge{"…", "pending", "live"}
+		return badge{"…", "waiting", "live"}
+	case v.Deployment.Rollback:
+		return badge{"↺", "watching a rollback", "live"}
 	case v.ClearedAt != nil:
 		return badge{"✓", "cleared, still watching", "live"}
 	}

@@ -42,13 +42,33 @@ func (a Access) may(p Permission) bool {
 
 type whoKey struct{}
 
+// Caller is who sends a request, and what they may do.
+type Caller struct {
+	Name string       `json:"name" doc:"Of the access entry; local where none is configured"`
+	May  []Permission `json:"may" doc:"read, decide, operate"`
+}
+
+// local is whoever calls where no access is configured.
+const local = "local"
+
+func callerOf(ctx context.Context) Caller {
+	if c, ok := ctx.Value(whoKey{}).(Caller); ok {
+		return c
+	}
+	return Caller{Name: local}
+}
+
 // whoIs returns the name that the request was authorised as; "local" where no
 // access is configured.
-func whoIs(ctx context.Context) string {
-	if name, ok := ctx.Value(whoKey{}).(string); ok {
-		return name
-	}
-	return "local"
+func whoIs(ctx context.Context) string { return callerOf(ctx).Name }
+
+type callerOutput struct {
+	Body Caller
+}
+
+// caller says who sent the request.
+func (a *reads) caller(ctx context.Context, _ *struct{}) (*callerOutput, error) {
+	return &callerOutput{Body: callerOf(ctx)}, nil
 }
 
 // Require lets only those through who may do p, and answers others with a
@@ -57,13 +77,13 @@ func whoIs(ctx context.Context) string {
 func Require(access func() []Access, p Permission) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			name, refused := authorise(r, access(), p)
+			who, refused := authorise(r, access(), p)
 			if refused != nil {
 				challenge(w.Header(), refused)
 				writeProblem(w, r, refused.status, refused.detail)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, name)))
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
 		})
 	}
 }
@@ -72,14 +92,14 @@ func Require(access func() []Access, p Permission) func(http.Handler) http.Handl
 func RequireOperation(hapi huma.API, access func() []Access, p Permission) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		name, refused := authorise(r, access(), p)
+		who, refused := authorise(r, access(), p)
 		if refused != nil {
 			challenge(w.Header(), refused)
 			// A caller that is gone can't be told; huma prints that.
 			_ = huma.WriteErr(hapi, ctx, refused.status, refused.detail)
 			return
 		}
-		next(huma.WithValue(ctx, whoKey{}, name))
+		next(huma.WithValue(ctx, whoKey{}, who))
 	}
 }
 
@@ -99,24 +119,33 @@ func challenge(h http.Header, r *refusal) {
 // browsers add a name and password by themselves.
 var crossOrigin = http.NewCrossOriginProtection()
 
-func authorise(r *http.Request, entries []Access, p Permission) (name string, refused *refusal) {
+func authorise(r *http.Request, entries []Access, p Permission) (who Caller, refused *refusal) {
 	if err := crossOrigin.Check(r); err != nil {
-		return "", &refusal{http.StatusForbidden, "a page from another origin sent this: changes are taken from postflight's own pages and from tools"}
+		return who, &refusal{http.StatusForbidden, "a page from another origin sent this: changes are taken from postflight's own pages and from tools"}
 	}
 	if len(entries) == 0 {
-		if p == Read || isLocal(r) {
-			return "local", nil
+		if isLocal(r) {
+			return Caller{local, []Permission{Read, Decide, Operate}}, nil
 		}
-		return "", &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + string(p)}
+		if p == Read {
+			return Caller{local, []Permission{Read}}, nil
+		}
+		return who, &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + string(p)}
 	}
 	entry, ok := entryOf(r, entries)
 	switch {
 	case !ok:
-		return "", &refusal{http.StatusUnauthorized, fmt.Sprintf("this needs the token of an `access` entry with `may: [%s]`: as a bearer token, or name and token as name and password", p)}
+		return who, &refusal{http.StatusUnauthorized, fmt.Sprintf("this needs the token of an `access` entry with `may: [%s]`: as a bearer token, or name and token as name and password", p)}
 	case !entry.may(p):
-		return "", &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, p)}
+		return who, &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, p)}
 	}
-	return entry.Name, nil
+	who.Name = entry.Name
+	for _, each := range []Permission{Read, Decide, Operate} {
+		if entry.may(each) {
+			who.May = append(who.May, each)
+		}
+	}
+	return who, nil
 }
 
 // entryOf finds the entry whose token was sent. It compares with every entry

@@ -128,10 +128,10 @@ func TestWithoutAccessOnlyThisMachineOperates(t *testing.T) {
 			if tt.header[0] != "" {
 				r.Header.Set(tt.header[0], tt.header[1])
 			}
-			name, refused := authorise(r, nil, Operate)
+			who, refused := authorise(r, nil, Operate)
 			require.Equal(t, tt.ok, refused == nil)
 			if tt.ok {
-				require.Equal(t, "local", name)
+				require.Equal(t, "local", who.Name)
 				return
 			}
 			require.Equal(t, 403, refused.status)
@@ -145,4 +145,13 @@ func TestBrowsersAreNotMadeToDecideByOtherPages(t *testing.T) {
 	r := d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"x"}`, "Authorization", basic("admin", "t-operate"), "Sec-Fetch-Site", "cross-site")
 	requireProblem(t, r, 403)
 	require.Empty(t, d.shelf.releases)
+}
+
+func TestAccessSaysWhoAsks(t *testing.T) {
+	d := start(t)
+	require.JSONEq(t, `{"name":"local","may":["read","decide","operate"]}`, d.get("/api/v1/access").body)
+	require.JSONEq(t, `{"name":"local","may":["read"]}`, d.get("/api/v1/access", "X-Forwarded-For", "203.0.113.9").body)
+	d.settings.Access = entries()
+	requireProblem(t, d.get("/api/v1/access"), 401)
+	require.JSONEq(t, `{"name":"oncall","may":["read","decide"]}`, d.get("/api/v1/access", "Authorization", decider).body)
 }

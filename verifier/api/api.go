@@ -38,8 +38,19 @@ type Overruler interface {
 	// Override records o, with all that follows from it, and returns the
 	// verification as it then stands with what the decision could still
 	// change, in one sentence. A verification that takes no such decision any
-	// more is a verifier.Conflict error with the remedy.
-	Override(ctx context.Context, id string, o verifier.Override) (v verifier.Verification, outcome string, err error)
+	// more is a verifier.Conflict error with the remedy, and so is one whose
+	// Standing is not the one given; "" is any.
+	Override(ctx context.Context, id string, o verifier.Override, standing string) (v verifier.Verification, outcome string, err error)
+	// Foresee returns what Override would, with the verification as it stands,
+	// and changes nothing.
+	Foresee(ctx context.Context, id string, o verifier.Override) (v verifier.Verification, outcome string, err error)
+}
+
+// Rater takes what people say of verdicts.
+type Rater interface {
+	// Rate records f and returns the verification with it. One without a
+	// verdict is a verifier.Conflict error with the remedy.
+	Rate(ctx context.Context, id string, f verifier.Feedback) (verifier.Verification, error)
 }
 
 // Settings is the part of the configuration that a reload may change.
@@ -59,6 +70,7 @@ type Options struct {
 	Reader    Reader
 	Operator  Operator
 	Overruler Overruler
+	Rater     Rater
 	Decider   Decider
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
@@ -127,10 +139,20 @@ func Register(hapi huma.API, o Options) {
 		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
 	}, a.evidence)
 	huma.Register(hapi, huma.Operation{
+		OperationID: "get-access", Method: http.MethodGet, Path: "/api/v1/access",
+		Summary: "Say whose credentials these are, and what they may do", Tags: []string{"decisions"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.caller)
+	huma.Register(hapi, huma.Operation{
 		OperationID: "override", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/override",
 		Summary: "Decide keep, revert or cancel as a person, before the verdict or over it", Tags: []string{"decisions"},
 		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.override)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "feedback", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/feedback",
+		Summary: "Say as a person whether a verdict was right", Tags: []string{"decisions"},
+		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
+	}, a.feedback)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
 		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},

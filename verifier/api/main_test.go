@@ -87,7 +87,7 @@ func (s *shelf) ReleaseBrake(_ context.Context, by, reason string, at time.Time)
 
 // Override records what it was asked, and answers as if it came before the
 // verdict.
-func (s *shelf) Override(_ context.Context, id string, o verifier.Override) (verifier.Verification, string, error) {
+func (s *shelf) Override(_ context.Context, id string, o verifier.Override, standing string) (verifier.Verification, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -97,9 +97,32 @@ func (s *shelf) Override(_ context.Context, id string, o verifier.Override) (ver
 	if !ok {
 		return v, "", verifier.Errorf(verifier.NotFound, "verification %s is not known", id)
 	}
+	if standing != "" && standing != v.Standing() {
+		return v, "", verifier.Errorf(verifier.Conflict, "%s has changed meanwhile", id)
+	}
 	v, err := v.Overrule(o)
 	s.records[id] = v
 	return v, "nothing was called", err
+}
+
+func (s *shelf) Foresee(ctx context.Context, id string, _ verifier.Override) (verifier.Verification, string, error) {
+	v, err := s.Verification(ctx, id)
+	return v, "nothing would be called", err
+}
+
+func (s *shelf) Rate(_ context.Context, id string, f verifier.Feedback) (verifier.Verification, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return verifier.Verification{}, s.err
+	}
+	v := s.records[id]
+	if entry, err := v.Rate(f); err != nil || entry == nil {
+		return v, err
+	}
+	v.Feedback = append([]verifier.Feedback{f}, v.Feedback...)
+	s.records[id] = v
+	return v, nil
 }
 
 func (s *shelf) put(v verifier.Verification) {
@@ -143,7 +166,7 @@ func start(t *testing.T, change ...func(*http.Server)) *daemon {
 	d.settings.ExternalURL = "https://postflight.example"
 	mux := http.NewServeMux()
 	hapi := New(mux, "1.2.3")
-	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Decider: d.book, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
+	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Rater: d.shelf, Decider: d.book, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
 	page := func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.WriteString(w, "page for "+whoIs(r.Context()))
 		require.NoError(t, err)

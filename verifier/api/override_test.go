@@ -45,7 +45,7 @@ func (d *daemon) fieldsOf(t *testing.T, got Overruled) string {
 	require.NoError(t, err)
 	var fields map[string]any
 	require.NoError(t, json.Unmarshal(record, &fields))
-	fields["outcome"] = got.Outcome
+	fields["outcome"], fields["standing"] = got.Outcome, got.Standing
 	b, err := json.Marshal(fields)
 	require.NoError(t, err)
 	return string(b)

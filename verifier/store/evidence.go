@@ -181,7 +181,8 @@ func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, sig
 // LeftOut returns the stretches of a service's past that say nothing about
 // what is usual: from the start of each deploy that counts as reverted, or
 // whose harm was held as not proven to be its own (the only verdict beside
-// revert whose action is withheld), until the deploy after it had finished, and
+// revert whose action is withheld), or whose verdict somebody says was wrong
+// while no person decided otherwise, until the deploy after it had finished, and
 // one window where none came after. A
 // version that went on running, its rollback withheld or never seen, is left
 // out for two windows at most: by then it is what is usual.
@@ -193,7 +194,8 @@ func (s *Store) LeftOut(ctx context.Context, service, environment string, since 
 				WHERE d.service = v.service AND d.environment = v.environment AND d.place > v.place), 0)
 			FROM verifications v LEFT JOIN `+marksSQL+` m ON m.version = v.version
 			WHERE v.service = $1 AND v.environment = $2
-				AND (v.effective = 'revert' OR v.effective = 'inconclusive' AND v.action_state = 'withheld' OR coalesce(m.decision, '') = 'bad' AND v.opened_at <= m.at)
+				AND (v.effective = 'revert' OR v.effective = 'inconclusive' AND v.action_state = 'withheld' OR coalesce(m.decision, '') = 'bad' AND v.opened_at <= m.at
+					OR v.effective = v.decision AND v.id IN `+saidWrongSQL+`)
 			ORDER BY v.place`, service, environment)
 		if err != nil {
 			return err

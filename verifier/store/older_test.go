@@ -149,6 +149,9 @@ func replicaWorks(t *testing.T, s *store.Store) {
 		_, err := s.RecordDecision(ctx, verifier.AuditEntry{At: later(14), By: "dana", Action: action, Service: "checkout", Environment: "production", Subject: "2", Decision: "bad"})
 		require.NoError(t, err)
 	}
+	rate(t, s, first.ID, verifier.Wrong, "dana", later(14), "she looked")
+	_, err = s.Accuracy(ctx, start)
+	require.NoError(t, err)
 	facts(t, s, v.ID, later(15))
 	_, _, err = s.Verifications(ctx, verifier.Filter{Limit: 10})
 	require.NoError(t, err)

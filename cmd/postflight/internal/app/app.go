@@ -54,6 +54,7 @@ type App struct {
 	deliver    func(context.Context) error // stops the deliveries
 	served     chan error
 	answers    http.Handler
+	status     *status
 }
 
 // New reads the configuration, opens the store and listens. Nothing is
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		},
 		Poll: o.Poll,
 	})
+	a.status = newStatus(a)
 	a.answers = a.handler()
 	if a.listener != nil {
 		a.server = newServer(o, a.listener, a.answers)
@@ -117,6 +119,9 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
 	a.loops.Go(func() { a.prune(ctx) })
+	if a.listener != nil { // a simulated world has one daemon, and nobody who looks
+		a.loops.Go(func() { a.status.beSeen(ctx) })
+	}
 	a.background = ctx
 	a.reloading.Lock()
 	defer a.reloading.Unlock()
@@ -253,6 +258,7 @@ func (a *App) api() api.Options {
 	return api.Options{
 		Reader: a.store, Operator: operator{a.store, a.o.Log}, Now: time.Now,
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
+		Rater:     rater{a.store, a.metrics, a.o.Log},
 		Decider:   decider{a.store, a.o.Log},
 		Settings: func() api.Settings {
 			return api.Settings{Access: a.access(), ExternalURL: a.externalURL(), Limits: a.limits()}

@@ -19,16 +19,22 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/postflight/postflight/dashboards/board/browsertest"
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(browsed{m}, goleak.Cleanup(func(code int) {
 		pgtest.Stop()
 		os.Exit(code)
 	}))
 }
+
+// browsed ends the browser before anything is looked for that was left behind.
+type browsed struct{ *testing.M }
+
+func (b browsed) Run() int { return browsertest.Main(b.M) }
 
 // minimal is the smallest useful configuration: a probe of the address.
 const minimal = `
@@ -242,6 +248,7 @@ func TestReloadUnderLoad(t *testing.T) {
 // looks after the package's tests.
 func TestStartAndStopManyTimes(t *testing.T) {
 	o := configuration(t)
+	others := goleak.IgnoreCurrent() // a browser that another test has opened
 	before := descriptors(t)
 	for i := range 100 {
 		switch i % 3 {
@@ -259,7 +266,7 @@ func TestStartAndStopManyTimes(t *testing.T) {
 			require.NoError(t, a.Stop())
 		}
 	}
-	goleak.VerifyNone(t)
+	goleak.VerifyNone(t, others)
 	require.LessOrEqual(t, descriptors(t), before+5)
 }
 

@@ -92,8 +92,8 @@ func (m *metrics) startAtZero() {
 		for _, mode := range []verifier.Mode{verifier.Shadow, verifier.Enforce} {
 			m.verdicts.WithLabelValues(string(decision), string(mode))
 		}
-		for _, feedback := range []string{"right", "wrong"} {
-			m.feedback.WithLabelValues(string(decision), feedback)
+		for _, rating := range []verifier.Rating{verifier.Right, verifier.Wrong} {
+			m.feedback.WithLabelValues(string(decision), string(rating))
 		}
 	}
 	for _, result := range []verifier.ActionState{verifier.ActionRequested, verifier.ActionAccepted, verifier.ActionConfirmed,
@@ -130,6 +130,11 @@ func (m *metrics) Late(d time.Duration) { m.checkLag.Observe(d.Seconds()) }
 func (m *metrics) Decided(v verifier.Verification) {
 	m.verdicts.WithLabelValues(string(v.Verdict.Decision), string(v.Mode)).Inc()
 	m.verdictDuration.Observe(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt).Seconds())
+}
+
+// Rated counts what a person said of a verdict.
+func (m *metrics) Rated(d verifier.Decision, r verifier.Rating) {
+	m.feedback.WithLabelValues(string(d), string(r)).Inc()
 }
 
 // ActionMoved counts a rollback that reached a state.

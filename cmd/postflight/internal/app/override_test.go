@@ -90,10 +90,10 @@ func (b *bench) raceTheCall(seed uint64) string {
 	wait := func() { time.Sleep(time.Duration(random.IntN(5)) * time.Millisecond) } // in the dispatcher's goroutine alone
 	service := func(d *verifier.Deployment) { d.Service = fmt.Sprintf("service-%d", seed) }
 	people := b.overruler()
-	_, _, err := people.Override(t.Context(), b.deploy("1.1", service), dana(verifier.Keep))
+	_, _, err := people.Override(t.Context(), b.deploy("1.1", service), dana(verifier.Keep), "")
 	require.NoError(t, err)
 	id := b.deploy("1.2", service)
-	v, _, err := people.Override(t.Context(), id, dana(verifier.Revert))
+	v, _, err := people.Override(t.Context(), id, dana(verifier.Revert), "")
 	require.NoError(t, err)
 	require.Equal(t, verifier.ActionRequested, v.Action.State, v.Action.Reason)
 	request := v.Deliveries[0].ID
@@ -101,6 +101,10 @@ func (b *bench) raceTheCall(seed uint64) string {
 		request = v.Deliveries[1].ID
 	}
 
+	standing := "" // of a page that was shown before anything was sent
+	if seed%3 == 0 {
+		standing = v.Standing()
+	}
 	answers := []alerting.Result{
 		{Outcome: alerting.Delivered, Status: 202},
 		{Outcome: alerting.Retry, Status: 503, Err: fmt.Errorf("answered 503")},
@@ -117,7 +121,16 @@ func (b *bench) raceTheCall(seed uint64) string {
 		}
 	})
 	time.Sleep(personAfter)
-	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep))
+	kept, outcome, err := people.Override(t.Context(), id, dana(verifier.Keep), standing)
+	if standing != "" && err != nil {
+		require.Equal(t, verifier.Conflict, verifier.KindOf(err), err)
+		v = b.record(id)
+		require.NotEmpty(t, attemptsOf(v, request), "seed %d: it was refused although nothing was sent", seed)
+		require.Equal(t, verifier.Revert, v.PersonSays().Decision, "a refusal stores nothing")
+		kept, outcome, err = people.Override(t.Context(), id, dana(verifier.Keep), "")
+	} else if standing != "" {
+		require.Empty(t, attemptsOf(kept, request), "seed %d: it rested on nothing being sent", seed)
+	}
 	require.NoError(t, err)
 	before := attemptsOf(kept, request)
 	running.Wait()
@@ -174,7 +187,7 @@ func TestOverrideAgainstTheVerdict(t *testing.T) {
 			after := 4*time.Second + time.Duration(random.IntN(2500))*time.Millisecond
 			people.Go(func() {
 				time.Sleep(after)
-				_, _, err := b.overruler().Override(t.Context(), ids[i], dana(verifier.Keep))
+				_, _, err := b.overruler().Override(t.Context(), ids[i], dana(verifier.Keep), "")
 				require.NoError(t, err)
 			})
 		}

@@ -30,7 +30,11 @@ type Storage interface {
 	api.Operator
 	api.Decider
 	Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error
+	Rate(ctx context.Context, id string, f verifier.Feedback) (fresh bool, err error)
+	Accuracy(ctx context.Context, since time.Time) (verifier.Accuracy, error)
 	Counts(ctx context.Context, now time.Time) (store.Counts, error)
+	Vitals(ctx context.Context, now time.Time) (store.Vitals, error)
+	Around(ctx context.Context, environment string, from, to time.Time, limit int) ([]verifier.Verification, error)
 	Ping(ctx context.Context) error
 	Prune(ctx context.Context, now time.Time, r store.Retention) (store.Pruned, error)
 }

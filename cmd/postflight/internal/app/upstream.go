@@ -1,11 +1,15 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/postflight/postflight/dashboards/board"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -19,10 +23,11 @@ type upstreams struct {
 	log     *slog.Logger
 	mu      sync.Mutex
 	down    map[string]bool
+	seen    map[string]board.Upstream // for people to look at
 }
 
 func newUpstreams(m *metrics, log *slog.Logger) *upstreams {
-	return &upstreams{metrics: m, log: log, down: map[string]bool{}}
+	return &upstreams{metrics: m, log: log, down: map[string]bool{}, seen: map[string]board.Upstream{}}
 }
 
 // requested records one request to a source.
@@ -37,6 +42,19 @@ func (u *upstreams) requested(upstream string, d time.Duration, ok bool) {
 		u.log.Info("a source of evidence answers again", "upstream", upstream)
 	}
 	u.down[upstream] = !ok
+	at := time.Now()
+	now := board.Upstream{Name: upstream, Up: ok, AskedAt: at, UpAt: u.seen[upstream].UpAt}
+	if ok {
+		now.UpAt = &at
+	}
+	u.seen[upstream] = now
+}
+
+// all returns the sources that were asked since the start, in order of name.
+func (u *upstreams) all() []board.Upstream {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.SortedFunc(maps.Values(u.seen), func(a, b board.Upstream) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // operator logs what people do beside storing it.

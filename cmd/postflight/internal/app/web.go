@@ -121,7 +121,9 @@ func (a *App) handler() http.Handler {
 	api.Register(hapi, a.api())
 	board.New(a.store, board.Options{
 		ExternalURL: a.externalURL, Now: time.Now,
-		Wrap: api.Require(a.access, api.Read), Log: a.o.Log, Decisions: true,
+		Wrap: api.Require(a.access, api.Read), Log: a.o.Log, Decisions: true, Feedback: true,
+		Around: a.store.Around, Prometheus: a.prometheusAddresses, Status: a.status.read,
+		API: mux, FormKey: a.formKey(), Accuracy: a.accuracy,
 	}).Register(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{Registry: a.metrics.registry}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })

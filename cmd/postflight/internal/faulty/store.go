@@ -13,7 +13,9 @@ import (
 // Methods are those that may be made to fail.
 var Methods = []string{
 	"Accept",
+	"Accuracy",
 	"AlertHistory",
+	"Around",
 	"Audit",
 	"Awaited",
 	"Claim",
@@ -28,6 +30,7 @@ var Methods = []string{
 	"Ping",
 	"Prepare",
 	"Prune",
+	"Rate",
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
@@ -42,12 +45,15 @@ var Methods = []string{
 	"Verification",
 	"Verifications",
 	"Versions",
+	"Vitals",
 }
 
 // Inner is a store.
 type Inner interface {
 	Accept(ctx context.Context, p1 verifier.Notification, p2 []verifier.Policy, p3 time.Time) (verifier.Acceptance, bool, error)
+	Accuracy(ctx context.Context, p1 time.Time) (verifier.Accuracy, error)
 	AlertHistory(ctx context.Context, p1 string, p2 string, p3 string, p4 time.Time, p5 time.Time) (verifier.AlertHistory, error)
+	Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Verification, error)
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
 	Awaited(ctx context.Context, p1 time.Time) ([]verifier.Awaited, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
@@ -62,6 +68,7 @@ type Inner interface {
 	Ping(ctx context.Context) error
 	Prepare(ctx context.Context, p1 verifier.Check) error
 	Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (store.Pruned, error)
+	Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (bool, error)
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
@@ -76,6 +83,7 @@ type Inner interface {
 	Verification(ctx context.Context, p1 string) (verifier.Verification, error)
 	Verifications(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, string, error)
 	Versions(ctx context.Context, p1 verifier.Location) ([]string, error)
+	Vitals(ctx context.Context, p1 time.Time) (store.Vitals, error)
 }
 
 // Store passes calls on to the next store, unless they fail.
@@ -100,6 +108,18 @@ func (s *Store) Accept(ctx context.Context, p1 verifier.Notification, p2 []verif
 	return r0, r1, err
 }
 
+// Accuracy may fail.
+func (s *Store) Accuracy(ctx context.Context, p1 time.Time) (r0 verifier.Accuracy, err error) {
+	err = s.faults.around(ctx, "Accuracy", func() (err error) {
+		r0, err = s.next.Accuracy(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.Accuracy)
+	}
+	return r0, err
+}
+
 // AlertHistory may fail.
 func (s *Store) AlertHistory(ctx context.Context, p1 string, p2 string, p3 string, p4 time.Time, p5 time.Time) (r0 verifier.AlertHistory, err error) {
 	err = s.faults.around(ctx, "AlertHistory", func() (err error) {
@@ -108,6 +128,18 @@ func (s *Store) AlertHistory(ctx context.Context, p1 string, p2 string, p3 strin
 	})
 	if err != nil {
 		r0 = *new(verifier.AlertHistory)
+	}
+	return r0, err
+}
+
+// Around may fail.
+func (s *Store) Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) (r0 []verifier.Verification, err error) {
+	err = s.faults.around(ctx, "Around", func() (err error) {
+		r0, err = s.next.Around(ctx, p1, p2, p3, p4)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.Verification)
 	}
 	return r0, err
 }
@@ -266,6 +298,18 @@ func (s *Store) Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (r0
 	return r0, err
 }
 
+// Rate may fail.
+func (s *Store) Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (r0 bool, err error) {
+	err = s.faults.around(ctx, "Rate", func() (err error) {
+		r0, err = s.next.Rate(ctx, p1, p2)
+		return err
+	})
+	if err != nil {
+		r0 = *new(bool)
+	}
+	return r0, err
+}
+
 // Record may fail.
 func (s *Store) Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) (err error) {
 	err = s.faults.around(ctx, "Record", func() (err error) {
@@ -414,6 +458,18 @@ func (s *Store) Versions(ctx context.Context, p1 verifier.Location) (r0 []string
 	})
 	if err != nil {
 		r0 = *new([]string)
+	}
+	return r0, err
+}
+
+// Vitals may fail.
+func (s *Store) Vitals(ctx context.Context, p1 time.Time) (r0 store.Vitals, err error) {
+	err = s.faults.around(ctx, "Vitals", func() (err error) {
+		r0, err = s.next.Vitals(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(store.Vitals)
 	}
 	return r0, err
 }

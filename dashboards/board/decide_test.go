@@ -1,0 +1,223 @@
+package board_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"github.com/postflight/postflight/dashboards/board"
+	"github.com/postflight/postflight/dashboards/board/browsertest"
+	"github.com/postflight/postflight/verifier"
+)
+
+// people is the API as these pages ask it, for how they look. What is decided
+// through them is tested with the daemon's own, in cmd/postflight/internal/app.
+type people struct {
+	may     []string
+	freezes []verifier.Freeze
+	entries []verifier.AuditEntry
+	outcome string
+	closed  string // why nothing can be decided
+	fail    string // path that is broken
+}
+
+func (p people) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := func(status int, body any) {
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body) // a recorder takes all
+	}
+	switch path := r.URL.Path; {
+	case p.fail != "" && strings.HasSuffix(path, p.fail):
+		answer(http.StatusServiceUnavailable, map[string]string{"detail": "this can't be done right now"})
+	case path == "/api/v1/access":
+		answer(http.StatusOK, map[string]any{"name": "dana", "may": p.may})
+	case path == "/api/v1/freezes":
+		answer(http.StatusOK, map[string]any{"freezes": p.freezes})
+	case path == "/api/v1/audit":
+		answer(http.StatusOK, map[string]any{"entries": p.entries})
+	case p.closed != "":
+		answer(http.StatusConflict, map[string]string{"detail": p.closed})
+	default:
+		answer(http.StatusOK, map[string]string{"standing": "decided", "outcome": p.outcome})
+	}
+}
+
+func (p people) on(o *board.Options) {
+	o.API, o.FormKey = p, func() []byte { return []byte("a key of the tests") }
+}
+
+func with(p people) func(*board.Options, *http.Request) {
+	return func(o *board.Options, r *http.Request) {
+		p.on(o)
+		r.SetBasicAuth("dana", "hers")
+	}
+}
+
+var dana = people{may: []string{"read", "decide"},
+	outcome: "The request to roll back to 1.41.3, already sent at 02:50:39 UTC, was taken by pipeline-rollback and can't be recalled: to stay on 1.42.0, stop it there or deploy 1.42.0 again."}
+
+// underWay is a rollback that was sent and taken.
+func underWay() fixture {
+	v := acted(verifier.ActionAccepted, "", "gh-rollback took the request (status 202)")
+	v.Feedback = []verifier.Feedback{{Decision: verifier.Wrong, By: "kim", At: deployed.Add(12 * time.Minute), Reason: "a load test, as every Monday"}}
+	return fixture{v: v, now: deployed.Add(15 * time.Minute)}
+}
+
+func TestDecidePages(t *testing.T) {
+	f := underWay()
+	frozenPlace := dana
+	frozenPlace.freezes = []verifier.Freeze{{ID: "fz_1", Kind: verifier.FrozenByPerson, Service: "checkout", Environment: "production", By: "kim", At: deployed, Reason: "the sale"},
+		{ID: "rv_1", Kind: verifier.FrozenByCaps, Service: "cart", Environment: "production", By: "postflight", At: deployed, Reason: "elsewhere"}}
+	frozenPlace.entries = []verifier.AuditEntry{{Seq: 7, At: deployed, By: "kim", Reason: "the sale"}}
+	for name, c := range map[string]struct {
+		people people
+		query  string
+		says   []string
+	}{
+		"decide-keep":   {dana, "/decide?do=keep", []string{"Keep 1.42.0 of checkout in production?", "Already sent. The rollback request rv_", "It can't be recalled.", "You decide as dana."}},
+		"decide-freeze": {dana, "/decide?do=freeze", []string{"Hold the automatic rollbacks of checkout in production back?", "for 4 hours", "until somebody ends it"}},
+		"decisions":     {dana, "", []string{"Keep it anyway…", "Right…", "Wrong…", "Freeze checkout…", "kim says it was wrong: a load test, as every Monday"}},
+		"decided":       {frozenPlace, "?told=freeze", []string{"kim froze checkout in production: the sale.", "As of 02:56:07 UTC: Frozen by kim since", "End it…"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ask(t, f.reader(), f.now, f.path()+c.query, with(c.people))
+			require.Equal(t, http.StatusOK, w.Code)
+			golden(t, name, w.Body.String())
+			wholesome(t, w.Body.String())
+			text := strings.Join(strings.Fields(plainText(t, w.Body.String())), " ")
+			for _, s := range c.says {
+				require.Contains(t, text, s)
+			}
+		})
+	}
+}
+
+// plainText is what people read of a page.
+func plainText(t *testing.T, page string) string {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	var b strings.Builder
+	for n := range doc.Descendants() {
+		if n.Type == html.TextNode && n.Parent.Data != "style" && n.Parent.Data != "script" {
+			b.WriteString(n.Data)
+		}
+	}
+	return b.String()
+}
+
+// TestChoicesByState: a page offers what changes something, and what the API
+// refuses in every case it doesn't.
+func TestChoicesByState(t *testing.T) {
+	offered := func(f fixture) string {
+		_, body, _ := strings.Cut(ask(t, f.reader(), f.now, f.path(), with(dana)).Body.String(), `id="decide"`)
+		var out []string
+		for _, do := range []string{"keep", "revert", "cancel", "right", "wrong", "freeze", "unfreeze", "brake"} {
+			if strings.Contains(body, "do="+do+`"`) {
+				out = append(out, do)
+			}
+		}
+		return strings.Join(out, " ")
+	}
+	for name, want := range map[string]string{
+		"pending": "keep revert cancel freeze", "observing": "keep revert cancel freeze", "cleared": "keep revert cancel freeze",
+		"kept": "revert right wrong freeze", "inconclusive": "keep revert right wrong freeze", "overridden": "revert right wrong freeze",
+		"reverted-requested": "keep right wrong freeze", "reverted-accepted": "keep right wrong freeze", "reverted-confirmed": "keep right wrong freeze",
+		"reverted-unconfirmed": "keep right wrong freeze", "reverted-expired": "keep right wrong freeze", "reverted-declined": "keep revert right wrong freeze",
+		"reverted-failed": "keep revert right wrong freeze", "reverted-fenced": "keep revert right wrong freeze",
+		"withheld-mode": "keep revert right wrong freeze", "withheld-brake": "keep revert right wrong freeze brake",
+		"superseded": "freeze", "cancelled": "freeze",
+	} {
+		found := false
+		for _, f := range fixtures() {
+			if f.name == name {
+				found = true
+				require.Equal(t, want, offered(f), name)
+			}
+		}
+		require.True(t, found, name)
+	}
+}
+
+// TestMadeUpAddressesTellNothing: what the page says was stored is read from the
+// store, whatever an address says.
+func TestMadeUpAddressesTellNothing(t *testing.T) {
+	f := fixture{v: acted(verifier.ActionAccepted, "", ""), now: deployed.Add(15 * time.Minute)}
+	for _, told := range []string{"override", "feedback", "freeze", "unfreeze", "brake", "<script>", "released"} {
+		body := ask(t, f.reader(), f.now, f.path()+"?told="+url.QueryEscape(told), with(dana)).Body.String()
+		require.NotContains(t, body, `class="told"`, told)
+		require.NotContains(t, body, "<script>alert")
+	}
+}
+
+func TestWhatCanNotBeDecided(t *testing.T) {
+	f := underWay()
+	closed := dana
+	closed.closed = "vf_1 was superseded by a newer deploy"
+	w := ask(t, f.reader(), f.now, f.path()+"/decide?do=keep", with(closed))
+	require.Contains(t, w.Body.String(), "vf_1 was superseded by a newer deploy.")
+	require.NotContains(t, w.Body.String(), "<form")
+	reads := dana
+	reads.may = []string{"read"}
+	w = ask(t, f.reader(), f.now, f.path()+"/decide?do=keep", with(reads))
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.NotContains(t, w.Body.String(), "<form")
+	wholesome(t, w.Body.String())
+	require.Equal(t, http.StatusBadRequest, ask(t, f.reader(), f.now, f.path()+"/decide?do=<b>", with(dana)).Code)
+	require.Equal(t, http.StatusNotFound, ask(t, f.reader(), f.now, "/verifications/vf_x/decide?do=keep", with(dana)).Code)
+	require.Equal(t, http.StatusNotFound, ask(t, f.reader(), f.now, f.path()+"/decide?do=keep").Code, "where no API takes it")
+	broken := dana
+	broken.fail = "/freezes"
+	w = ask(t, f.reader(), f.now, f.path(), with(broken))
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Body.String(), "What is frozen could not be read just now.")
+	broken.fail = "/access"
+	require.Equal(t, http.StatusServiceUnavailable, ask(t, f.reader(), f.now, f.path()+"/decide?do=keep", with(broken)).Code)
+}
+
+// TestUnknownWhetherStored: an answer that got lost is no "nothing was stored".
+func TestUnknownWhetherStored(t *testing.T) {
+	f := underWay()
+	first := ask(t, f.reader(), f.now, f.path()+"/decide?do=right", with(dana))
+	fields := url.Values{"do": {"right"}, "reason": {"because"}}
+	doc, err := html.Parse(strings.NewReader(first.Body.String()))
+	require.NoError(t, err)
+	for n := range doc.Descendants() {
+		if n.Data == "input" {
+			fields.Set(n.Attr[1].Val, n.Attr[2].Val)
+		}
+	}
+	broken := dana
+	broken.fail = "/feedback"
+	opts := board.Options{Now: func() time.Time { return f.now }}
+	broken.on(&opts)
+	mux := http.NewServeMux()
+	board.New(f.reader(), opts).Register(mux)
+	r := httptest.NewRequest(http.MethodPost, f.path()+"/decide", strings.NewReader(fields.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Contains(t, w.Body.String(), "It is not known whether this was stored")
+	require.Contains(t, w.Body.String(), ">because</textarea>")
+}
+
+// TestDecidingInABrowser keeps pictures of the page on which people decide.
+func TestDecidingInABrowser(t *testing.T) {
+	f := underWay()
+	address := served(t, f.reader(), f.now, dana.on)
+	looked(t, "decide", address+f.path()+"/decide?do=keep", true)
+	tab := browsertest.Open(t, browsertest.Phone)
+	tab.Visit(address + f.path() + "?told=feedback")
+	tab.Axe()
+	browsertest.Golden(t, filepath.Join("..", "..", "docs", "pages", "decisions-phone-light.png"), tab.Screenshot(), *update)
+}

@@ -1,0 +1,178 @@
+package board
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// overview is what the board says before it lists deploys; each part is left
+// out where nobody knows it.
+type overview struct {
+	Troubles []trouble // what holds reverts back, or makes verdicts blind
+	Status   string    // address of the status page; "" for none
+	Watched  []watched
+	More     int // under way, and not among Watched
+	Places   []placeRow
+	Accuracy string
+}
+
+// trouble is something that everybody who deploys should know.
+type trouble struct {
+	Status badge
+	Text   string
+}
+
+// watched is a verification under way.
+type watched struct {
+	row
+	Left     string // of the window
+	Progress progress
+	Gate     badge // whether a pipeline that waits for it may go on
+}
+
+// placeRow is a service in an environment with its last verdicts, the newest first.
+type placeRow struct {
+	Service, Environment, Link string
+	Marks                      []placeMark
+}
+
+type placeMark struct {
+	Status badge
+	Link   string
+	Label  string // for those who can't see the mark
+}
+
+const (
+	watchedMost = 30 // of each state
+	marksMost   = 10
+)
+
+// overview reads what is under way for the places of a filter, and how the
+// daemon is. What can't be read is left out and logged: the list below is worth
+// more than an error.
+func (h *Handler) overview(ctx context.Context, f verifier.Filter, found []verifier.Verification, now time.Time) *overview {
+	out := overview{Places: h.places(found)}
+	for _, state := range []verifier.State{verifier.StateObserving, verifier.StatePending} {
+		open, next, err := h.reader.Verifications(ctx, verifier.Filter{Service: f.Service, Environment: f.Environment, State: state, Limit: watchedMost})
+		if err != nil {
+			h.opts.Log.Error("read what is under way", "state", state, "error", err)
+			continue
+		}
+		if next != "" {
+			out.More++
+		}
+		for _, v := range open {
+			out.Watched = append(out.Watched, h.watched(v, now))
+		}
+	}
+	if h.opts.Status != nil {
+		out.Status = h.prefix() + "/status"
+		if s, err := h.opts.Status(ctx); err != nil {
+			h.opts.Log.Error("read status", "error", err)
+		} else {
+			out.Troubles = s.everybodys(f, now)
+		}
+	}
+	if h.opts.Accuracy != nil {
+		if a, err := h.opts.Accuracy(ctx); err != nil {
+			h.opts.Log.Error("read accuracy", "error", err)
+		} else {
+			out.Accuracy = a.sentence()
+		}
+	}
+	return &out
+}
+
+func (h *Handler) watched(v verifier.Verification, now time.Time) watched {
+	l := look{v: v, now: now}
+	out := watched{row: h.row(v, now), Gate: badge{"◔", "pipelines wait", "live"}}
+	if p := l.progress(); p != nil {
+		out.Progress = *p
+		out.Left = words(max(0, v.ClosesAt.Sub(now))) + " left"
+	}
+	switch {
+	case v.Deployment.Rollback:
+		out.Gate = badge{"–", "a rollback: nobody waits", "quiet"}
+	case v.ClearedAt != nil:
+		out.Gate = badge{"✓", "cleared: pipelines may go on", "good"}
+	}
+	return out
+}
+
+// places groups deploys by service and environment, in the order of their
+// newest deploys.
+func (h *Handler) places(found []verifier.Verification) []placeRow {
+	var out []placeRow
+	index := map[verifier.Location]int{}
+	for _, v := range found {
+		where := v.Deployment.Location()
+		i, known := index[where]
+		if !known {
+			i = len(out)
+			index[where] = i
+			q := url.Values{"service": {where.Service}, "environment": {where.Environment}}
+			out = append(out, placeRow{Service: clean(where.Service, 40), Environment: clean(where.Environment, 40), Link: h.prefix() + "/?" + q.Encode()})
+		}
+		if len(out[i].Marks) < marksMost {
+			b := stateBadge(v)
+			label := b.Word
+			if v.Action.State != verifier.ActionNone && v.Action.State != "" {
+				label += ", " + actionBadge(v.Action).Word
+			}
+			out[i].Marks = append(out[i].Marks, placeMark{Status: b, Link: h.prefix() + "/verifications/" + url.PathEscape(v.ID),
+				Label: shortVersion(v.Deployment.Version) + ": " + label})
+		}
+	}
+	return out
+}
+
+// everybodys are the troubles that concern who deploys, not only who operates
+// the daemon: what a filter leaves of them.
+func (s Status) everybodys(f verifier.Filter, now time.Time) []trouble {
+	var out []trouble
+	if s.Brake.Engaged {
+		out = append(out, trouble{badge{"‖", "brake", "bad"}, "No automatic revert is sent until a person releases it: there were too many at once."})
+	}
+	for _, z := range s.Freezes {
+		if f.Service != "" && f.Service != z.Service || f.Environment != "" && f.Environment != z.Environment {
+			continue
+		}
+		until := "until a person unfreezes it"
+		if !z.Until.IsZero() {
+			until = "for " + words(max(0, z.Until.Sub(now))) + " more"
+		}
+		out = append(out, trouble{badge{"❄", "frozen", "warn"}, fmt.Sprintf("%s in %s, %s (%s: %s).", name(z.Service), name(z.Environment), until, name(z.By), clean(z.Reason, 120))})
+	}
+	var downs []string
+	for _, u := range s.Upstreams {
+		if !u.Up {
+			downs = append(downs, name(u.Name))
+		}
+	}
+	if len(downs) > 0 {
+		slices.Sort(downs)
+		verb := " does"
+		if len(downs) > 1 {
+			verb = " do"
+		}
+		out = append(out, trouble{badge{"✖", "down", "bad"}, list(downs) + verb + " not answer: what is not measured never reverts."})
+	}
+	return out
+}
+
+func (a Accuracy) sentence() string {
+	all := a.Right + a.Wrong
+	if all == 0 {
+		return "Nobody has said yet whether a verdict was right."
+	}
+	out := fmt.Sprintf("People called %d of %s right (%s%%)", a.Right, plural(all, "verdict", "verdicts"), number(100*float64(a.Right)/float64(all)))
+	if !a.Since.IsZero() {
+		out += " since " + a.Since.UTC().Format(time.DateOnly)
+	}
+	return out + "."
+}
