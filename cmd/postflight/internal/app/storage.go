@@ -31,6 +31,7 @@ type Storage interface {
 	api.Decider
 	Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error
 	Counts(ctx context.Context, now time.Time) (store.Counts, error)
+	Recent(ctx context.Context, limit int) ([]verifier.Verification, error)
 	Ping(ctx context.Context) error
 	Prune(ctx context.Context, now time.Time, r store.Retention) (store.Pruned, error)
 }

@@ -28,6 +28,7 @@ var Methods = []string{
 	"Ping",
 	"Prepare",
 	"Prune",
+	"Recent",
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
@@ -62,6 +63,7 @@ type Inner interface {
 	Ping(ctx context.Context) error
 	Prepare(ctx context.Context, p1 verifier.Check) error
 	Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (store.Pruned, error)
+	Recent(ctx context.Context, p1 int) ([]verifier.Verification, error)
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
@@ -262,6 +264,18 @@ func (s *Store) Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (r0
 	})
 	if err != nil {
 		r0 = *new(store.Pruned)
+	}
+	return r0, err
+}
+
+// Recent may fail.
+func (s *Store) Recent(ctx context.Context, p1 int) (r0 []verifier.Verification, err error) {
+	err = s.faults.around(ctx, "Recent", func() (err error) {
+		r0, err = s.next.Recent(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.Verification)
 	}
 	return r0, err
 }
