@@ -57,8 +57,8 @@ func finish(d dashboard.Dashboard) {
 
 // page begins a dashboard with what all of them have.
 func page(uid, title, description, from string) *dashboard.DashboardBuilder {
-	d := dashboard.NewDashboardBuilder("postflight / " + title).
-		Uid("postflight-" + uid).Description(description).Tags([]string{"postflight"}).
+	d := dashboard.NewDashboardBuilder("postflight / "+title).
+		Uid("postflight-"+uid).Description(description).Tags([]string{"postflight"}).
 		Readonly().Tooltip(dashboard.DashboardCursorSyncCrosshair).Timezone("utc").Time(from, "now").Refresh("30s").
 		Link(dashboard.NewDashboardLinkBuilder("postflight").Type(dashboard.DashboardLinkTypeDashboards).
 			Tags([]string{"postflight"}).AsDropdown(false).IncludeVars(true).KeepTime(true))
