@@ -1,8 +1,10 @@
 package main
 
 import (
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,13 +28,6 @@ func shipped(t *testing.T) map[string]dashboards.Expression {
 	return out
 }
 
-func keysOf[V any](m map[string]V) (keys []string) {
-	for k := range m {
-		keys = append(keys, k)
-	}
-	return keys
-}
-
 // TestAlertsAreExplained: each alert has a line in docs/operating.md, which
 // leads to its runbook, and there is none for an alert that is gone.
 func TestAlertsAreExplained(t *testing.T) {
@@ -41,7 +36,7 @@ func TestAlertsAreExplained(t *testing.T) {
 		require.Equal(t, m[1], m[2])
 		explained = append(explained, m[1])
 	}
-	require.ElementsMatch(t, keysOf(shipped(t)), explained)
+	require.ElementsMatch(t, slices.Collect(maps.Keys(shipped(t))), explained)
 }
 
 // TestEveryAlertHasItsRunbook: each says what the alert means and what to do
@@ -55,7 +50,7 @@ func TestEveryAlertHasItsRunbook(t *testing.T) {
 		written = append(written, strings.TrimSuffix(filepath.Base(file), ".md"))
 	}
 	alerts := shipped(t)
-	require.ElementsMatch(t, keysOf(alerts), written)
+	require.ElementsMatch(t, slices.Collect(maps.Keys(alerts)), written)
 	for name, alert := range alerts {
 		text := pages(t)["docs/runbooks/"+name+".md"]
 		require.Regexp(t, "^# "+name+"\n\n\\S", text)
