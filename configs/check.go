@@ -32,6 +32,7 @@ func (d *decoder) check(f *file) {
 	d.checkAccess(f.Access)
 	d.checkEgress(&f.Egress)
 	d.checkSafety(&f.Safety)
+	d.count(&f.Metrics.Series, 10, 10_000)
 	if f.SelfCheck != nil {
 		step := d.step(f.SelfCheck, 10*time.Second, false)
 		f.Config.SelfCheck = &step

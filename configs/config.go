@@ -33,6 +33,8 @@ type Config struct {
 	Egress Egress `yaml:"egress"`
 	// Safety limits automatic rollbacks, over all policies.
 	Safety Safety `yaml:"safety"`
+	// Metrics says what /metrics tells of single services.
+	Metrics Metrics `yaml:"metrics"`
 	// SelfCheck is asked when a probe fails; nil when none is configured.
 	SelfCheck *verifier.ProbeStep `yaml:"-"`
 	// Policies say what a good deploy is; the first that matches wins.
@@ -200,6 +202,17 @@ type Safety struct {
 	// OwnService is the name under which postflight itself is deployed. It
 	// judges its own deploys and never rolls itself back.
 	OwnService string `yaml:"own_service" default:"postflight"`
+}
+
+// Metrics says what /metrics tells of single services.
+type Metrics struct {
+	// Services lets /metrics tell of each service's last deploy and verdict, and
+	// of each signal of a watched deploy its state and its levels. The dashboard
+	// postflight / Service needs it.
+	Services bool `yaml:"services" default:"false"`
+	// Series is how many series that may make on each replica, 10 to 10000; what
+	// was deployed longest ago is left out first.
+	Series int `yaml:"series" default:"1000"`
 }
 
 // Brake stops all automatic rollbacks when there are too many.

@@ -1,7 +1,8 @@
 package dashboards_test
 
 import (
-	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,8 +15,8 @@ import (
 	"github.com/postflight/postflight/dashboards"
 )
 
-// contract is design/contract.md, "Metrics", with the labels; histograms end
-// in an asterisk.
+// contract is design/contract.md, "Metrics", with the labels, and what came
+// after it; histograms end in an asterisk.
 var contract = map[string]string{
 	"postflight_build_info": "version revision goversion", "postflight_config_last_reload_successful": "",
 	"postflight_config_last_reload_success_timestamp_seconds": "", "postflight_notifications_total": "source result",
@@ -23,6 +24,16 @@ var contract = map[string]string{
 	"postflight_observations_total": "kind outcome", "postflight_check_lag_seconds*": "", "postflight_upstream_up": "upstream",
 	"postflight_upstream_request_duration_seconds*": "upstream", "postflight_rollbacks_total": "result guard",
 	"postflight_deliveries_total": "receiver result", "postflight_delivery_oldest_pending_seconds": "",
+	"postflight_check_oldest_due_seconds": "", "postflight_deliveries_pending": "", "postflight_store_errors_total": "kind",
+	"postflight_storage_bytes": "", "postflight_storage_pruned_total": "kind", "postflight_storage_retention_last_success_timestamp_seconds": "",
+	"postflight_service_last_deploy_timestamp_seconds":  "service environment",
+	"postflight_service_last_verdict_timestamp_seconds": "service environment decision",
+	"postflight_service_verification_progress_ratio":    "service environment",
+	"postflight_signal_state":                           "service environment signal",
+	"postflight_signal_level":                           "service environment signal level",
+	"postflight_service_series_left_out":                "",
+	"process_cpu_seconds_total":                         "", "process_resident_memory_bytes": "", "process_open_fds": "", "process_max_fds": "", "go_goroutines": "",
+	"go_memstats_heap_alloc_bytes": "", "go_gc_duration_seconds*": "", "promhttp_metric_handler_errors_total": "cause",
 	"postflight_brake_engaged": "", "postflight_frozen_services": "", "postflight_feedback_total": "decision feedback",
 }
 
@@ -69,123 +80,6 @@ func labelsOf(expr string) []string {
 	return out
 }
 
-type model39 struct {
-	SchemaVersion int
-	Editable      bool
-	Title, UID    string
-	Templating    struct {
-		List []struct {
-			Name, Label, Type, AllValue string
-			Multi, IncludeAll           bool
-			Refresh                     int
-			Query                       string
-			Datasource                  struct{ UID string }
-		}
-	}
-	Panels []struct {
-		ID                       int
-		Type, Title, Description string
-		Datasource               struct{ UID string }
-		GridPos                  struct{ H, W, X, Y int }
-		FieldConfig              struct{ Defaults struct{ Unit string } }
-		Targets                  []struct {
-			RefID, Expr, LegendFormat string
-			Datasource                struct{ UID string }
-		}
-	}
-}
-
-func overview(t *testing.T) model39 {
-	t.Helper()
-	b, err := dashboards.Grafana.ReadFile(dashboards.OverviewFile)
-	require.NoError(t, err)
-	var d model39
-	require.NoError(t, json.Unmarshal(b, &d))
-	return d
-}
-
-// TestDashboardLinterRules holds the dashboard to the rules of
-// grafana/dashboard-linter, by their names there.
-func TestDashboardLinterRules(t *testing.T) {
-	d := overview(t)
-	require.GreaterOrEqual(t, d.SchemaVersion, 39)
-	require.False(t, d.Editable, "uneditable-dashboard")
-	require.Len(t, d.Templating.List, 3)
-	source := d.Templating.List[0]
-	require.Equal(t, []string{"datasource", "Data source", "datasource", "prometheus"}, []string{source.Name, source.Label, source.Type, source.Query}, "template-datasource-rule")
-	for i, want := range []string{"job", "instance"} {
-		v := d.Templating.List[i+1]
-		require.Equal(t, want, v.Name, "template-%s-rule", want)
-		require.Equal(t, strings.ToUpper(want[:1])+want[1:], v.Label)
-		require.Equal(t, []string{"query", ".+", "${datasource}"}, []string{v.Type, v.AllValue, v.Datasource.UID})
-		require.True(t, v.Multi && v.IncludeAll)
-		require.Equal(t, 2, v.Refresh, "template-on-time-change-reload-rule")
-		require.Regexp(t, `^label_values\(postflight_build_info(\{job=~"\$job"\})?, `+want+`\)$`, v.Query, "template-label-promql-rule")
-	}
-	units := map[string]bool{"short": true, "s": true, "reqps": true, "bool_on_off": true, "bool_yes_no": true, "dateTimeFromNow": true}
-	ids := map[int]bool{}
-	for _, p := range d.Panels {
-		require.False(t, ids[p.ID], "panel id %d is there twice", p.ID)
-		ids[p.ID] = true
-		require.NotEmpty(t, p.Title)
-		if p.Type == "row" {
-			continue
-		}
-		require.NotEmpty(t, p.Description, "panel-title-description-rule: %s", p.Title)
-		require.True(t, units[p.FieldConfig.Defaults.Unit], "panel-units-rule: %s has %q", p.Title, p.FieldConfig.Defaults.Unit)
-		require.Equal(t, "${datasource}", p.Datasource.UID, "panel-datasource-rule: %s", p.Title)
-		require.NotEmpty(t, p.Targets, "panel-no-targets-rule: %s", p.Title)
-		for _, target := range p.Targets {
-			require.Equal(t, "${datasource}", target.Datasource.UID)
-			require.NotEmpty(t, target.LegendFormat)
-			lintTarget(t, p.Type, p.Title, target.Expr)
-		}
-	}
-}
-
-func lintTarget(t *testing.T, kind, title, expr string) {
-	t.Helper()
-	for _, selector := range regexp.MustCompile(`postflight_\w+(\{[^}]*\})?`).FindAllStringSubmatch(expr, -1) {
-		require.Contains(t, selector[1], `job=~"$job"`, "target-job-rule: %s", title)
-		require.Contains(t, selector[1], `instance=~"$instance"`, "target-instance-rule: %s", title)
-	}
-	for _, span := range regexp.MustCompile(`\[[^\]]*\]`).FindAllString(expr, -1) {
-		require.Equal(t, "[$__rate_interval]", span, "target-rate-interval-rule: %s", title)
-	}
-	for _, m := range dashboards.Metrics(expr) {
-		if strings.HasSuffix(m, "_total") || histogramSuffix.MatchString(m) {
-			require.Regexp(t, `(rate|increase)\(`+m+`\{[^}]*\}\[`, expr, "target-counter-agg-rule: %s", title)
-		}
-	}
-	if strings.Contains(expr, "vector(") {
-		require.Equal(t, "stat", kind, "%s: a made-up zero belongs into a number, not into a line", title)
-	}
-	balanced(t, title, expr)
-}
-
-// balanced catches the slips that a parser would: the end-to-end tests run
-// every expression on a real Prometheus.
-func balanced(t *testing.T, where, expr string) {
-	t.Helper()
-	for _, pair := range []string{"()", "{}", "[]"} {
-		require.Equal(t, strings.Count(expr, pair[:1]), strings.Count(expr, pair[1:]), "%s: %s", where, pair)
-	}
-	require.Zero(t, strings.Count(expr, `"`)%2, where)
-}
-
-func TestPanelsDoNotOverlap(t *testing.T) {
-	taken := map[[2]int]string{}
-	for _, p := range overview(t).Panels {
-		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
-			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
-				require.Less(t, x, 24, p.Title)
-				require.Empty(t, taken[[2]int{x, y}], p.Title)
-				taken[[2]int{x, y}] = p.Title
-			}
-		}
-	}
-}
-
 type ruleFile struct {
 	Groups []struct {
 		Name  string `yaml:"name"`
@@ -199,27 +93,43 @@ type ruleFile struct {
 	} `yaml:"groups"`
 }
 
-func TestAlertsSayWhatToDo(t *testing.T) {
-	b, err := dashboards.Grafana.ReadFile(dashboards.RulesFile)
+const runbooks = "https://github.com/postflight/postflight/blob/main/docs/runbooks/"
+
+// content is that of one of the files.
+func content(t *testing.T, name string) []byte {
+	t.Helper()
+	files, err := dashboards.Files()
 	require.NoError(t, err)
+	for _, f := range files {
+		if f.Name == name {
+			return f.Content
+		}
+	}
+	require.Fail(t, "no such file", name)
+	return nil
+}
+
+func TestAlertsSayWhatToDo(t *testing.T) {
 	var f ruleFile
-	require.NoError(t, yaml.UnmarshalWithOptions(b, &f, yaml.Strict()))
+	require.NoError(t, yaml.UnmarshalWithOptions(content(t, dashboards.RulesFile), &f, yaml.Strict()))
 	var names []string
 	for _, g := range f.Groups {
 		for _, r := range g.Rules {
 			names = append(names, r.Alert)
-			balanced(t, r.Alert, r.Expr)
 			_, err := model.ParseDuration(r.For)
 			require.NoError(t, err, r.Alert)
 			require.Contains(t, []string{"critical", "warning", "info"}, r.Labels["severity"], r.Alert)
 			require.Regexp(t, `^[^\n]+\.$`, r.Annotations["summary"], r.Alert)
 			require.Greater(t, len(r.Annotations["description"]), 80, r.Alert)
 			require.NotContains(t, r.Expr, "$", r.Alert)
+			require.Equal(t, runbooks+r.Alert+".md", r.Annotations["runbook_url"])
 		}
 	}
 	require.Equal(t, []string{
-		"PostflightConfigReloadFailed", "PostflightUpstreamDown", "PostflightChecksLate", "PostflightDeliveriesFailing",
-		"PostflightRollbackFailing", "PostflightBrakeEngaged", "PostflightNoDeploysSeen", "PostflightNotificationsRejected",
+		"PostflightConfigReloadFailed", "PostflightStoreErrors", "PostflightVerdictLate", "PostflightChecksLate", "PostflightHookFailing",
+		"PostflightRevertUnconfirmed", "PostflightBrakeEngaged", "PostflightDeliveriesFailing", "PostflightUpstreamDown",
+		"PostflightSourceUnknownRatioHigh", "PostflightNoDeploysSeen", "PostflightSignatureFailures", "PostflightNotificationsRejected",
+		"PostflightReplicaLost",
 	}, names)
 }
 
@@ -244,4 +154,43 @@ func TestQueryFillsVariables(t *testing.T) {
 	}
 	e := dashboards.Expression{Expr: `rate(x{job=~"$job",instance=~"$instance"}[$__rate_interval])`}
 	require.Equal(t, `rate(x{job=~".+",instance=~".+"}[4000ms])`, e.Query(4*time.Second))
+}
+
+func TestQueryFillsEveryVariable(t *testing.T) {
+	expressions, err := dashboards.Expressions()
+	require.NoError(t, err)
+	kinds := map[dashboards.Kind]int{}
+	for _, e := range expressions {
+		kinds[e.Kind]++
+		require.Equal(t, e.Kind == dashboards.OfVariable, e.Label != "", e.Where)
+		require.Equal(t, e.Kind == dashboards.OfAlert, e.File == dashboards.RulesFile, e.Where)
+	}
+	require.Equal(t, 3*2, kinds[dashboards.OfAnnotation])
+	require.Equal(t, 3*4+1, kinds[dashboards.OfVariable])
+}
+
+func TestDownload(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /dashboards/{file}", dashboards.Download)
+	for path, want := range map[string]struct {
+		status            int
+		kind, disposition string
+	}{
+		"/dashboards/service.json":  {http.StatusOK, "application/json", `attachment; filename="postflight-service.json"`},
+		"/dashboards/rules.yml":     {http.StatusOK, "application/yaml", `attachment; filename="postflight-rules.yml"`},
+		"/dashboards/nothing.json":  {status: http.StatusNotFound, kind: "text/plain; charset=utf-8"},
+		"/dashboards/service":       {status: http.StatusNotFound, kind: "text/plain; charset=utf-8"},
+		"/dashboards/..%2fdoc.go":   {status: http.StatusNotFound, kind: "text/plain; charset=utf-8"},
+		"/dashboards/%2e%2e%2f.%00": {status: http.StatusNotFound, kind: "text/plain; charset=utf-8"},
+		"/dashboards/.":             {status: http.StatusTemporaryRedirect, kind: "text/html; charset=utf-8"},
+	} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		require.Equal(t, want.status, w.Code, path)
+		require.Equal(t, want.kind, w.Header().Get("Content-Type"), path)
+		require.Equal(t, want.disposition, w.Header().Get("Content-Disposition"), path)
+		if want.status == http.StatusOK {
+			require.Equal(t, content(t, strings.TrimPrefix(path, "/dashboards/")), w.Body.Bytes())
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -13,40 +14,85 @@ import (
 	"github.com/postflight/postflight/dashboards"
 )
 
+// shown is the time that dashboards show in these tests: what is told of a deploy
+// under watch is gone once that has its verdict.
+const shown = 4 * time.Minute
+
 // dashboardsHaveData asks Prometheus, which scrapes postflight as well, every
-// query of the dashboard. An alert has data only while it fires, so of its
-// query every metric must have some.
+// query of the dashboards as Grafana asks it: panels and annotations over the
+// time shown, variables for the values of their label. An alert has data only
+// while it fires, so of its query every metric must have some.
 func dashboardsHaveData(t *testing.T, w *world.World) {
 	expressions, err := dashboards.Expressions()
 	require.NoError(t, err)
-	panels, alerts := 0, 0
+	p := prometheusOf(t, w)
+	counts := map[dashboards.Kind]int{}
 	for _, e := range expressions {
 		query := e.Query(time.Minute)
-		t.Run(e.Where, func(t *testing.T) {
-			if e.File == dashboards.OverviewFile {
-				panels++
-				require.NotEmpty(t, ask(t, w, query), "%s has no data", query)
-				return
-			}
-			alerts++
-			ask(t, w, query)
-			for _, metric := range dashboards.Metrics(e.Expr) {
-				require.NotEmpty(t, ask(t, w, metric), "%s has no data", metric)
+		counts[e.Kind]++
+		t.Run(e.File+" "+e.Where, func(t *testing.T) {
+			switch {
+			case e.Kind == dashboards.OfVariable:
+				require.NotEmpty(t, p.values(t, e.Label, query), "%s has no %s", query, e.Label)
+			case e.Kind == dashboards.OfAlert:
+				p.now(t, query)
+				for _, metric := range dashboards.Metrics(e.Expr) {
+					require.NotEmpty(t, p.now(t, metric), "%s has no data", metric)
+				}
+			case e.Instant:
+				require.NotEmpty(t, p.now(t, query), "%s has no data", query)
+			default:
+				require.Positive(t, p.over(t, query), "%s has no data", query)
 			}
 		})
 	}
-	require.Positive(t, panels)
-	require.Positive(t, alerts)
-	t.Logf("%d queries of the dashboard have data, and all metrics of %d alerts", panels, alerts)
+	for _, kind := range []dashboards.Kind{dashboards.OfPanel, dashboards.OfAnnotation, dashboards.OfVariable, dashboards.OfAlert} {
+		require.Positive(t, counts[kind], kind)
+	}
+	t.Logf("have data: %v", counts)
 }
 
-func ask(t *testing.T, w *world.World, query string) model.Vector {
+// asked is a Prometheus that is asked as Grafana does it.
+type asked struct{ v1.API }
+
+func prometheusOf(t *testing.T, w *world.World) asked {
 	t.Helper()
 	client, err := api.NewClient(api.Config{Address: w.Prometheus.URL()})
 	require.NoError(t, err)
-	value, _, _, err := v1.NewAPI(client).Query(t.Context(), query, time.Now())
+	return asked{v1.NewAPI(client)}
+}
+
+func (a asked) now(t *testing.T, query string) model.Vector {
+	t.Helper()
+	value, _, _, err := a.Query(t.Context(), query, time.Now())
 	require.NoError(t, err, query)
 	vector, ok := value.(model.Vector)
 	require.True(t, ok, "%s gives a %s", query, value.Type())
 	return vector
+}
+
+// over returns how many points of a query over the time shown are numbers.
+func (a asked) over(t *testing.T, query string) (points int) {
+	t.Helper()
+	now := time.Now()
+	value, _, _, err := a.QueryRange(t.Context(), query, v1.Range{Start: now.Add(-shown), End: now, Step: time.Second})
+	require.NoError(t, err, query)
+	matrix, ok := value.(model.Matrix)
+	require.True(t, ok, "%s gives a %s", query, value.Type())
+	for _, series := range matrix {
+		for _, point := range series.Values {
+			if !math.IsNaN(float64(point.Value)) {
+				points++
+			}
+		}
+	}
+	return points
+}
+
+func (a asked) values(t *testing.T, label, series string) model.LabelValues {
+	t.Helper()
+	now := time.Now()
+	values, _, _, err := a.LabelValues(t.Context(), label, []string{series}, now.Add(-shown), now)
+	require.NoError(t, err, series)
+	return values
 }

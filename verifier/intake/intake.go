@@ -56,6 +56,11 @@ const (
 	TooLarge     Result = "too_large"    // beyond the source's limit
 )
 
+// Results returns all of them.
+func Results() []Result {
+	return []Result{Accepted, Duplicate, Ignored, Noted, Unauthorized, Invalid, Conflict, Unavailable, TooLarge}
+}
+
 // Metrics is told how each notification went. source is the name of a
 // configured source, or "unknown".
 type Metrics interface {

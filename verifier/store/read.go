@@ -61,6 +61,19 @@ func (s *Store) Verifications(ctx context.Context, f verifier.Filter) (list []ve
 	return list, next, err
 }
 
+// Recent returns the verifications that were opened last, at most limit, 1 to
+// 500, the newest first, without their deliveries.
+func (s *Store) Recent(ctx context.Context, limit int) (list []verifier.Verification, err error) {
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, "list recent verifications", func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, scanVerification, `SELECT record FROM verifications ORDER BY opened_at DESC, id DESC LIMIT $1`, limit)
+		return err
+	})
+	return list, err
+}
+
 func scanVerification(rows *sql.Rows) (v verifier.Verification, err error) {
 	var record string
 	if err := rows.Scan(&record); err != nil {
@@ -150,7 +163,11 @@ type Counts struct {
 	Verifications map[verifier.State]int
 	// OldestUnsent is when the oldest delivery that is neither delivered nor
 	// discarded was created; zero when there is none.
-	OldestUnsent    time.Time
+	OldestUnsent time.Time
+	// OldestDue is when the next look at a verification that is not final is or
+	// was due; zero when there is none.
+	OldestDue       time.Time
+	Unsent          int                   // deliveries that are neither delivered nor discarded
 	BrakeReleasedAt time.Time             // zero when never
 	BrakeReverts    []verifier.PastRevert // since then, the last ones
 	Freezing        verifier.Freezing
@@ -170,12 +187,16 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 		if err != nil {
 			return err
 		}
-		var oldest int64
-		err = tx.QueryRowContext(ctx, `SELECT coalesce(min(created_at), 0) FROM deliveries WHERE state IN ('pending', 'retryable')`).Scan(&oldest)
+		var oldest, due int64
+		err = tx.QueryRowContext(ctx, `SELECT count(*), coalesce(min(created_at), 0) FROM deliveries WHERE state IN ('pending', 'retryable')`).Scan(&c.Unsent, &oldest)
 		if err != nil {
 			return err
 		}
-		c.OldestUnsent = fromMicros(oldest)
+		err = tx.QueryRowContext(ctx, `SELECT coalesce(min(next_check_at), 0) FROM verifications WHERE state IN ('pending', 'observing')`).Scan(&due)
+		if err != nil {
+			return err
+		}
+		c.OldestUnsent, c.OldestDue = fromMicros(oldest), fromMicros(due)
 		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -104,8 +105,50 @@ func testCounts(t *testing.T, db database) {
 	require.NoError(t, err)
 	require.Equal(t, map[verifier.State]int{verifier.StateDecided: 2, verifier.StateSuperseded: 1, verifier.StatePending: 1}, c.Verifications)
 	require.Equal(t, later(20).UnixMicro(), c.OldestUnsent.UnixMicro(), "version 2 was superseded then")
+	require.Equal(t, 1, c.Unsent)
+	require.WithinDuration(t, later(60), c.OldestDue, time.Hour, "version 3 is watched")
 	require.Equal(t, later(1).UnixMicro(), c.BrakeReleasedAt.UnixMicro())
 	require.Len(t, c.Freezing.PastReverts, 1)
+}
+
+func testRecent(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	deployAll(t, s, []past{{"1", "keep"}, {"2", ""}, {"3", "revert"}, {"4", ""}})
+	recent, err := s.Recent(t.Context(), 2)
+	require.NoError(t, err)
+	require.Len(t, recent, 2)
+	require.Equal(t, []string{"4", "3"}, []string{recent[0].Deployment.Version, recent[1].Deployment.Version})
+	require.Equal(t, verifier.Revert, recent[1].Effective)
+	for _, limit := range []int{0, 501} {
+		_, err = s.Recent(t.Context(), limit)
+		requireKind(t, verifier.Invalid, err)
+	}
+}
+
+// testFailed: what the database doesn't carry out is told, and nothing that it
+// rightly refuses, or that its caller no longer wants.
+func testFailed(t *testing.T, db database) {
+	place := db.place(t)
+	var told []verifier.Kind
+	s, err := store.Open(t.Context(), place, store.Options{Failed: func(k verifier.Kind) { told = append(told, k) }})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	_, err = s.Verification(t.Context(), "vf_none")
+	requireKind(t, verifier.NotFound, err)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_, err = s.Counts(gone, start)
+	requireKind(t, verifier.Unavailable, err)
+	require.Empty(t, told)
+
+	db.exec(t, place, `ALTER TABLE deliveries RENAME TO elsewhere`)
+	_, err = s.Counts(t.Context(), start)
+	requireKind(t, verifier.Internal, err)
+	late, end := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer end()
+	_, err = s.Recent(late, 1)
+	requireKind(t, verifier.Unavailable, err)
+	require.Equal(t, []verifier.Kind{verifier.Internal, verifier.Unavailable}, told)
 }
 
 func testUnknown(t *testing.T, db database) {

@@ -22,6 +22,7 @@ type Store struct {
 	place   string // the file, or the database without its password
 	// callersTime: leases count by the times that callers pass.
 	callersTime bool
+	failed      func(verifier.Kind) // nil tells nobody
 }
 
 // Options are what Open needs beside the place.
@@ -31,6 +32,10 @@ type Options struct {
 	// database: for tests in virtual time. PostgreSQL otherwise counts by its
 	// own clock, which all replicas share.
 	CallersTime bool
+	// Failed is told of each transaction that the database did not carry out:
+	// Unavailable where it may later, Internal where it never will. nil is
+	// nobody; it must be quick.
+	Failed func(kind verifier.Kind)
 }
 
 // Open opens the store at url, "sqlite:PATH", "sqlite:///ABSOLUTE/PATH" or
@@ -45,7 +50,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 
 // open is Open that says each step of a migration, to the log where say is nil.
 func open(ctx context.Context, url string, opts Options, say func(string)) (*Store, error) {
-	s := &Store{logger: opts.Logger}
+	s := &Store{logger: opts.Logger, failed: opts.Failed}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -124,16 +129,16 @@ func (s *Store) Ping(ctx context.Context) error {
 // write runs fn in a transaction that is on disk when write returns nil. It
 // must not rest on rows that fn doesn't write; see alone.
 func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within}.run(ctx, doing, fn)
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.failed}.run(ctx, doing, fn)
 }
 
 // alone is write for what others' rows decide, such as how many reverts there
 // were: no other such transaction runs beside it, on any replica.
 func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone}.run(ctx, doing, fn)
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.failed}.run(ctx, doing, fn)
 }
 
 // read runs fn on one unchanging view of the state.
 func (s *Store) read(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transaction{db: s.reader, options: s.dialect.reading, within: s.dialect.within}.run(ctx, doing, fn)
+	return transaction{db: s.reader, options: s.dialect.reading, within: s.dialect.within, failed: s.failed}.run(ctx, doing, fn)
 }

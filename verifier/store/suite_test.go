@@ -78,6 +78,8 @@ func conform(t *testing.T, db database) {
 		"deliveries: stop waits":             testStopWaits,
 		"deliveries: nobody has them":        testOrphans,
 		"alerts":                             testAlerts,
+		"recent":                             testRecent,
+		"faults are told":                    testFailed,
 		"alerts: forgotten":                  testAlertsForgotten,
 		"audit":                              testAudit,
 		"freezes":                            testFreezes,

@@ -23,6 +23,7 @@ type transaction struct {
 	options *sql.TxOptions
 	within  time.Duration // 0 for no bound
 	first   string        // a statement to begin with, "" for none
+	failed  func(verifier.Kind)
 }
 
 func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
@@ -41,10 +42,24 @@ func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) err
 		case <-time.After(rand.N(time.Duration(again+1) * 10 * time.Millisecond)): // #nosec G404 -- to part those that met
 		}
 	}
-	if err != nil {
-		return fail(doing, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	told := fail(doing, err)
+	t.count(ctx, err, told)
+	return told
+}
+
+// count tells of a fault of the database: not of what fn refused, and not where
+// the caller went away.
+func (t transaction) count(ctx context.Context, err, told error) {
+	var known *verifier.Error
+	if t.failed == nil || errors.As(err, &known) || errors.Is(ctx.Err(), context.Canceled) {
+		return
+	}
+	if kind := verifier.KindOf(told); kind == verifier.Unavailable || kind == verifier.Internal {
+		t.failed(kind)
+	}
 }
 
 // tries is how often a transaction is begun that others get in the way of.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/configs"
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
@@ -75,13 +76,14 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a.veil.learn(cur.config)
 	a.current.Store(cur)
 	a.metrics.reloaded(true, time.Now())
+	a.metrics.expect(cur.config)
 	if err := checkListen(o.ListenAddress, len(cur.access) == 0, o.AllowInsecure); err != nil {
 		return nil, err
 	}
 	if a.listener, err = listen(ctx, o); err != nil {
 		return nil, err
 	}
-	if a.database, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log}); err != nil {
+	if a.database, err = store.Open(ctx, a.storageURL(cur), store.Options{Logger: o.Log, Failed: m.storeFailed}); err != nil {
 		if a.listener != nil {
 			err = errors.Join(err, a.listener.Close())
 		}
@@ -91,7 +93,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if o.Store != nil {
 		a.store = o.Store(a.database)
 	}
-	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits})
+	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits}, serviceCollector{a.store, func() configs.Metrics { return a.current.Load().config.Metrics }})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,
@@ -196,6 +198,7 @@ func (a *App) Reload(ctx context.Context) error {
 	}
 	a.veil.learn(cur.config)
 	a.current.Store(cur)
+	a.metrics.expect(cur.config)
 	a.poll(cur)
 	if err := failpoint.Reach(ctx, failpoint.ReloadAfterSwap); err != nil {
 		return err

@@ -14,6 +14,8 @@ const collectTimeout = 3 * time.Second
 
 var (
 	verificationsDesc = prometheus.NewDesc("postflight_verifications", "Verifications by state.", []string{"state"}, nil)
+	dueDesc           = prometheus.NewDesc("postflight_check_oldest_due_seconds", "For how long the oldest look at a verification has been due; 0 when none is.", nil, nil)
+	pendingDesc       = prometheus.NewDesc("postflight_deliveries_pending", "Deliveries, rollbacks among them, that are not done.", nil, nil)
 	oldestDesc        = prometheus.NewDesc("postflight_delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done; 0 when all are.", nil, nil)
 	brakeDesc         = prometheus.NewDesc("postflight_brake_engaged", "1 while the brake holds automatic reverts back.", nil, nil)
 	bytesDesc         = prometheus.NewDesc("postflight_storage_bytes", "Size of the database.", nil, nil)
@@ -29,7 +31,7 @@ type storeCollector struct {
 
 // Describe names the metrics.
 func (c storeCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{verificationsDesc, oldestDesc, brakeDesc, frozenDesc, bytesDesc} {
+	for _, d := range []*prometheus.Desc{verificationsDesc, dueDesc, pendingDesc, oldestDesc, brakeDesc, frozenDesc, bytesDesc} {
 		out <- d
 	}
 }
@@ -50,11 +52,9 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	for _, state := range []verifier.State{verifier.StatePending, verifier.StateObserving, verifier.StateDecided, verifier.StateSuperseded, verifier.StateCancelled} {
 		gauge(verificationsDesc, float64(counts.Verifications[state]), string(state))
 	}
-	oldest := 0.0
-	if !counts.OldestUnsent.IsZero() {
-		oldest = max(0, now.Sub(counts.OldestUnsent).Seconds())
-	}
-	gauge(oldestDesc, oldest)
+	gauge(dueDesc, age(counts.OldestDue, now))
+	gauge(pendingDesc, float64(counts.Unsent))
+	gauge(oldestDesc, age(counts.OldestUnsent, now))
 	engaged := 0.0
 	if safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, c.limits()) {
 		engaged = 1
@@ -62,4 +62,13 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(brakeDesc, engaged)
 	gauge(frozenDesc, float64(safety.FrozenPlaces(safety.Frozen(counts.Freezing, now, c.limits()))))
 	gauge(bytesDesc, float64(counts.Bytes))
+}
+
+// age is how long ago something was, in seconds; 0 where it is to come, or
+// never was.
+func age(t, now time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t).Seconds())
 }

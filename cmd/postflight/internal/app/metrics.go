@@ -8,7 +8,9 @@ import (
 	"github.com/prometheus/common/version"
 
 	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/configs"
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/store"
 )
 
@@ -31,6 +33,7 @@ type metrics struct {
 	pushed           *prometheus.CounterVec
 	pruned           *prometheus.CounterVec
 	prunedAt         prometheus.Gauge
+	storeErrors      *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -74,12 +77,14 @@ func newMetrics() *metrics {
 			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts.", "kind"),
 		prunedAt: gauge("postflight_storage_retention_last_success_timestamp_seconds", "When all that was kept for long enough had been deleted last."),
 	}
+	m.storeErrors = counter("postflight_store_errors_total",
+		"Transactions that the database did not carry out: unavailable where it may later, internal where it never will.", "kind")
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "postflight_build_info", Help: "What is running; always 1.",
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed, m.pruned, m.prunedAt,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -101,12 +106,40 @@ func (m *metrics) startAtZero() {
 		m.rollbacks.WithLabelValues(string(result), "")
 	}
 	m.deleted(store.Pruned{}, false, time.Time{})
+	for _, kind := range []verifier.Kind{verifier.Unavailable, verifier.Internal} {
+		m.storeErrors.WithLabelValues(string(kind))
+	}
 	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts} {
 		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
 			m.observations.WithLabelValues(string(kind), string(outcome))
 		}
 	}
 }
+
+// expect makes the series of what a configuration names exist before its first
+// event.
+func (m *metrics) expect(c *configs.Config) {
+	for _, s := range c.Sources {
+		for _, result := range intake.Results() {
+			m.notifications.WithLabelValues(s.Name, string(result))
+		}
+	}
+	receivers := make([]string, 0, len(c.Receivers)+len(c.Rollbacks))
+	for _, r := range c.Receivers {
+		receivers = append(receivers, r.Name)
+	}
+	for _, r := range c.Rollbacks {
+		receivers = append(receivers, r.Name)
+	}
+	for _, name := range receivers {
+		for _, outcome := range []alerting.Outcome{alerting.Delivered, alerting.Declined, alerting.Retry, alerting.Rejected} {
+			m.deliveries.WithLabelValues(name, string(outcome))
+		}
+	}
+}
+
+// storeFailed counts a transaction that the database did not carry out.
+func (m *metrics) storeFailed(kind verifier.Kind) { m.storeErrors.WithLabelValues(string(kind)).Inc() }
 
 // Notified counts a notification.
 func (m *metrics) Notified(source, result string) {

@@ -35,6 +35,7 @@ type Storage interface {
 	Counts(ctx context.Context, now time.Time) (store.Counts, error)
 	Vitals(ctx context.Context, now time.Time) (store.Vitals, error)
 	Around(ctx context.Context, environment string, from, to time.Time, limit int) ([]verifier.Verification, error)
+	Recent(ctx context.Context, limit int) ([]verifier.Verification, error)
 	Ping(ctx context.Context) error
 	Prune(ctx context.Context, now time.Time, r store.Retention) (store.Pruned, error)
 }

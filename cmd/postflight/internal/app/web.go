@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/postflight/postflight/dashboards"
 	"github.com/postflight/postflight/dashboards/board"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/intake"
@@ -125,7 +126,10 @@ func (a *App) handler() http.Handler {
 		Around: a.store.Around, Prometheus: a.prometheusAddresses, Status: a.status.read,
 		API: mux, FormKey: a.formKey(), Accuracy: a.accuracy,
 	}).Register(mux)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{Registry: a.metrics.registry}))
+	mux.Handle("GET /dashboards/{file}", api.Require(a.access, api.Read)(http.HandlerFunc(dashboards.Download)))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{
+		Registry: a.metrics.registry, ErrorHandling: promhttp.ContinueOnError, // what the store can't tell is missing; that it can't is told
+	}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
 	if a.o.EnableLifecycle {
