@@ -5,21 +5,44 @@ import (
 	"time"
 )
 
-// Receiver is told verdicts. Exactly one kind is set.
+// Receiver is told what becomes of deploys. Exactly one kind is set.
 type Receiver struct {
 	// Name is what policies refer to.
 	Name string `yaml:"name" required:"true"`
+	// On is what it is told: deploy (one was seen and is watched from now on),
+	// cleared, the verdicts keep, revert and inconclusive, superseded, cancelled,
+	// action (a rollback goes as it should, or a person decided otherwise), and
+	// escalation (somebody has to look: a revert that a guard withheld, a rollback
+	// that was not confirmed or came to nothing, an inconclusive verdict where
+	// on_inconclusive is page). By default slack, teams, email and shoutrrr are
+	// told revert, inconclusive, action and escalation; pagerduty deploy, keep,
+	// action and escalation; grafana deploy, keep, revert, inconclusive and action;
+	// webhook and cdevents all but deploy; github and gitlab everything. A
+	// verification keeps what held when its deploy was seen.
+	On []string `yaml:"on" oneof:"deploy cleared keep revert inconclusive superseded cancelled action escalation"`
+	// Title is a Go template of a message's first line, in place of
+	// postflight's own, for kinds that people read. It may use .Title and .Text
+	// (postflight's own words), .Event, .Urgent, .At and everything in the record
+	// of the verification, such as .Deployment.Service, .Action.Reason or
+	// range .Signals.
+	Title string `yaml:"title"`
+	// Text is a template likewise, of what a message says below its first line.
+	Text string `yaml:"text"`
+	// IncidentURL is where people open an incident after a revert: a template of
+	// an address, which may use what Title may. Messages about reverts link to it.
+	IncidentURL string `yaml:"incident_url"`
+
 	// Webhook posts every change of a verification to an address.
 	Webhook *Webhook `yaml:"webhook"`
-
 	// Slack posts to a channel.
-	Slack *Planned `yaml:"slack"`
-	// Teams posts to a channel.
-	Teams *Planned `yaml:"teams"`
-	// PagerDuty opens and resolves incidents.
-	PagerDuty *Planned `yaml:"pagerduty"`
-	// Email sends mails.
-	Email *Planned `yaml:"email"`
+	Slack *Slack `yaml:"slack"`
+	// Teams posts an Adaptive Card to a channel of Microsoft Teams.
+	Teams *Teams `yaml:"teams"`
+	// PagerDuty triggers, acknowledges and resolves an alert for each service
+	// and environment, and tells of deploys as change events.
+	PagerDuty *PagerDuty `yaml:"pagerduty"`
+	// Email sends mails, as HTML and as text.
+	Email *Email `yaml:"email"`
 	// GitHub sets the status of the deployment.
 	GitHub *Planned `yaml:"github"`
 	// GitLab sets the status of the deployment.
@@ -63,6 +86,67 @@ type Webhook struct {
 	// bytes, or any other text of 16 bytes or more, which is the key as it
 	// stands.
 	Secret Secret `yaml:"secret_file" required:"true"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// Slack posts to a channel, by an incoming webhook or, with a token, by its
+// API: then each verification has one message, which is edited as it goes on.
+type Slack struct {
+	// WebhookURL is the address of an incoming webhook, which is itself a secret.
+	WebhookURL Secret `yaml:"webhook_url_file"`
+	// Token is a bot token (xoxb-) with the scope chat:write; instead of a
+	// webhook.
+	Token Secret `yaml:"token_file"`
+	// Channel is the id of the channel that the bot posts to, such as
+	// C0123456789, or the channel's name; with a token only. A webhook has its
+	// own.
+	Channel string `yaml:"channel"`
+	// URL is Slack's API; https://slack-gov.com/api for GovSlack.
+	URL string `yaml:"url" default:"https://slack.com/api"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// Teams posts to a channel of Microsoft Teams.
+type Teams struct {
+	// WebhookURL is the address of the workflow "Post to a channel when a webhook
+	// request is received", which is itself a secret.
+	WebhookURL Secret `yaml:"webhook_url_file" required:"true"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// PagerDuty is an integration of the kind Events API v2.
+type PagerDuty struct {
+	// RoutingKey is the integration's key: 32 letters and digits.
+	RoutingKey Secret `yaml:"routing_key_file" required:"true"`
+	// URL is the Events API; https://events.eu.pagerduty.com for accounts in the
+	// EU.
+	URL string `yaml:"url" default:"https://events.pagerduty.com"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// Email is a mail server that takes mails from postflight, and whom they go to.
+type Email struct {
+	// Server is HOST:PORT of the mail server (SMTP).
+	Server string `yaml:"server" required:"true"`
+	// Encryption is starttls (usually port 587: nothing is sent where the server
+	// doesn't offer it), tls from the first byte (usually port 465), or none,
+	// which takes no password.
+	Encryption string `yaml:"encryption" default:"starttls" oneof:"starttls tls none"`
+	// Username belongs to the password.
+	Username string `yaml:"username"`
+	// Password authenticates postflight, by the strongest of SCRAM, CRAM-MD5,
+	// PLAIN and LOGIN that the server offers.
+	Password Secret `yaml:"password_file"`
+	// From is the sender: an address, or a name and an address.
+	From string `yaml:"from" required:"true"`
+	// To are the recipients, 1 to 50.
+	To []string `yaml:"to" required:"true"`
+	// TLS says how the server's certificate is checked.
+	TLS TLS `yaml:"tls"`
 	// Timeout is for one attempt, 1s to 20s.
 	Timeout time.Duration `yaml:"timeout" default:"20s"`
 }

@@ -61,6 +61,7 @@ type EventType string
 
 // The events of a verification.
 const (
+	EventOpened        EventType = "verification.opened"
 	EventCleared       EventType = "verification.cleared"
 	EventDecided       EventType = "verification.decided"
 	EventSuperseded    EventType = "verification.superseded"
@@ -92,19 +93,22 @@ func urgent(event EventType, v Verification, p Policy) bool {
 	return false
 }
 
-// Messages makes one delivery for each of the policy's receivers that tells of
-// the event, with the verification as it stands after the change.
+// Messages makes one delivery for each of the policy's receivers that wants to
+// be told of the event, with the verification as it stands after the change.
 func Messages(event EventType, v Verification, p Policy, now time.Time) ([]Delivery, error) {
-	if len(p.Receivers) == 0 {
-		return nil, nil
-	}
-	v.Deliveries = []Delivery{} // a message doesn't tell of messages
-	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Urgent: urgent(event, v, p), Data: v})
-	if err != nil {
-		return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
-	}
-	out := make([]Delivery, 0, len(p.Receivers))
+	e := NewEvent(event, v, p, now)
+	var body []byte
+	var out []Delivery
 	for _, r := range p.Receivers {
+		if !p.Tells(r, e) {
+			continue
+		}
+		if body == nil {
+			var err error
+			if body, err = json.Marshal(e); err != nil {
+				return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
+			}
+		}
 		out = append(out, Delivery{
 			ID: NewID(DeliveryPrefix), VerificationID: v.ID, Kind: MessageDelivery, Receiver: r,
 			Event: event, State: DeliveryPending, CreatedAt: now, Body: body,
