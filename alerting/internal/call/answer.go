@@ -133,3 +133,10 @@ func hiding(hidden []string) *strings.Replacer {
 	}
 	return strings.NewReplacer(pairs...)
 }
+
+// Credentials returns what of the address of an API must not be told: whom it
+// logs in as.
+func Credentials(u *url.URL) []string {
+	password, _ := u.User.Password()
+	return []string{u.User.Username(), password, u.User.String()}
+}
