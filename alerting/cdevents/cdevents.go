@@ -17,7 +17,6 @@ import (
 
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/alerting/internal/call"
-	"github.com/postflight/postflight/alerting/internal/standing"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -49,7 +48,7 @@ func (r *Receiver) WithTimeout(d time.Duration) *Receiver {
 
 // Send posts the event of what the message tells.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
-	e, err := standing.Read(d)
+	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}

@@ -84,7 +84,7 @@ var (
 
 // Send writes the status that the message leads to, if any.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
-	e, err := standing.Read(d)
+	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
@@ -126,7 +126,7 @@ func (r *Receiver) commit(ctx context.Context, e verifier.Event, repository stri
 	s := standing.Of(e.Data)
 	return r.post(ctx, "/repos/"+repository+"/statuses/"+hash, gh.RepoStatus{
 		State: ptr(commitStates[s.State]), TargetURL: optional(e.Data.URL),
-		Description: ptr(standing.Cut(s.Line, maxDescription)), Context: ptr(standing.Cut(name, maxContext)),
+		Description: ptr(alerting.Cut(s.Line, maxDescription)), Context: ptr(alerting.Cut(name, maxContext)),
 	})
 }
 
@@ -157,7 +157,7 @@ func (r *Receiver) deployment(ctx context.Context, e verifier.Event, repository 
 	}
 	// No environment: the one that GitHub has stays, for ours may be mapped.
 	return r.post(ctx, fmt.Sprintf("/repos/%s/deployments/%d/statuses", repository, id), gh.DeploymentStatusRequest{
-		State: ptr(state), LogURL: optional(e.Data.URL), Description: ptr(standing.Cut(Marker+s.Line, maxDescription)),
+		State: ptr(state), LogURL: optional(e.Data.URL), Description: ptr(alerting.Cut(Marker+s.Line, maxDescription)),
 		EnvironmentURL: optional(e.Data.Deployment.Labels["environment_url"]), AutoInactive: ptr(false),
 	})
 }

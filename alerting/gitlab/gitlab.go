@@ -80,7 +80,7 @@ var commitHash = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // Send writes the status that the message leads to.
 func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alerting.Result {
-	e, err := standing.Read(delivery)
+	e, err := alerting.Read(delivery)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
@@ -113,8 +113,8 @@ func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alertin
 	}
 	s := standing.Of(e.Data)
 	body, err := json.Marshal(status{
-		State: states[s.State], Name: standing.Cut(name, maxText), Ref: d.Labels["ref"], TargetURL: e.Data.URL,
-		Description: standing.Cut(s.Line, maxText),
+		State: states[s.State], Name: alerting.Cut(name, maxText), Ref: d.Labels["ref"], TargetURL: e.Data.URL,
+		Description: alerting.Cut(s.Line, maxText),
 	})
 	if err != nil {
 		return r.call.Refuse("write the status: %w", err)

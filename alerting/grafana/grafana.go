@@ -71,7 +71,7 @@ type annotation struct {
 
 // Send writes the annotation of what the message tells.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
-	e, err := standing.Read(d)
+	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
@@ -104,10 +104,10 @@ func annotate(e verifier.Event) annotation {
 		a.Tags = append(a.Tags, "verdict:"+word(v), "action:"+string(v.Action.State))
 	}
 	for i, tag := range a.Tags {
-		a.Tags[i] = standing.Cut(tag, maxTag)
+		a.Tags[i] = alerting.Cut(tag, maxTag)
 	}
 	// Grafana shows text as HTML, and makes what isn't harmless harmless itself.
-	a.Text = html.EscapeString(standing.Cut(d.Service+" "+d.Version+" in "+d.Environment+": "+s.Line, maxText))
+	a.Text = html.EscapeString(alerting.Cut(d.Service+" "+d.Version+" in "+d.Environment+": "+s.Line, maxText))
 	if v.URL != "" {
 		a.Text += ` <a href="` + html.EscapeString(v.URL) + `">postflight</a>`
 	}

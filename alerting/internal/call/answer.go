@@ -30,8 +30,8 @@ const (
 	minToken = 12
 )
 
-// classify turns an answer into the result of the attempt that was made at now.
-func (c *Caller) classify(answer *http.Response, body []byte, now time.Time) alerting.Result {
+// Classify turns an answer into the result of the attempt that was made at now.
+func (c *Caller) Classify(answer *http.Response, body []byte, now time.Time) alerting.Result {
 	result := alerting.Result{Outcome: outcome(answer.StatusCode), Status: answer.StatusCode}
 	if result.Outcome == alerting.Delivered {
 		return result
@@ -140,3 +140,7 @@ func Credentials(u *url.URL) []string {
 	password, _ := u.User.Password()
 	return []string{u.User.Username(), password, u.User.String()}
 }
+
+// Hide makes text fit for an error: one printable line without secrets, of 200
+// characters at most.
+func (c *Caller) Hide(text string) string { return c.excerpt([]byte(text)) }

@@ -84,7 +84,7 @@ func (c *Caller) Do(ctx context.Context, method, address string, header map[stri
 	}
 	defer func() { _ = answer.RawBody().Close() }()                    // what was said is read; the connection ends anyway
 	read, _ := io.ReadAll(io.LimitReader(answer.RawBody(), maxAnswer)) // what came is worth telling, whatever ended it
-	return c.classify(answer.RawResponse, read, now), Answer{Header: answer.Header(), Body: read}
+	return c.Classify(answer.RawResponse, read, now), Answer{Header: answer.Header(), Body: read}
 }
 
 // Refuse is the result of an attempt for which there was nothing to send: it

@@ -25,7 +25,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(301, "9223372036854775807", []byte("\x00\xff\u202e"))
 	f.Add(204, "1e3", []byte(strings.Repeat("ä", 300)))
 	f.Fuzz(func(t *testing.T, status int, wait string, body []byte) {
-		result := c.classify(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {wait}}}, body, time.Now())
+		result := c.Classify(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {wait}}}, body, time.Now())
 		require.GreaterOrEqual(t, result.RetryAfter, time.Duration(0))
 		require.LessOrEqual(t, result.RetryAfter, maxRetryAfter)
 		if result.Err == nil {

@@ -3,12 +3,9 @@
 package standing
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"text/template"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -30,15 +27,6 @@ const (
 type Standing struct {
 	State State
 	Line  string // one printable line, such as "keep: No signal got worse."
-}
-
-// Read returns the event that a message holds.
-func Read(d verifier.Delivery) (verifier.Event, error) {
-	var e verifier.Event
-	if err := json.Unmarshal(d.Body, &e); err != nil {
-		return e, fmt.Errorf("read message %s: %w", d.ID, err)
-	}
-	return e, nil
 }
 
 // Of says how a verification stands.
@@ -119,14 +107,6 @@ func oneLine(s string) string {
 		return ' '
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
-}
-
-// Cut shortens text to at most that many characters, the last of them "…".
-func Cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return strings.TrimRight(string([]rune(s)[:most-1]), " ,;:.") + "…"
 }
 
 // Name runs a template over the event; without one it is what was told.
