@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+	"github.com/nicholas-fedor/shoutrrr/pkg/util/jsonclient"
 )
 
 // message is what a process is to send, and outcome how that went; they pass
@@ -50,12 +51,20 @@ func Serve(in io.Reader, out io.Writer, transport http.RoundTripper) error {
 	return nil
 }
 
-func send(m message, transport http.RoundTripper) error {
+func send(m message, transport *recorder) error {
 	service, err := locate(m.URL, transport)
 	if err != nil {
 		return err
 	}
-	return service.Send(m.Text, &types.Params{types.TitleKey: m.Title})
+	err = service.Send(m.Text, &types.Params{types.TitleKey: m.Title})
+	if err != nil && !transport.called() {
+		err = service.Send(m.Text, nil) // it knows no title, which is the text's first line as well
+	}
+	var answered jsonclient.Error
+	if errors.As(err, &answered) && answered.StatusCode/100 == 2 {
+		return nil // it took the message, and answered with other JSON than the library knows, or none
+	}
+	return err
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -99,6 +108,13 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	_ = answer.Body.Close()                                           // and the rest is not read
 	answer.Body = io.NopCloser(bytes.NewReader(r.last.Body))
 	return answer, nil
+}
+
+// called reports whether anything has left.
+func (r *recorder) called() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last.Calls > 0
 }
 
 func (r *recorder) outcome(err error) outcome {
