@@ -38,6 +38,26 @@ type Result struct {
 	Status     int           // HTTP status; 0 when no answer came
 	RetryAfter time.Duration // what the receiver asked for; 0 when nothing
 	Err        error         // without secrets; nil when delivered
+	// Reference is what the receiver calls the message, where it may be changed
+	// later on; the next delivery about the same verification brings it along as
+	// Delivery.Earlier.
+	Reference string
+}
+
+// Editor is a receiver that has one message for each verification, which later
+// deliveries change.
+type Editor interface {
+	Receiver
+	// Edits reports whether this one does, as it is configured.
+	Edits() bool
+}
+
+// Digester is a receiver for people, who read no hundred messages a minute.
+type Digester interface {
+	Receiver
+	// SendDigest makes one attempt at telling of several deliveries in one
+	// message, oldest first.
+	SendDigest(ctx context.Context, d []verifier.Delivery) Result
 }
 
 // Metrics is told what happens; cmd/postflight/internal/app turns it into
