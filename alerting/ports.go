@@ -13,6 +13,9 @@ type Store interface {
 	// makes of it, in one transaction. change must be pure: it may be called
 	// again. An unknown id is a verifier.NotFound error.
 	UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error
+	// Inbox reads how many messages a receiver took since then, those of one
+	// digest being one, and which wait for it, at most limit of them.
+	Inbox(ctx context.Context, receiver string, since time.Time, limit int) (verifier.Inbox, error)
 }
 
 // Receiver sends deliveries to one kind of system. It never retries on its
