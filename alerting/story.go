@@ -86,7 +86,7 @@ func (s Story) Text() string {
 	}
 	add(s.Why)
 	for _, f := range s.Signals {
-		add(f.line())
+		add(f.Line())
 	}
 	add(s.Action)
 	add(s.By)
@@ -96,7 +96,8 @@ func (s Story) Text() string {
 	return strings.Join(lines, "\n")
 }
 
-func (f SignalStory) line() string {
+// Line is the signal in one line.
+func (f SignalStory) Line() string {
 	line := f.Mark + " " + f.Name + " " + f.Levels
 	if f.Note != "" {
 		line += " (" + f.Note + ")"

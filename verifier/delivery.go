@@ -40,7 +40,10 @@ type Delivery struct {
 	CreatedAt      time.Time     `json:"created_at"`
 	Key            string        `json:"key,omitempty"` // Idempotency-Key; the revert id for rollbacks
 	Body           []byte        `json:"-"`
-	Attempts       []Attempt     `json:"attempts"`
+	// Earlier is what the receiver called its message about the same
+	// verification; "" where it has none that can be changed.
+	Earlier  string    `json:"-"`
+	Attempts []Attempt `json:"attempts"`
 }
 
 // Attempt is one try of a delivery.
@@ -50,6 +53,8 @@ type Attempt struct {
 	Status   int       `json:"status,omitempty"` // HTTP status; 0 when no answer came
 	Result   string    `json:"result"`           // started, delivered, retry, declined, failed
 	Error    string    `json:"error,omitempty"`
+	// Reference is what the receiver calls the message, where it can be changed.
+	Reference string `json:"reference,omitempty"`
 }
 
 // AttemptStarted is the result of an attempt whose end isn't known: it runs, or

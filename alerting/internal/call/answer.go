@@ -36,7 +36,7 @@ func (c *Caller) Classify(answer *http.Response, body []byte, now time.Time) ale
 	if result.Outcome == alerting.Delivered {
 		return result
 	}
-	result.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
+	result.RetryAfter = RetryAfter(answer.Header.Get("Retry-After"), now)
 	said := fmt.Sprintf("%s answered %d %s", c.who, answer.StatusCode, http.StatusText(answer.StatusCode))
 	if answer.StatusCode/100 == 3 {
 		said += " (redirects are not followed: configure the address that it leads to)"
@@ -62,9 +62,9 @@ func outcome(status int) alerting.Outcome {
 	return alerting.Rejected
 }
 
-// retryAfter reads the header's two forms, seconds and an HTTP date; anything
+// RetryAfter reads the header's two forms, seconds and an HTTP date; anything
 // else, and what has passed, asks for nothing.
-func retryAfter(header string, now time.Time) time.Duration {
+func RetryAfter(header string, now time.Time) time.Duration {
 	var asked time.Duration
 	if seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 64); err == nil {
 		asked = time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
@@ -77,12 +77,18 @@ func retryAfter(header string, now time.Time) time.Duration {
 // excerpt returns the answer's beginning as one printable line without
 // secrets.
 func (c *Caller) excerpt(body []byte) string {
+	return c.Excerpt(string(body))
+}
+
+// Excerpt returns the beginning of what a receiver said as one printable line
+// without secrets.
+func (c *Caller) Excerpt(said string) string {
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
 			return r
 		}
 		return ' '
-	}, c.hide.Replace(string(body)))
+	}, c.hide.Replace(said))
 	// Hidden again: only now is white space what it is in a secret.
 	runes := []rune(c.hide.Replace(strings.Join(strings.Fields(text), " ")))
 	if len(runes) > maxExcerpt {

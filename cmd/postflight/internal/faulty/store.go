@@ -21,6 +21,7 @@ var Methods = []string{
 	"Decide",
 	"Evidence",
 	"Freezing",
+	"Inbox",
 	"LeftOut",
 	"NoteAlerts",
 	"Override",
@@ -55,6 +56,7 @@ type Inner interface {
 	Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) error
 	Evidence(ctx context.Context, p1 string) (verifier.Evidence, error)
 	Freezing(ctx context.Context, p1 time.Time) (verifier.Freezing, error)
+	Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (verifier.Inbox, error)
 	LeftOut(ctx context.Context, p1 string, p2 string, p3 time.Time) ([]verifier.Span, error)
 	NoteAlerts(ctx context.Context, p1 string, p2 []verifier.Alert, p3 time.Time) error
 	Override(ctx context.Context, p1 string, p2 time.Time, p3 verifier.OverrideFunc) error
@@ -190,6 +192,18 @@ func (s *Store) Freezing(ctx context.Context, p1 time.Time) (r0 verifier.Freezin
 	})
 	if err != nil {
 		r0 = *new(verifier.Freezing)
+	}
+	return r0, err
+}
+
+// Inbox may fail.
+func (s *Store) Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (r0 verifier.Inbox, err error) {
+	err = s.faults.around(ctx, "Inbox", func() (err error) {
+		r0, err = s.next.Inbox(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.Inbox)
 	}
 	return r0, err
 }
