@@ -43,16 +43,19 @@ type Receiver struct {
 	PagerDuty *PagerDuty `yaml:"pagerduty"`
 	// Email sends mails, as HTML and as text.
 	Email *Email `yaml:"email"`
-	// GitHub sets the status of the deployment.
-	GitHub *Planned `yaml:"github"`
-	// GitLab sets the status of the deployment.
-	GitLab *Planned `yaml:"gitlab"`
-	// Grafana writes annotations.
-	Grafana *Planned `yaml:"grafana"`
-	// CDEvents sends events.
-	CDEvents *Planned `yaml:"cdevents"`
-	// Shoutrrr reaches the services of that library.
-	Shoutrrr *Planned `yaml:"shoutrrr"`
+	// GitHub sets the status of the commit that was deployed, or of the
+	// deployment.
+	GitHub *GitHubStatus `yaml:"github"`
+	// GitLab sets the status of the commit that was deployed.
+	GitLab *GitLabStatus `yaml:"gitlab"`
+	// Grafana marks deploys and verdicts in graphs, as annotations.
+	Grafana *Annotations `yaml:"grafana"`
+	// CDEvents sends events, each in a CloudEvent over HTTP.
+	CDEvents *EventSink `yaml:"cdevents"`
+	// Shoutrrr reaches the services of that library: bark, discord, googlechat,
+	// gotify, ifttt, join, lark, matrix, mattermost, notifiarr, ntfy, opsgenie,
+	// pushbullet, pushover, rocketchat, signal, telegram, wecom and zulip.
+	Shoutrrr *Shoutrrr `yaml:"shoutrrr"`
 }
 
 // Kind returns which kind of receiver it is: the key it is written under.
@@ -147,6 +150,86 @@ type Email struct {
 	To []string `yaml:"to" required:"true"`
 	// TLS says how the server's certificate is checked.
 	TLS TLS `yaml:"tls"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// GitHubStatus is a GitHub whose commits or deployments get statuses.
+type GitHubStatus struct {
+	// URL is GitHub's API; https://HOST/api/v3 for GitHub Enterprise Server.
+	URL string `yaml:"url" default:"https://api.github.com"`
+	// Token may write commit statuses or deployments, whichever Status says.
+	Token Secret `yaml:"token_file" required:"true"`
+	// Status is what is set: of the commit, with each change of the verification
+	// (pending while watched; success; failure for revert; error for what got no
+	// verdict), or of the deployment, once it is known what becomes of it (success
+	// when kept, failure when rolled back). For both write two receivers.
+	Status string `yaml:"status" default:"commit" oneof:"commit deployment"`
+	// Repository is OWNER/NAME: a template that may use everything in the record
+	// of the verification. By default it is what the deploy's source told: its
+	// label repository.
+	Repository string `yaml:"repository"`
+	// Commit is the commit's whole hash: a template likewise. By default it is the
+	// deploy's label commit, or its version where that is a hash.
+	Commit string `yaml:"commit"`
+	// Context is what the status of a commit is called: a template likewise. By
+	// default it is postflight/ENVIRONMENT, with /SERVICE behind it where the
+	// service isn't called like the repository.
+	Context string `yaml:"context"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// GitLabStatus is a GitLab whose commits get statuses.
+type GitLabStatus struct {
+	// URL is the server.
+	URL string `yaml:"url" default:"https://gitlab.com"`
+	// Token is an access token with the scope api and at least the role Developer.
+	Token Secret `yaml:"token_file" required:"true"`
+	// Project is its path or number: a template that may use everything in the
+	// record of the verification. By default it is what the deploy's source told:
+	// its label project.
+	Project string `yaml:"project"`
+	// Commit is the commit's whole hash: a template likewise. By default it is the
+	// deploy's label commit, or its version where that is a hash.
+	Commit string `yaml:"commit"`
+	// StatusName is what the status is called: a template likewise. By default it
+	// is postflight/ENVIRONMENT, with /SERVICE behind it where the service isn't
+	// called like the project.
+	StatusName string `yaml:"status_name"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// Annotations is a Grafana whose graphs show deploys and verdicts.
+type Annotations struct {
+	// URL is Grafana, with its path where it has one.
+	URL string `yaml:"url" required:"true"`
+	// Token is of a service account that may write annotations.
+	Token Secret `yaml:"token_file" required:"true"`
+	// Dashboard is the uid of the only dashboard that shows them. By default every
+	// dashboard does that asks for the tags postflight, service:NAME, env:NAME or
+	// verdict:WORD.
+	Dashboard string `yaml:"dashboard"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// EventSink is where CDEvents are posted.
+type EventSink struct {
+	// URL is the address, http or https; no template.
+	URL string `yaml:"url" required:"true"`
+	// Token is sent as bearer token, where the sink asks for one.
+	Token Secret `yaml:"token_file"`
+	// Timeout is for one attempt, 1s to 20s.
+	Timeout time.Duration `yaml:"timeout" default:"20s"`
+}
+
+// Shoutrrr is one service of that library.
+type Shoutrrr struct {
+	// URL is the service URL, which is itself a secret, such as
+	// ntfy://ntfy.sh/TOPIC (https://shoutrrr.nickfedor.com/services).
+	URL Secret `yaml:"url_file" required:"true"`
 	// Timeout is for one attempt, 1s to 20s.
 	Timeout time.Duration `yaml:"timeout" default:"20s"`
 }

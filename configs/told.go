@@ -84,6 +84,7 @@ func (d *decoder) checkReceivers(list []Receiver) {
 		if r.Email != nil {
 			d.checkEmail(r.Email)
 		}
+		d.checkMachines(r)
 	}
 }
 

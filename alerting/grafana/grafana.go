@@ -1,6 +1,7 @@
 // Package grafana marks deploys and verdicts in Grafana's graphs, as
 // annotations of the whole organisation: dashboards ask for them by their tags
-// postflight, service:NAME, env:NAME and verdict:WORD.
+// postflight, service:NAME, env:NAME and verdict:WORD. Each verification has
+// one annotation, which begins with its deploy and grows with what is told.
 package grafana
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/postflight/postflight/alerting"
@@ -40,7 +42,7 @@ type Receiver struct {
 	call    *call.Caller
 }
 
-var _ alerting.Receiver = (*Receiver)(nil)
+var _ alerting.Editor = (*Receiver)(nil)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.
@@ -69,45 +71,74 @@ type annotation struct {
 	Text      string   `json:"text"`
 }
 
-// Send writes the annotation of what the message tells.
+// Edits reports that each verification has one annotation, which later
+// deliveries change.
+func (r *Receiver) Edits() bool { return true }
+
+// Send writes the annotation of what the message tells, or changes the one that
+// an earlier message wrote. Where somebody has deleted that one, there is a new
+// one.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
 	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
 	a := annotate(e)
+	id, err := strconv.ParseInt(d.Earlier, 10, 64)
+	if err != nil {
+		return r.create(ctx, a)
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return r.call.Refuse("write the annotation: %w", err)
+	}
+	result, _ := r.call.Do(ctx, http.MethodPatch, fmt.Sprintf("%s/%d", r.address, id), r.header(), body)
+	if result.Status == http.StatusNotFound {
+		return r.create(ctx, a)
+	}
+	result.Reference = d.Earlier
+	return result
+}
+
+func (r *Receiver) create(ctx context.Context, a annotation) alerting.Result {
 	a.Dashboard = r.s.Dashboard
 	body, err := json.Marshal(a)
 	if err != nil {
 		return r.call.Refuse("write the annotation: %w", err)
 	}
-	result, _ := r.call.Post(ctx, r.address, map[string]string{"Accept": "application/json", "Authorization": "Bearer " + r.s.Token}, body)
+	result, answer := r.call.Post(ctx, r.address, r.header(), body)
+	var said struct{ ID int64 }
+	if json.Unmarshal(answer.Body, &said) == nil && said.ID > 0 && result.Outcome == alerting.Delivered {
+		result.Reference = strconv.FormatInt(said.ID, 10)
+	}
 	return result
 }
 
-// annotate marks the deploy from its start to its finish, what ends the watch
-// from the finish to that moment, and anything else at the moment itself.
+func (r *Receiver) header() map[string]string {
+	return map[string]string{"Accept": "application/json", "Authorization": "Bearer " + r.s.Token}
+}
+
+// annotate marks the time from the deploy's start to its finish, and from then
+// on to what is told.
 func annotate(e verifier.Event) annotation {
 	v, d := e.Data, e.Data.Deployment
 	s := standing.Of(v)
-	a := annotation{Tags: []string{"postflight", "service:" + d.Service, "env:" + d.Environment}}
-	switch {
-	case e.Type == verifier.EventOpened:
+	a := annotation{Tags: []string{"postflight", "deploy", "service:" + d.Service, "env:" + d.Environment}}
+	a.Time, a.TimeEnd = region(d.StartedAt, e.Timestamp)
+	if e.Type == verifier.EventOpened {
 		a.Time, a.TimeEnd = region(d.StartedAt, d.FinishedAt)
-		a.Tags = append(a.Tags, "deploy")
-		s.Line = "deploy, " + s.Line
-	case e.Type != verifier.EventActionChanged && v.State.Final():
-		a.Time, a.TimeEnd = region(d.FinishedAt, e.Timestamp)
+	}
+	if v.State.Final() {
 		a.Tags = append(a.Tags, "verdict:"+word(v))
-	default:
-		a.Time = e.Timestamp.UnixMilli()
-		a.Tags = append(a.Tags, "verdict:"+word(v), "action:"+string(v.Action.State))
+	}
+	if v.Action.State != verifier.ActionNone && v.Action.State != "" {
+		a.Tags = append(a.Tags, "action:"+string(v.Action.State))
 	}
 	for i, tag := range a.Tags {
 		a.Tags[i] = alerting.Cut(tag, maxTag)
 	}
 	// Grafana shows text as HTML, and makes what isn't harmless harmless itself.
-	a.Text = html.EscapeString(alerting.Cut(d.Service+" "+d.Version+" in "+d.Environment+": "+s.Line, maxText))
+	a.Text = html.EscapeString(alerting.Cut(alerting.Name(d.Service)+" "+alerting.Name(d.Version)+" in "+alerting.Name(d.Environment)+": "+s.Line, maxText))
 	if v.URL != "" {
 		a.Text += ` <a href="` + html.EscapeString(v.URL) + `">postflight</a>`
 	}

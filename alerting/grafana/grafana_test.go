@@ -56,6 +56,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		say(401, "Invalid API key")
+	case r.Method == http.MethodPatch && r.URL.Path == "/grafana/api/annotations/1":
+		say(200, "Annotation patched")
+	case r.Method == http.MethodPatch:
+		say(404, "Could not find annotation to update")
 	case r.Method != http.MethodPost || r.URL.Path != "/grafana/api/annotations":
 		say(404, "Not found")
 	case r.Header.Get("Content-Type") != "application/json" || json.Unmarshal(body, &a) != nil:
@@ -88,10 +92,27 @@ func TestAnnotationOfEachMessage(t *testing.T) {
 			f, r := newFake(t, Settings{})
 			got := r.Send(t.Context(), s.Delivery())
 			require.NoError(t, got.Err)
-			require.Equal(t, alerting.Result{Outcome: alerting.Delivered, Status: 200}, got)
+			require.Equal(t, alerting.Result{Outcome: alerting.Delivered, Status: 200, Reference: "1"}, got)
 			samples.Golden(t, s.Name, token, f.requests[0], f.bodies[0])
 		})
 	}
+}
+
+// TestAVerificationHasOneAnnotation: what comes later changes the first one.
+func TestAVerificationHasOneAnnotation(t *testing.T) {
+	f, r := newFake(t, Settings{Dashboard: "cIBgcSjkk"})
+	later := samples.Of("rolled-back", nil).Delivery()
+	later.Earlier = r.Send(t.Context(), samples.Of("opened", nil).Delivery()).Reference
+	got := r.Send(t.Context(), later)
+	require.NoError(t, got.Err)
+	require.Equal(t, alerting.Result{Outcome: alerting.Delivered, Status: 200, Reference: "1"}, got)
+	samples.Golden(t, "change", token, f.requests[1], f.bodies[1])
+
+	later.Earlier = "99" // which somebody has deleted
+	got = r.Send(t.Context(), later)
+	require.NoError(t, got.Err)
+	require.Equal(t, "4", got.Reference)
+	require.Equal(t, http.MethodPost, f.requests[3].Method)
 }
 
 func TestOneDashboardAlone(t *testing.T) {

@@ -55,7 +55,7 @@ func receiver(r configs.Receiver, out ways) (alerting.Receiver, error) {
 	case r.Email != nil:
 		return mailer(r, words, out)
 	default:
-		return nil, fmt.Errorf("%q: %s is not available in this version yet", r.Name, r.Kind())
+		return machine(r, words, out)
 	}
 }
 
