@@ -26,7 +26,7 @@ func start(o verifier.Outgoing, now time.Time) step {
 func (t *try) done(r Result, now time.Time) *verifier.Attempt {
 	a := t.attempt
 	a.Duration = verifier.Duration(max(now.Sub(a.At), 0).Round(time.Millisecond))
-	a.Status, a.Result = r.Status, string(r.Outcome)
+	a.Status, a.Result, a.Reference = r.Status, string(r.Outcome), r.Reference
 	if r.Err != nil {
 		a.Error = r.Err.Error()
 	}

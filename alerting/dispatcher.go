@@ -40,9 +40,10 @@ func New(store Store, receivers func(kind verifier.DeliveryKind, name string) (R
 type try struct {
 	delivery verifier.Delivery
 	attempt  verifier.Attempt
-	number   int           // 1 for the delivery's first attempt
-	ruling   safety.Ruling // rollbacks only
-	expires  time.Time     // rollbacks only
+	number   int                 // 1 for the delivery's first attempt
+	ruling   safety.Ruling       // rollbacks only
+	expires  time.Time           // rollbacks only
+	folded   []verifier.Delivery // that go out with it, in one digest
 }
 
 // step is what one transaction does: what it stores, and what follows once it
@@ -52,6 +53,8 @@ type step struct {
 	try    *try                    // to be sent next; nil when nothing is
 	moved  []verifier.Verification // whose actions moved
 	again  time.Duration           // after which to call Deliver again; 0 is never
+	// ask names a receiver whose inbox has to be known before anything is done.
+	ask string
 }
 
 // Deliver makes one attempt of a delivery, if there is still one to make, and
@@ -63,15 +66,28 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 	until := time.Now().Add(SendTimeout)
 	var place string
 	defer func() { d.crowd.leave(place) }()
-	begun, err := d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
-		if o.Delivery.Kind != verifier.RollbackDelivery && place == "" && !ended(o.Delivery) {
-			if !d.crowd.enter(o.Delivery.Receiver) {
-				return step{again: whileCrowded}, nil
+	begin := func(in *verifier.Inbox) (step, error) {
+		return d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
+			if o.Delivery.Kind != verifier.RollbackDelivery && place == "" && !ended(o.Delivery) {
+				if !d.crowd.enter(o.Delivery.Receiver) {
+					return step{again: whileCrowded}, nil
+				}
+				place = o.Delivery.Receiver
 			}
-			place = o.Delivery.Receiver
+			return d.begin(o, in, now)
+		})
+	}
+	begun, err := begin(nil)
+	asked := begun.ask
+	if err == nil && asked != "" {
+		var in verifier.Inbox
+		if in, err = d.store.Inbox(ctx, asked, d.now().Add(-digestWithin), maxFolded); err == nil {
+			begun, err = begin(&in)
 		}
-		return d.begin(o, now)
-	})
+	}
+	if asked != "" && verifier.KindOf(err) == verifier.Conflict {
+		return standBack, nil // one that was to come along has gone on by itself
+	}
 	if err != nil {
 		return 0, fmt.Errorf("begin attempt of delivery %s: %w", deliveryID, err)
 	}
@@ -130,14 +146,15 @@ func (d *Dispatcher) update(ctx context.Context, id string, next func(verifier.O
 	return s, nil
 }
 
-func (d *Dispatcher) begin(o verifier.Outgoing, now time.Time) (step, error) {
+func (d *Dispatcher) begin(o verifier.Outgoing, in *verifier.Inbox, now time.Time) (step, error) {
 	switch {
 	case ended(o.Delivery):
 		return step{}, nil
 	case o.Delivery.Kind == verifier.RollbackDelivery:
 		return beginRollback(o, d.limits(), now)
 	default:
-		return start(o, now), nil
+		receiver, _ := d.receivers(o.Delivery.Kind, o.Delivery.Receiver)
+		return beginMessage(o, receiver, in, now), nil
 	}
 }
 
@@ -173,6 +190,9 @@ func (d *Dispatcher) send(ctx context.Context, t *try, until time.Time) Result {
 	}
 	if t.delivery.Kind == verifier.RollbackDelivery {
 		return call(ctx, t.ruling, receiver, t.delivery)
+	}
+	if digester, ok := receiver.(Digester); ok && len(t.folded) > 0 {
+		return digester.SendDigest(ctx, inOrder(t.delivery, t.folded))
 	}
 	return receiver.Send(ctx, t.delivery)
 }

@@ -27,6 +27,8 @@ type memory struct {
 	messages []verifier.Delivery
 	down     func(call int) bool // whether that transaction (from 1) fails
 	calls    int
+	inbox    verifier.Inbox
+	folded   []verifier.Folded
 	// committed is called after each transaction (from 1), nil is not.
 	committed func(call int)
 }
@@ -66,10 +68,17 @@ func (m *memory) UpdateDelivery(ctx context.Context, id string, now time.Time, c
 		m.out.Verification.Action = *c.Action
 	}
 	m.messages = append(m.messages, c.Messages...)
+	m.folded = append(m.folded, c.Folded...)
 	if m.committed != nil {
 		m.committed(m.calls)
 	}
 	return nil
+}
+
+func (m *memory) Inbox(context.Context, string, time.Time, int) (verifier.Inbox, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inbox, nil
 }
 
 func (m *memory) add(a verifier.Attempt) error {

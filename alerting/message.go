@@ -10,6 +10,7 @@ import (
 // finishMessage ends a message or asks for another attempt. Messages may
 // repeat and must not be lost: they are tried for a day.
 func finishMessage(s step, o verifier.Outgoing, t *try, r Result, now time.Time) step {
+	s.change.Folded = t.unfold(r, now)
 	switch r.Outcome {
 	case Delivered:
 		s.change.State = verifier.DeliveryDelivered

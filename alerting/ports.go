@@ -13,6 +13,9 @@ type Store interface {
 	// makes of it, in one transaction. change must be pure: it may be called
 	// again. An unknown id is a verifier.NotFound error.
 	UpdateDelivery(ctx context.Context, id string, now time.Time, change verifier.DeliveryChangeFunc) error
+	// Inbox reads how many messages a receiver took since then, those of one
+	// digest being one, and which wait for it, at most limit of them.
+	Inbox(ctx context.Context, receiver string, since time.Time, limit int) (verifier.Inbox, error)
 }
 
 // Receiver sends deliveries to one kind of system. It never retries on its
@@ -38,6 +41,26 @@ type Result struct {
 	Status     int           // HTTP status; 0 when no answer came
 	RetryAfter time.Duration // what the receiver asked for; 0 when nothing
 	Err        error         // without secrets; nil when delivered
+	// Reference is what the receiver calls the message, where it may be changed
+	// later on; the next delivery about the same verification brings it along as
+	// Delivery.Earlier.
+	Reference string
+}
+
+// Editor is a receiver that has one message for each verification, which later
+// deliveries change.
+type Editor interface {
+	Receiver
+	// Edits reports whether this one does, as it is configured.
+	Edits() bool
+}
+
+// Digester is a receiver for people, who read no hundred messages a minute.
+type Digester interface {
+	Receiver
+	// SendDigest makes one attempt at telling of several deliveries in one
+	// message, oldest first.
+	SendDigest(ctx context.Context, d []verifier.Delivery) Result
 }
 
 // Metrics is told what happens; cmd/postflight/internal/app turns it into

@@ -23,9 +23,7 @@ func (d *decoder) check(f *file) {
 	d.checkSources(f)
 	d.checkPrometheus(f.Prometheus)
 	d.checkFeeds(f)
-	for i := range f.Receivers {
-		d.checkKind(&f.Receivers[i], f.Receivers[i].Webhook)
-	}
+	d.checkReceivers(f.Receivers)
 	for i := range f.Rollbacks {
 		d.checkKind(&f.Rollbacks[i], f.Rollbacks[i].Webhook)
 	}

@@ -148,11 +148,11 @@ func TestUnavailable(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{
-		`receivers[0] "oncall": slack is not available in this version yet; available: webhook`,
-	}, texts("example.yml"))
+	require.Empty(t, texts("example.yml"))
 	require.Empty(t, texts("testdata/good/short.yml"))
-	require.Len(t, texts("testdata/good/full.yml"), 13, "nine receivers, four rollbacks")
+	full := texts("testdata/good/full.yml")
+	require.Equal(t, `rollbacks[1] "argocd": argocd is not available in this version yet; available: webhook`, full[0])
+	require.Len(t, full, 4, "four rollbacks")
 
 	c := &Config{Storage: Storage{URL: "postgres://me@db/postflight"}}
 	require.Empty(t, c.Unavailable())

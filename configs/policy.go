@@ -41,7 +41,7 @@ func (d *decoder) policies(f *file) {
 			Mode: verifier.Mode(p.Mode), Window: verifier.Duration(p.Window), Interval: verifier.Duration(p.Interval),
 			Step: verifier.Duration(p.Step), Warmup: verifier.Duration(p.Warmup), Soak: verifier.Duration(p.Soak),
 			FalseReverts: float64(p.FalseReverts), OnInconclusive: verifier.Inconclusiveness(p.OnInconclusive),
-			History: verifier.Duration(p.History), Receivers: p.Receivers, Rollback: p.Rollback,
+			History: verifier.Duration(p.History), Receivers: p.Receivers, Tell: tell(f.Receivers, p.Receivers), Rollback: p.Rollback,
 			RevertExpires: verifier.Duration(f.Safety.RevertExpiresAfter),
 			DependsOn:     p.DependsOn, OnAmbiguous: verifier.OnAmbiguous(p.OnAmbiguous),
 		}

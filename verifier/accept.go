@@ -106,7 +106,9 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 	v := Open(d, policy, now)
 	v.URL = n.ExternalURL + "/verifications/" + v.ID
 	a.Verification = &v
-	return a, nil
+	messages, err := Messages(EventOpened, v, policy, now)
+	a.Deliveries = append(a.Deliveries, messages...)
+	return a, err
 }
 
 // comesAfter reports whether d is what runs now: it follows the current

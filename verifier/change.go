@@ -1,5 +1,7 @@
 package verifier
 
+import "time"
+
 // The types in this file pass between those who decide and the store that
 // keeps what they decide: the store reads the facts in a transaction, calls
 // the function, and stores what it returned in the same transaction.
@@ -44,6 +46,25 @@ type Outgoing struct {
 	Verification Verification
 	Policy       Policy
 	Facts        Facts // filled for rollbacks only
+	// Overtaken: the receiver took a later message about the same verification.
+	Overtaken bool
+}
+
+// Inbox is what a receiver was told of late, and is to be told.
+type Inbox struct {
+	Taken int // messages; those of one digest are one
+	// Waiting are the messages that it didn't take yet, oldest first, each with
+	// its last attempt alone.
+	Waiting []Delivery
+}
+
+// Folded is a delivery that goes out in a digest with another.
+type Folded struct {
+	ID      string
+	After   time.Time     // of its last attempt, as it was read; zero for none
+	Attempt Attempt       // begins, or ends
+	State   DeliveryState // "" leaves it as it is
+	Reason  string
 }
 
 // DeliveryChange is what an attempt, or the decision not to make one, changes.
@@ -58,6 +79,7 @@ type DeliveryChange struct {
 	Action   *Action        // the verification's action, where it moved
 	Members  []Verification // of the same release, whose actions moved with it
 	Messages []Delivery     // to be sent because of it
+	Folded   []Folded       // deliveries that go the same way
 }
 
 // Awaited is a verification whose rollback was accepted and whose target was

@@ -40,7 +40,10 @@ type Delivery struct {
 	CreatedAt      time.Time     `json:"created_at"`
 	Key            string        `json:"key,omitempty"` // Idempotency-Key; the revert id for rollbacks
 	Body           []byte        `json:"-"`
-	Attempts       []Attempt     `json:"attempts"`
+	// Earlier is what the receiver called its message about the same
+	// verification; "" where it has none that can be changed.
+	Earlier  string    `json:"-"`
+	Attempts []Attempt `json:"attempts"`
 }
 
 // Attempt is one try of a delivery.
@@ -50,6 +53,8 @@ type Attempt struct {
 	Status   int       `json:"status,omitempty"` // HTTP status; 0 when no answer came
 	Result   string    `json:"result"`           // started, delivered, retry, declined, failed
 	Error    string    `json:"error,omitempty"`
+	// Reference is what the receiver calls the message, where it can be changed.
+	Reference string `json:"reference,omitempty"`
 }
 
 // AttemptStarted is the result of an attempt whose end isn't known: it runs, or
@@ -61,6 +66,7 @@ type EventType string
 
 // The events of a verification.
 const (
+	EventOpened        EventType = "verification.opened"
 	EventCleared       EventType = "verification.cleared"
 	EventDecided       EventType = "verification.decided"
 	EventSuperseded    EventType = "verification.superseded"
@@ -92,19 +98,22 @@ func urgent(event EventType, v Verification, p Policy) bool {
 	return false
 }
 
-// Messages makes one delivery for each of the policy's receivers that tells of
-// the event, with the verification as it stands after the change.
+// Messages makes one delivery for each of the policy's receivers that wants to
+// be told of the event, with the verification as it stands after the change.
 func Messages(event EventType, v Verification, p Policy, now time.Time) ([]Delivery, error) {
-	if len(p.Receivers) == 0 {
-		return nil, nil
-	}
-	v.Deliveries = []Delivery{} // a message doesn't tell of messages
-	body, err := json.Marshal(Event{Type: event, Timestamp: now.UTC(), Urgent: urgent(event, v, p), Data: v})
-	if err != nil {
-		return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
-	}
-	out := make([]Delivery, 0, len(p.Receivers))
+	e := NewEvent(event, v, p, now)
+	var body []byte
+	var out []Delivery
 	for _, r := range p.Receivers {
+		if !p.Tells(r, e) {
+			continue
+		}
+		if body == nil {
+			var err error
+			if body, err = json.Marshal(e); err != nil {
+				return nil, fmt.Errorf("write event %s of %s: %w", event, v.ID, err)
+			}
+		}
 		out = append(out, Delivery{
 			ID: NewID(DeliveryPrefix), VerificationID: v.ID, Kind: MessageDelivery, Receiver: r,
 			Event: event, State: DeliveryPending, CreatedAt: now, Body: body,

@@ -57,7 +57,10 @@ type Policy struct {
 	History        Duration         `json:"history"` // the past that says what is usual
 	Signals        []Signal         `json:"signals"`
 	Receivers      []string         `json:"receivers,omitempty"`
-	Rollback       string           `json:"rollback,omitempty"`
+	// Tell is what each receiver wants to be told, by its name; one that isn't
+	// here wants UsualChanges.
+	Tell     map[string][]Change `json:"tell,omitempty"`
+	Rollback string              `json:"rollback,omitempty"`
 	// DependsOn are services of the same environment whose harm explains this
 	// one's; OnAmbiguous says what overlapping deploys mean, hold when empty.
 	DependsOn   []string    `json:"depends_on,omitempty"`

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,17 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-resty/resty/v2"
-	"github.com/prometheus/common/version"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/alerting/internal/call"
 	"github.com/postflight/postflight/verifier"
 )
 
 const (
-	// Timeout bounds one attempt, from dialling to the answer's last byte.
-	Timeout = 20 * time.Second
 	// minSecret is the least number of bytes of a signing secret; Standard
 	// Webhooks asks for 24 to 64, and 16 is where guessing ends.
 	minSecret    = 16
@@ -29,11 +27,9 @@ const (
 // Receiver posts deliveries to one URL. It makes one attempt a Send, over a
 // connection of its own, and follows no redirect.
 type Receiver struct {
-	name   string
 	url    string
 	signer *standardwebhooks.Webhook // nil signs nothing
-	client *resty.Client
-	hide   *strings.Replacer
+	call   *call.Caller
 }
 
 var _ alerting.Receiver = (*Receiver)(nil)
@@ -52,32 +48,14 @@ func New(name, rawURL, secret string, transport http.RoundTripper) (*Receiver, e
 	if err != nil {
 		return nil, verifier.Errorf(verifier.Invalid, "webhook %q: %w", name, err)
 	}
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
-	client := resty.NewWithClient(&http.Client{Transport: transport, Timeout: Timeout}).
-		SetRedirectPolicy(resty.RedirectPolicyFunc(func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse })).
-		SetDisableWarn(true).
-		SetDoNotParseResponse(true).
-		SetCloseConnection(true).
-		SetPreRequestHook(onlyOnce).
-		SetHeader("Content-Type", "application/json").
-		SetHeader("User-Agent", userAgent())
-	return &Receiver{name: name, url: rawURL, signer: signer, client: client, hide: hiding(u, secret, key)}, nil
+	hidden := append(call.OfURL(u), secret, strings.TrimPrefix(secret, secretPrefix), string(key), base64.StdEncoding.EncodeToString(key))
+	return &Receiver{url: rawURL, signer: signer, call: call.New(fmt.Sprintf("webhook %q", name), transport, hidden...)}, nil
 }
 
-// onlyOnce keeps net/http from sending a request again by itself when a reused
-// connection breaks, which it would for one with an Idempotency-Key: every
-// call that leaves here is an attempt that the guards were asked about.
-func onlyOnce(_ *resty.Client, r *http.Request) error {
-	r.GetBody = nil
-	return nil
-}
-
-// WithTimeout bounds each attempt at d instead of Timeout, and returns r. The
-// dispatcher's own bound, alerting.SendTimeout, holds whatever d is.
+// WithTimeout bounds each attempt at d instead of call.Timeout, and returns r.
+// The dispatcher's own bound, alerting.SendTimeout, holds whatever d is.
 func (r *Receiver) WithTimeout(d time.Duration) *Receiver {
-	r.client.SetTimeout(d)
+	r.call.WithTimeout(d)
 	return r
 }
 
@@ -104,31 +82,25 @@ func newSigner(secret string) (*standardwebhooks.Webhook, []byte, error) {
 // id as webhook-id, and its body as it was stored.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
 	now := time.Now()
-	request := r.client.R().SetContext(ctx).
-		SetHeader(standardwebhooks.HeaderWebhookID, d.ID).
-		SetHeader(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10)).
-		SetBody(d.Body)
+	header := map[string]string{
+		standardwebhooks.HeaderWebhookID:        d.ID,
+		standardwebhooks.HeaderWebhookTimestamp: strconv.FormatInt(now.Unix(), 10),
+	}
 	if r.signer != nil {
 		signature, err := r.signer.Sign(d.ID, now, d.Body)
 		if err != nil {
 			return alerting.Result{Outcome: alerting.Rejected, Err: fmt.Errorf("sign delivery %s: %w", d.ID, err)}
 		}
-		request.SetHeader(standardwebhooks.HeaderWebhookSignature, signature)
+		header[standardwebhooks.HeaderWebhookSignature] = signature
 	}
 	if d.Key != "" {
-		request.SetHeader("Idempotency-Key", d.Key)
+		header["Idempotency-Key"] = d.Key
 	}
-	answer, err := request.Post(r.url)
-	if err != nil {
-		return alerting.Result{Outcome: alerting.Retry, Err: fmt.Errorf("webhook %q gave no answer: %s", r.name, r.cause(err))}
-	}
-	defer func() { _ = answer.RawBody().Close() }() // what was said is read; the connection ends anyway
-	return r.classify(answer.RawResponse, now)
+	result, _ := r.call.Post(ctx, r.url, header, d.Body)
+	return result
 }
 
-func userAgent() string {
-	if version.Version == "" {
-		return "postflight/devel"
-	}
-	return version.ComponentUserAgent("postflight")
+// decodeKey reads base64 with or without padding: secrets are copied by hand.
+func decodeKey(encoded string) ([]byte, error) {
+	return base64.RawStdEncoding.DecodeString(strings.TrimRight(encoded, "="))
 }

@@ -28,8 +28,9 @@ var layers = map[string][]string{
 	"adapter":       {"verifier", "pure", "failpoint"},
 	"offline":       {"verifier", "pure", "offline"}, // judges what was recorded or simulated
 	"command":       {"verifier", "pure", "offline", "failpoint", "engine", "adapter", "adapter-child", "command"},
-	"adapter-child": {"verifier", "pure", "adapter"}, // alerting/webhook knows alerting's ports
-	"shared":        {"verifier", "shared"},          // what the probes have in common
+	"adapter-child": {"verifier", "pure", "adapter", "sending"}, // alerting/webhook knows alerting's ports
+	"sending":       {"verifier", "adapter"},                    // what the receivers have in common
+	"shared":        {"verifier", "shared"},                     // what the probes have in common
 }
 
 // layerOf returns the layer of a package by its folder, "" where the design
@@ -53,6 +54,8 @@ func layerOf(dir string) string {
 		return "shared"
 	case path.Dir(dir) == "probes":
 		return "adapter"
+	case strings.HasPrefix(dir, "alerting/internal/"):
+		return "sending"
 	case dir == vendors:
 		return "adapter-child"
 	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards", dir == browserTests:

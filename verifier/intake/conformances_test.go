@@ -118,7 +118,8 @@ func githubConformances(t *testing.T) map[string]conformance {
 			Version: "f95f852bd8fca8fcc58a9a2d6c842781e32a215e", Status: verifier.DeployFinished, Actor: "Codertocat",
 			StartedAt:  time.Date(2019, 5, 15, 15, 20, 53, 0, time.UTC),
 			FinishedAt: time.Date(2019, 5, 15, 15, 20, 55, 0, time.UTC),
-			Labels:     map[string]string{"ref": "master", "task": "deploy", "repository": "Codertocat/Hello-World"},
+			Labels: map[string]string{"ref": "master", "task": "deploy", "repository": "Codertocat/Hello-World",
+				"commit": "f95f852bd8fca8fcc58a9a2d6c842781e32a215e", "deployment": "145988746"},
 		},
 	}
 	run := status

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v84/github"
@@ -91,6 +93,9 @@ func githubStatus(body []byte, _ Mapping) (githubEvent, string, error) {
 		return githubEvent{}, "", wrongType(err, "deployment_status event")
 	}
 	report := event.GetDeploymentStatus()
+	if isEcho(report) {
+		return githubEvent{}, "the status is postflight's own: it says how a deploy fared that was announced before", nil
+	}
 	status, known := githubStatuses[report.GetState()]
 	if !known {
 		return githubEvent{}, fmt.Sprintf("deployment status %q starts nothing", shorten(report.GetState())), nil
@@ -102,6 +107,9 @@ func githubStatus(body []byte, _ Mapping) (githubEvent, string, error) {
 	}
 	d.Status, d.Queued = status, status == verifier.DeployStarted && report.GetState() != "in_progress"
 	d.URL = firstLink(report.GetLogURL(), report.GetTargetURL())
+	if at := firstLink(report.GetEnvironmentURL()); at != "" {
+		d.Labels["environment_url"] = at // which a status of ours keeps
+	}
 	created, reported := event.GetDeployment().GetCreatedAt().Time, report.GetCreatedAt().Time
 	switch {
 	case status == verifier.DeployStarted:
@@ -113,6 +121,19 @@ func githubStatus(body []byte, _ Mapping) (githubEvent, string, error) {
 	}
 	e.delivery = fmt.Sprintf("deployment/%d/status/%d", event.GetDeployment().GetID(), report.GetID())
 	return e, "", nil
+}
+
+// verdictPage is the address of a verdict's page, wherever a postflight is
+// reached.
+var verdictPage = regexp.MustCompile(`/verifications/vf_[0-9a-z]+$`)
+
+// isEcho reports whether a status was written by a receiver of postflight's,
+// this one or another: by the beginning of its description (github.Marker of
+// alerting) and its link to a verdict's page, both. A pipeline's own status has
+// one of them at most, and must not be lost.
+func isEcho(report *gh.DeploymentStatus) bool {
+	return strings.HasPrefix(report.GetDescription(), "postflight: ") &&
+		(verdictPage.MatchString(report.GetLogURL()) || verdictPage.MatchString(report.GetTargetURL()))
 }
 
 // githubCreated reads a deployment event: somebody has asked for a deploy,
@@ -141,7 +162,9 @@ func githubDeployment(deployment *gh.Deployment, repository *gh.Repository, send
 			Service: first(told.Service, repository.GetFullName()), Environment: deployment.GetEnvironment(),
 			Version: first(deployment.GetSHA(), deployment.GetRef()),
 			Actor:   printable(first(deployment.GetCreator().GetLogin(), sender.GetLogin())),
-			Labels:  labelled(map[string]string{"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": repository.GetFullName()}),
+			Labels: labelled(map[string]string{
+				"ref": deployment.GetRef(), "task": deployment.GetTask(), "repository": repository.GetFullName(), "commit": deployment.GetSHA(),
+			}),
 		},
 	}
 	if deployment.GetSHA() == "" && deployment.GetRef() != "" {
@@ -154,6 +177,7 @@ func githubDeployment(deployment *gh.Deployment, repository *gh.Repository, send
 	e.wrong = told.wrong("deployment.payload.reversible")
 	if id := deployment.GetID(); id != 0 {
 		e.deployment.DeploymentID = strconv.FormatInt(id, 10)
+		e.deployment.Labels["deployment"] = e.deployment.DeploymentID
 	}
 	return e
 }

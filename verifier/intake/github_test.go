@@ -121,9 +121,10 @@ func TestGitHubFields(t *testing.T) {
 		"environment of the deployment": {[]string{"deployment_status.environment", `""`, "deployment.environment", `"staging"`},
 			func(d *verifier.Deployment) { d.Environment = "staging" }},
 		"environment of the status":  {[]string{"deployment_status.environment", `"eu"`}, func(d *verifier.Deployment) { d.Environment = "eu" }},
-		"ref without a commit":       {[]string{"deployment.sha", "-", "deployment.ref", `"v7"`}, func(d *verifier.Deployment) { d.Version, d.Labels["ref"] = "v7", "v7" }},
+		"ref without a commit":       {[]string{"deployment.sha", "-", "deployment.ref", `"v7"`}, func(d *verifier.Deployment) { d.Version, d.Labels["ref"] = "v7", "v7"; delete(d.Labels, "commit") }},
 		"log address":                {[]string{"deployment_status.log_url", `"https://log/1"`, "deployment_status.target_url", `"https://t/1"`}, func(d *verifier.Deployment) { d.URL = "https://log/1" }},
 		"target address":             {[]string{"deployment_status.target_url", `"https://t/1"`}, func(d *verifier.Deployment) { d.URL = "https://t/1" }},
+		"environment address":        {[]string{"deployment_status.environment_url", `"https://shop/"`}, func(d *verifier.Deployment) { d.Labels["environment_url"] = "https://shop/" }},
 		"script instead of address":  {[]string{"deployment_status.log_url", `"javascript:alert(1)"`}, func(*verifier.Deployment) {}},
 		"sender without a creator":   {[]string{"deployment.creator", "null", "sender.login", `"robot"`}, func(d *verifier.Deployment) { d.Actor = "robot" }},
 		"odd texts that only inform": {[]string{"deployment.creator.login", `"a\u0007"`, "deployment.ref", `"x\ny"`}, func(d *verifier.Deployment) { d.Actor = ""; delete(d.Labels, "ref") }},
@@ -134,7 +135,8 @@ func TestGitHubFields(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := plain.Deployment
-			want.Labels = map[string]string{"ref": "master", "task": "deploy", "repository": "Codertocat/Hello-World"}
+			want.Labels = map[string]string{"ref": "master", "task": "deploy", "repository": "Codertocat/Hello-World",
+				"commit": "f95f852bd8fca8fcc58a9a2d6c842781e32a215e", "deployment": "145988746"}
 			tt.want(&want)
 			n, ignored, err := decodeGitHub(t, tt.changes...)
 			require.NoError(t, err)

@@ -67,10 +67,10 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, verification string) ([]ver
 func loadAttempts(ctx context.Context, tx *sql.Tx, delivery string) ([]verifier.Attempt, error) {
 	return queryAll(ctx, tx, func(rows *sql.Rows) (a verifier.Attempt, err error) {
 		var at int64
-		err = rows.Scan(&at, &a.Duration, &a.Status, &a.Result, &a.Error)
+		err = rows.Scan(&at, &a.Duration, &a.Status, &a.Result, &a.Error, &a.Reference)
 		a.At = fromMicros(at)
 		return a, err
-	}, `SELECT at, duration, status, result, error FROM attempts WHERE delivery = $1 ORDER BY at`, delivery)
+	}, `SELECT at, duration, status, result, error, reference FROM attempts WHERE delivery = $1 ORDER BY at`, delivery)
 }
 
 // UpdateDelivery reads a delivery with its facts and stores what change makes
@@ -99,8 +99,11 @@ func loadOutgoing(ctx context.Context, tx *sql.Tx, id string, now time.Time) (ou
 		return out, err
 	}
 	out.Verification, out.Policy, err = loadVerification(ctx, tx, out.Delivery.VerificationID)
-	if err != nil || out.Delivery.Kind != verifier.RollbackDelivery {
+	if err != nil {
 		return out, err
+	}
+	if out.Delivery.Kind != verifier.RollbackDelivery {
+		return out, loadThread(ctx, tx, &out)
 	}
 	if out.Facts, err = loadFacts(ctx, tx, out.Verification, out.Policy, now); err != nil {
 		return out, err
@@ -126,6 +129,11 @@ func (s *Store) saveDeliveryChange(ctx context.Context, tx *sql.Tx, out verifier
 			return err
 		}
 	}
+	for _, f := range c.Folded {
+		if err := saveFolded(ctx, tx, f); err != nil {
+			return err
+		}
+	}
 	for _, m := range c.Members {
 		if err := saveVerification(ctx, tx, m); err != nil {
 			return err
@@ -147,9 +155,9 @@ func saveAttempt(ctx context.Context, tx *sql.Tx, delivery string, a verifier.At
 			delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error))
 		return err
 	}
-	result, err := tx.ExecContext(ctx, `UPDATE attempts SET duration = $3, status = $4, result = $5, error = $6
+	result, err := tx.ExecContext(ctx, `UPDATE attempts SET duration = $3, status = $4, result = $5, error = $6, reference = $8
 		WHERE delivery = $1 AND at = $2 AND result = $7
 			AND NOT EXISTS (SELECT 1 FROM attempts later WHERE later.delivery = $1 AND later.at > $2)`,
-		delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error), verifier.AttemptStarted)
+		delivery, micros(a.At), int64(a.Duration), a.Status, a.Result, storable(a.Error), verifier.AttemptStarted, storable(a.Reference))
 	return affected(result, err, "the attempt of delivery %s at %s is not under way any more", delivery, a.At.Format(time.RFC3339Nano))
 }

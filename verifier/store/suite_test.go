@@ -72,6 +72,7 @@ func conform(t *testing.T, db database) {
 		"update action":                      testUpdateAction,
 		"update delivery":                    testUpdateDelivery,
 		"deliveries run":                     testDeliveriesRun,
+		"deliveries: inbox":                  testInbox,
 		"deliveries resume":                  testDeliveriesResume,
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,

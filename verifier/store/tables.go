@@ -31,7 +31,7 @@ var tables = []table{
 		refers: []reference{{"verification", "verifications", "id"}}},
 	{name: "deliveries", key: []string{"id"}, columns: words("id verification kind receiver event state reason created_at key body"),
 		refers: []reference{{"verification", "verifications", "id"}}},
-	{name: "attempts", key: words("delivery at"), columns: words("delivery at duration status result error"),
+	{name: "attempts", key: words("delivery at"), columns: words("delivery at duration status result error reference"),
 		refers: []reference{{"delivery", "deliveries", "id"}}},
 	{name: "intake_keys", key: words("source delivery_id"), columns: words("source delivery_id service environment version status received_at deployment verification ignored"),
 		refers: []reference{{"deployment", "deployments", "id"}}},

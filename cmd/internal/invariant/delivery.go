@@ -78,7 +78,7 @@ func delivered(r Run) (out []Violation) {
 func (r Run) committedTogether(v Verification) (out []Violation) {
 	if v.Verdict != nil {
 		for _, receiver := range v.Policy.Receivers {
-			if !v.told(receiver, func(m message) bool {
+			if v.Policy.Wants(receiver, verifier.Change(v.Verdict.Decision)) && !v.told(receiver, func(m message) bool {
 				return m.Type == verifier.EventDecided && m.of.CreatedAt.Equal(v.Verdict.DecidedAt)
 			}) {
 				out = append(out, wrong(v.ID, "its verdict was stored without the message to %s", receiver))
@@ -92,6 +92,17 @@ func (r Run) committedTogether(v Verification) (out []Violation) {
 		out = append(out, wrong(v.ID+" "+id, "its rollback is %s, and no request of that id is stored", v.Action.State))
 	}
 	return out
+}
+
+// wantsAction reports whether the receiver is to be told of the action as it
+// stands, be it with the verdict or by itself.
+func (v Verification) wantsAction(receiver string) bool {
+	is := verifier.Event{Type: verifier.EventActionChanged, Data: v.Verification}
+	if v.Action.State == verifier.ActionWithheld && !v.Verification.Escalates() {
+		// The verdict may have told it, or a person's decision later on.
+		return v.Policy.Wants(receiver, verifier.ChangeRevert) && v.Policy.Tells(receiver, is)
+	}
+	return v.Policy.Tells(receiver, is)
 }
 
 func (v Verification) told(receiver string, holds func(message) bool) bool {
@@ -171,7 +182,7 @@ func (r Run) rollbackEnded(v Verification) (out []Violation) {
 		takes = verifier.UnconfirmedAfter + sweepEvery
 	default:
 		for _, receiver := range v.Policy.Receivers {
-			if !v.told(receiver, func(m message) bool {
+			if v.wantsAction(receiver) && !v.told(receiver, func(m message) bool {
 				return m.Data.Action.State == a.State && m.Data.Action.Guard == a.Guard && m.Data.Action.RevertID == a.RevertID
 			}) {
 				out = append(out, wrong(v.ID+" "+a.RevertID, "its rollback is %s %s, and %s was not told", a.State, a.Guard, receiver))

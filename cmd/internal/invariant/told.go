@@ -108,12 +108,14 @@ func (v Verification) toldOnce() (out []Violation) {
 		seen[c] = m.of.ID
 	}
 	for event, happened := range map[verifier.EventType]bool{
+		verifier.EventOpened:     true,
 		verifier.EventCleared:    v.ClearedAt != nil,
 		verifier.EventSuperseded: v.State == verifier.StateSuperseded,
 		verifier.EventCancelled:  v.State == verifier.StateCancelled,
 	} {
 		for _, receiver := range v.Policy.Receivers {
-			if id := seen[change{receiver: receiver, event: event}]; happened && id == "" {
+			wanted := happened && v.Policy.Tells(receiver, verifier.Event{Type: event})
+			if id := seen[change{receiver: receiver, event: event}]; wanted && id == "" {
 				out = append(out, wrong(v.ID, "%s has no message of %s", receiver, event))
 			} else if !happened && id != "" {
 				out = append(out, wrong(v.ID+" "+id, "%s has a message of %s, which didn't happen", receiver, event))

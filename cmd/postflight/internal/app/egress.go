@@ -81,7 +81,25 @@ func (e egress) transport(written bool, tlsConfig *tls.Config) http.RoundTripper
 	if e.instead != nil {
 		return e.instead
 	}
-	dialer := &net.Dialer{
+	return &http.Transport{
+		DialContext: e.dialing(written).DialContext, TLSClientConfig: tlsConfig, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 30 * time.Second,
+		MaxIdleConnsPerHost: outboundPerHost, IdleConnTimeout: 60 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// dialer connects to hosts that the operator wrote, for what is not HTTP; nil
+// where there is no network.
+func (e egress) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if e.instead != nil {
+		return nil
+	}
+	return e.dialing(true).DialContext
+}
+
+func (e egress) dialing(written bool) *net.Dialer {
+	return &net.Dialer{
 		Timeout: 5 * time.Second, KeepAlive: 30 * time.Second,
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
@@ -90,11 +108,5 @@ func (e egress) transport(written bool, tlsConfig *tls.Config) http.RoundTripper
 			}
 			return e.check(ap.Addr(), written)
 		},
-	}
-	return &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: tlsConfig, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 30 * time.Second,
-		MaxIdleConnsPerHost: outboundPerHost, IdleConnTimeout: 60 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

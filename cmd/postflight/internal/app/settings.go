@@ -199,14 +199,14 @@ func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http
 func (cur *current) send(rule egress, l *limiter) error {
 	rollBack, _ := cur.transports(rule)
 	message, _ := cur.transports(rule)
-	tell := l.limit(message)
+	out := ways{http: l.limit(message), dial: rule.dialer()}
 	cur.receivers, cur.rollbacks = map[string]alerting.Receiver{}, map[string]alerting.Receiver{}
 	for _, r := range cur.config.Receivers {
-		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), tell)
+		made, err := receiver(r, out)
 		if err != nil {
 			return fmt.Errorf("receiver: %w", err)
 		}
-		cur.receivers[r.Name] = receiver.WithTimeout(r.Webhook.Timeout)
+		cur.receivers[r.Name] = made
 	}
 	for _, r := range cur.config.Rollbacks {
 		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), rollBack)

@@ -23,6 +23,7 @@ var Methods = []string{
 	"Decide",
 	"Evidence",
 	"Freezing",
+	"Inbox",
 	"LeftOut",
 	"NoteAlerts",
 	"Override",
@@ -31,6 +32,7 @@ var Methods = []string{
 	"Prepare",
 	"Prune",
 	"Rate",
+	"Recent",
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
@@ -61,6 +63,7 @@ type Inner interface {
 	Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) error
 	Evidence(ctx context.Context, p1 string) (verifier.Evidence, error)
 	Freezing(ctx context.Context, p1 time.Time) (verifier.Freezing, error)
+	Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (verifier.Inbox, error)
 	LeftOut(ctx context.Context, p1 string, p2 string, p3 time.Time) ([]verifier.Span, error)
 	NoteAlerts(ctx context.Context, p1 string, p2 []verifier.Alert, p3 time.Time) error
 	Override(ctx context.Context, p1 string, p2 time.Time, p3 verifier.OverrideFunc) error
@@ -69,6 +72,7 @@ type Inner interface {
 	Prepare(ctx context.Context, p1 verifier.Check) error
 	Prune(ctx context.Context, p1 time.Time, p2 store.Retention) (store.Pruned, error)
 	Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (bool, error)
+	Recent(ctx context.Context, p1 int) ([]verifier.Verification, error)
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
@@ -226,6 +230,18 @@ func (s *Store) Freezing(ctx context.Context, p1 time.Time) (r0 verifier.Freezin
 	return r0, err
 }
 
+// Inbox may fail.
+func (s *Store) Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (r0 verifier.Inbox, err error) {
+	err = s.faults.around(ctx, "Inbox", func() (err error) {
+		r0, err = s.next.Inbox(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.Inbox)
+	}
+	return r0, err
+}
+
 // LeftOut may fail.
 func (s *Store) LeftOut(ctx context.Context, p1 string, p2 string, p3 time.Time) (r0 []verifier.Span, err error) {
 	err = s.faults.around(ctx, "LeftOut", func() (err error) {
@@ -306,6 +322,18 @@ func (s *Store) Rate(ctx context.Context, p1 string, p2 verifier.Feedback) (r0 b
 	})
 	if err != nil {
 		r0 = *new(bool)
+	}
+	return r0, err
+}
+
+// Recent may fail.
+func (s *Store) Recent(ctx context.Context, p1 int) (r0 []verifier.Verification, err error) {
+	err = s.faults.around(ctx, "Recent", func() (err error) {
+		r0, err = s.next.Recent(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.Verification)
 	}
 	return r0, err
 }

@@ -1,9 +1,8 @@
-package webhook
+package call
 
 import (
-	"bytes"
-	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -17,15 +16,16 @@ import (
 // bounded, and what is told of it is one printable line without secrets.
 func FuzzAnswer(f *testing.F) {
 	const secret, token = "a secret of the webhook", "T0B0tokenInThePath"
-	r, err := New("ci", "https://ci.example/services/"+token+"?key=query-secret", secret, nil)
+	u, err := url.Parse("https://ci.example/services/" + token + "?key=query-secret")
 	require.NoError(f, err)
+	c := New(`webhook "ci"`, nil, append(OfURL(u), secret)...)
 	f.Add(503, "120", []byte("the queue is full"))
 	f.Add(429, "Wed, 21 Oct 2065 07:28:00 GMT", []byte("/services/"+token+"?key=query-secret"))
 	f.Add(500, "-1", []byte("a  secret\nof the\twebhook"))
 	f.Add(301, "9223372036854775807", []byte("\x00\xff\u202e"))
 	f.Add(204, "1e3", []byte(strings.Repeat("ä", 300)))
 	f.Fuzz(func(t *testing.T, status int, wait string, body []byte) {
-		result := r.classify(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {wait}}, Body: io.NopCloser(bytes.NewReader(body))}, time.Now())
+		result := c.Classify(&http.Response{StatusCode: status, Header: http.Header{"Retry-After": {wait}}}, body, time.Now())
 		require.GreaterOrEqual(t, result.RetryAfter, time.Duration(0))
 		require.LessOrEqual(t, result.RetryAfter, maxRetryAfter)
 		if result.Err == nil {
@@ -33,7 +33,7 @@ func FuzzAnswer(f *testing.F) {
 			return
 		}
 		told := result.Err.Error()
-		require.LessOrEqual(t, utf8.RuneCountInString(r.excerpt(bytes.NewReader(body))), maxExcerpt)
+		require.LessOrEqual(t, utf8.RuneCountInString(c.excerpt(body)), maxExcerpt)
 		require.False(t, strings.ContainsFunc(told, unicode.IsControl), "%q", told)
 		for _, hidden := range []string{secret, token, "query-secret"} {
 			require.NotContains(t, told, hidden)

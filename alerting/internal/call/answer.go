@@ -1,10 +1,8 @@
-package webhook
+package call
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,18 +30,18 @@ const (
 	minToken = 12
 )
 
-// classify turns an answer into the result of the attempt that was made at now.
-func (r *Receiver) classify(answer *http.Response, now time.Time) alerting.Result {
+// Classify turns an answer into the result of the attempt that was made at now.
+func (c *Caller) Classify(answer *http.Response, body []byte, now time.Time) alerting.Result {
 	result := alerting.Result{Outcome: outcome(answer.StatusCode), Status: answer.StatusCode}
 	if result.Outcome == alerting.Delivered {
 		return result
 	}
-	result.RetryAfter = retryAfter(answer.Header.Get("Retry-After"), now)
-	said := fmt.Sprintf("webhook %q answered %d %s", r.name, answer.StatusCode, http.StatusText(answer.StatusCode))
+	result.RetryAfter = RetryAfter(answer.Header.Get("Retry-After"), now)
+	said := fmt.Sprintf("%s answered %d %s", c.who, answer.StatusCode, http.StatusText(answer.StatusCode))
 	if answer.StatusCode/100 == 3 {
 		said += " (redirects are not followed: configure the address that it leads to)"
 	}
-	if text := r.excerpt(answer.Body); text != "" {
+	if text := c.excerpt(body); text != "" {
 		said += ": " + strconv.Quote(text)
 	}
 	result.Err = errors.New(said)
@@ -64,9 +62,9 @@ func outcome(status int) alerting.Outcome {
 	return alerting.Rejected
 }
 
-// retryAfter reads the header's two forms, seconds and an HTTP date; anything
+// RetryAfter reads the header's two forms, seconds and an HTTP date; anything
 // else, and what has passed, asks for nothing.
-func retryAfter(header string, now time.Time) time.Duration {
+func RetryAfter(header string, now time.Time) time.Duration {
 	var asked time.Duration
 	if seconds, err := strconv.ParseInt(strings.TrimSpace(header), 10, 64); err == nil {
 		asked = time.Duration(min(max(seconds, 0), int64(maxRetryAfter/time.Second))) * time.Second
@@ -77,17 +75,22 @@ func retryAfter(header string, now time.Time) time.Duration {
 }
 
 // excerpt returns the answer's beginning as one printable line without
-// secrets. An answer that breaks off is told as far as it came.
-func (r *Receiver) excerpt(body io.Reader) string {
-	read, _ := io.ReadAll(io.LimitReader(body, maxAnswer)) // what came is worth telling, whatever ended it
-	text := strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) && c != unicode.ReplacementChar {
-			return c
+// secrets.
+func (c *Caller) excerpt(body []byte) string {
+	return c.Excerpt(string(body))
+}
+
+// Excerpt returns the beginning of what a receiver said as one printable line
+// without secrets.
+func (c *Caller) Excerpt(said string) string {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) && r != unicode.ReplacementChar {
+			return r
 		}
 		return ' '
-	}, r.hide.Replace(string(read)))
+	}, c.hide.Replace(said))
 	// Hidden again: only now is white space what it is in a secret.
-	runes := []rune(r.hide.Replace(strings.Join(strings.Fields(text), " ")))
+	runes := []rune(c.hide.Replace(strings.Join(strings.Fields(text), " ")))
 	if len(runes) > maxExcerpt {
 		return string(runes[:maxExcerpt-1]) + "…"
 	}
@@ -96,7 +99,7 @@ func (r *Receiver) excerpt(body io.Reader) string {
 
 // cause tells why no answer came. net/http puts the URL into its errors, and a
 // URL holds secrets, so only what is below it is told.
-func (r *Receiver) cause(err error) string {
+func (c *Caller) cause(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		if wrapped.Timeout() {
@@ -104,15 +107,13 @@ func (r *Receiver) cause(err error) string {
 		}
 		err = wrapped.Err
 	}
-	return r.hide.Replace(err.Error())
+	return c.hide.Replace(err.Error())
 }
 
-// hiding replaces everything about the URL and the secret that must not be
-// told, longest first so that no part of one survives the hiding of another.
-// A path counts, for services put tokens there, and so does each long part.
-func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
-	hidden := []string{secret, strings.TrimPrefix(secret, secretPrefix), string(key), base64.StdEncoding.EncodeToString(key),
-		u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.User.Username()}
+// OfURL returns everything about an address that must not be told. Its path
+// counts, for services put tokens there, and so does each long part.
+func OfURL(u *url.URL) []string {
+	hidden := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery, u.User.Username()}
 	if password, ok := u.User.Password(); ok {
 		hidden = append(hidden, password, u.User.String())
 	}
@@ -124,7 +125,13 @@ func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
 			hidden = append(hidden, part)
 		}
 	}
-	hidden = slices.DeleteFunc(hidden, func(s string) bool { return len(s) < minHidden })
+	return hidden
+}
+
+// hiding replaces what is hidden, longest first so that no part of one survives
+// the hiding of another.
+func hiding(hidden []string) *strings.Replacer {
+	hidden = slices.DeleteFunc(slices.Clone(hidden), func(s string) bool { return len(s) < minHidden })
 	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) })
 	pairs := make([]string, 0, 2*len(hidden))
 	for _, s := range hidden {
@@ -133,7 +140,13 @@ func hiding(u *url.URL, secret string, key []byte) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// decodeKey reads base64 with or without padding: secrets are copied by hand.
-func decodeKey(encoded string) ([]byte, error) {
-	return base64.RawStdEncoding.DecodeString(strings.TrimRight(encoded, "="))
+// Credentials returns what of the address of an API must not be told: whom it
+// logs in as.
+func Credentials(u *url.URL) []string {
+	password, _ := u.User.Password()
+	return []string{u.User.Username(), password, u.User.String()}
 }
+
+// Hide makes text fit for an error: one printable line without secrets, of 200
+// characters at most.
+func (c *Caller) Hide(text string) string { return c.excerpt([]byte(text)) }

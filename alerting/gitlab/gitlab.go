@@ -1,0 +1,133 @@
+// Package gitlab tells GitLab how a deploy fared, as the status of its commit:
+// a job named postflight/production in the commit's pipeline.
+package gitlab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"text/template"
+	"time"
+
+	"github.com/postflight/postflight/alerting"
+	"github.com/postflight/postflight/alerting/internal/call"
+	"github.com/postflight/postflight/alerting/internal/standing"
+	"github.com/postflight/postflight/verifier"
+)
+
+// maxText is how many characters GitLab takes of a status's name and of its
+// description.
+const maxText = 255
+
+// Settings say where statuses go. Project, Commit and StatusName are templates
+// over a verifier.Telling; nil is what the deploy's source told.
+type Settings struct {
+	URL        string // of the server, such as https://gitlab.com
+	Token      string
+	Project    *template.Template // its path or number; nil is the deploy's label "project"
+	Commit     *template.Template // its hash; nil is the label "commit", or a version that is one
+	StatusName *template.Template // nil is postflight/ENVIRONMENT
+}
+
+// Receiver writes commit statuses to GitLab.
+type Receiver struct {
+	base string
+	s    Settings
+	call *call.Caller
+}
+
+var _ alerting.Receiver = (*Receiver)(nil)
+
+// New makes the receiver of that name; transport is as of webhook.New. An
+// address that is none is an error of kind Invalid.
+func New(name string, s Settings, transport http.RoundTripper) (*Receiver, error) {
+	who := fmt.Sprintf("gitlab %q", name)
+	base, err := call.Base(who, s.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &Receiver{base: base.String() + "/api/v4", s: s, call: call.New(who, transport, append(call.Credentials(base), s.Token)...)}, nil
+}
+
+// WithTimeout bounds each attempt at d, and returns r.
+func (r *Receiver) WithTimeout(d time.Duration) *Receiver {
+	r.call.WithTimeout(d)
+	return r
+}
+
+// status is the body of POST /projects/:id/statuses/:sha.
+type status struct {
+	State       string `json:"state"`
+	Name        string `json:"name"`
+	Ref         string `json:"ref,omitempty"` // which of the commit's pipelines it goes into
+	TargetURL   string `json:"target_url,omitempty"`
+	Description string `json:"description"`
+}
+
+// states: canceled is what GitLab calls a job that came to no end.
+var states = map[standing.State]string{
+	standing.Watching: "running", standing.Kept: "success", standing.Bad: "failed", standing.RolledBack: "failed",
+	standing.Unclear: "failed", standing.Ended: "canceled",
+}
+
+// commitHash is a whole hash; the API finds a commit by its beginning as well,
+// but a status is written to the whole one only.
+var commitHash = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+
+// Send writes the status that the message leads to.
+func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alerting.Result {
+	e, err := alerting.Read(delivery)
+	if err != nil {
+		return r.call.Refuse("%w", err)
+	}
+	d := e.Data.Deployment
+	project, err := standing.Name(r.s.Project, e, d.Labels["project"])
+	switch {
+	case err != nil:
+		return r.call.Refuse("project: %w", err)
+	case project == "":
+		return r.call.Refuse("the project of %s is not known: its source has to tell it as label \"project\", or the receiver name it", d.Service)
+	}
+	told := d.Labels["commit"]
+	if told == "" {
+		told = d.Version
+	}
+	hash, err := standing.Name(r.s.Commit, e, told)
+	switch {
+	case err != nil:
+		return r.call.Refuse("commit: %w", err)
+	case !commitHash.MatchString(hash):
+		return r.call.Refuse("the commit of %s %s is not known (got %q): its source has to tell the whole hash as label \"commit\", or the receiver name it", d.Service, d.Version, hash)
+	}
+	usual := "postflight/" + d.Environment
+	if d.Service != project { // several services may come out of one commit
+		usual += "/" + d.Service
+	}
+	name, err := standing.Name(r.s.StatusName, e, usual)
+	if err != nil {
+		return r.call.Refuse("name: %w", err)
+	}
+	s := standing.Of(e.Data)
+	body, err := json.Marshal(status{
+		State: states[s.State], Name: alerting.Cut(name, maxText), Ref: d.Labels["ref"], TargetURL: e.Data.URL,
+		Description: alerting.Cut(s.Line, maxText),
+	})
+	if err != nil {
+		return r.call.Refuse("write the status: %w", err)
+	}
+	return r.post(ctx, "/projects/"+url.PathEscape(project)+"/statuses/"+hash, body)
+}
+
+func (r *Receiver) post(ctx context.Context, path string, body []byte) alerting.Result {
+	result, answer := r.call.Post(ctx, r.base+path, map[string]string{"Private-Token": r.s.Token}, body)
+	if result.Status == http.StatusBadRequest && bytes.Contains(answer.Body, []byte("Cannot transition status via :run from :running")) {
+		// It is running already: that deploy was cleared, or told before an
+		// answer was lost. GitLab keeps the first description.
+		return alerting.Result{Outcome: alerting.Delivered, Status: result.Status}
+	}
+	return result
+}
