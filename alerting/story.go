@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -119,7 +120,15 @@ func (s Story) Plain() string {
 
 // Name returns a name as messages show it, of at most 60 characters and on one
 // line.
-func Name(name string) string { return Cut(strings.Join(strings.Fields(name), " "), maxName) }
+func Name(name string) string {
+	printable := strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return ' '
+	}, name)
+	return Cut(strings.Join(strings.Fields(printable), " "), maxName)
+}
 
 func by(v verifier.Verification) string {
 	var parts []string

@@ -115,7 +115,7 @@ func (r *Receiver) compose(l letter) (*gomail.Msg, error) {
 	if l.html != "" {
 		m.AddAlternativeString(gomail.TypeTextHTML, l.html)
 		if len(l.chart) > 0 {
-			if err := m.EmbedReader(chartID, bytes.NewReader(l.chart), gomail.WithFileContentID(chartID), gomail.WithFileContentType("image/png")); err != nil {
+			if err := m.EmbedReader(chartID, bytes.NewReader(l.chart), gomail.WithFileContentID("<"+chartID+">"), gomail.WithFileContentType("image/png")); err != nil {
 				return nil, err
 			}
 		}

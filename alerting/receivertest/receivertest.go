@@ -29,6 +29,8 @@ type Subject struct {
 	Open func(t *testing.T, address string, transport http.RoundTripper) alerting.Receiver
 	// Delivery is what is sent.
 	Delivery verifier.Delivery
+	// Answer is what the system says when it takes a message; "" is nothing.
+	Answer string
 	// Secrets are the texts that no error may hold.
 	Secrets []string
 }
@@ -64,14 +66,22 @@ func (s Subject) serve(t *testing.T, handler http.HandlerFunc) (alerting.Receive
 
 func (s Subject) classifies(t *testing.T) {
 	want := map[int]alerting.Outcome{
-		200: alerting.Delivered, 201: alerting.Delivered, 202: alerting.Delivered, 204: alerting.Delivered,
+		200: alerting.Delivered, 201: alerting.Delivered, 202: alerting.Delivered,
 		409: alerting.Declined, 412: alerting.Declined,
 		408: alerting.Retry, 429: alerting.Retry, 500: alerting.Retry, 502: alerting.Retry, 503: alerting.Retry, 504: alerting.Retry, 507: alerting.Retry, 520: alerting.Retry,
 		400: alerting.Rejected, 401: alerting.Rejected, 403: alerting.Rejected, 404: alerting.Rejected, 405: alerting.Rejected,
 		410: alerting.Rejected, 413: alerting.Rejected, 415: alerting.Rejected, 422: alerting.Rejected,
 	}
 	status := 0
-	receiver, calls := s.serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+	receiver, calls := s.serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		if status/100 == 2 && status != http.StatusNoContent {
+			_, _ = io.WriteString(w, s.Answer)
+		}
+	})
+	if s.Answer == "" {
+		want[204] = alerting.Delivered
+	}
 	for code, outcome := range want {
 		status = code
 		calls.Store(0)
@@ -250,7 +260,8 @@ func (s Subject) hidesSecrets(t *testing.T, err error) {
 
 func (s Subject) sendsTheSame(t *testing.T) {
 	var bodies []string
-	receiver, _ := s.serve(t, func(_ http.ResponseWriter, r *http.Request) {
+	receiver, _ := s.serve(t, func(w http.ResponseWriter, r *http.Request) {
+		defer func() { _, _ = io.WriteString(w, s.Answer) }()
 		body, err := io.ReadAll(r.Body)
 		if err == nil {
 			bodies = append(bodies, string(body))

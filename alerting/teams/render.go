@@ -104,7 +104,7 @@ func digest(d alerting.Digest, room int) message {
 func newCard(headline string, tone alerting.Tone) *card {
 	return &card{
 		Schema: "http://adaptivecards.io/schemas/adaptive-card.json", Type: "AdaptiveCard", Version: "1.4", Teams: width{"Full"},
-		Fallback: alerting.Quiet(alerting.Cut(headline, maxHeadline)),
+		Fallback: escaped(headline, maxHeadline),
 		Body:     []item{{Type: "TextBlock", Text: escaped(headline, maxHeadline), Wrap: true, Weight: "Bolder", Size: "Medium", Color: colours[tone]}},
 	}
 }
