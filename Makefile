@@ -65,8 +65,8 @@ PREVIOUS ?= $(shell git describe --tags --abbrev=0 HEAD^ 2>/dev/null || echo 20e
 bin/postflight-previous:
 	@bash .ci/previous '$(PREVIOUS)' $@ || echo 'the rolling upgrade will fail for that' >&2
 
-test-faults: bin/soak bin/postflight-previous fault-tools ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most
-	$(SOAK) -kills 360 -seed 1 -scenarios . -skip '(hour|minutes) of load' -for 35m -previous $(CURDIR)/bin/postflight-previous
+test-faults: bin/soak bin/postflight-previous fault-tools ## the fault matrix of docs/robustness.md and 360 kills: 45 minutes at most [FAULTS_STATE=file to go on from]
+	$(SOAK) -kills 360 -seed 1 -state '$(FAULTS_STATE)' -scenarios . -skip '(hour|minutes) of load' -for 35m -previous $(CURDIR)/bin/postflight-previous
 	TMPDIR=$$(.ci/tempdir) go test ./cmd/postflight/internal/simulator -run TestStoreFaults -full -timeout 15m
 	go test -tags failpoints ./verifier/failpoint
 	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) go test -timeout 15m -run 'TestKillsAtEveryStep|TestQuickScenarios' ./internal/crash

@@ -94,6 +94,18 @@ func (u *universe) sample() error {
 	return nil
 }
 
+// sampleHeld looks at it for the slopes as well.
+func (u *universe) sampleHeld() error {
+	if err := u.sample(); err != nil {
+		return err
+	}
+	now, err := u.daemon.Memory()
+	if err != nil {
+		return err
+	}
+	return u.note(u.samples[len(u.samples)-1], now.Resident)
+}
+
 func (u *universe) open() (*sql.DB, error) {
 	if u.run.Store == PostgreSQL {
 		return sql.Open("pgx", u.storage)

@@ -35,6 +35,8 @@ type FaultRecord struct {
 	Build    string `json:"build"`
 	Seeds    string `json:"seeds"`
 	Tallied  `json:"tallied"`
+	// Slopes are of the last run that went on for long.
+	Slopes []Slope `json:"slopes,omitempty"`
 }
 
 // Tallied is how much there was to get wrong, and what was.
@@ -81,6 +83,9 @@ func Summarise(results []Result) Record {
 				continue
 			}
 			seeds[key] = append(seeds[key], r.Seed)
+			if r.Slopes != nil {
+				faults[key].Slopes = r.Slopes
+			}
 			continue
 		}
 		k := kills[r.Build]

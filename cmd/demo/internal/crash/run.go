@@ -43,6 +43,8 @@ type Result struct {
 	Messages      int      `json:"messages"`
 	Checked       []string `json:"checked"` // invariants of which everything was seen
 	Violations    []string `json:"violations"`
+	// Slopes are of runs that went on for long.
+	Slopes []Slope `json:"slopes,omitempty"`
 	// StoodStill is how long nothing at all ran on the machine meanwhile. A run
 	// with that and with violations is discarded, and made again.
 	StoodStill Milliseconds `json:"stood_still_ms,omitempty"`
@@ -109,6 +111,7 @@ func Do(ctx context.Context, run Run, o Options) (result Result, err error) {
 		return result, err
 	}
 	result.count(report, state)
+	result.Slopes = slopes(u.held)
 	result.At = time.Now().UTC().Truncate(time.Second)
 	if len(result.Violations) > 0 && o.Keep != "" {
 		result.Kept, err = u.keep(o.Keep, report, state)
@@ -166,6 +169,9 @@ func (r Result) Summary() string {
 	slowest := slices.MaxFunc(append([]Kill{{}}, r.Kills...), func(a, b Kill) int { return int(a.Back - b.Back) })
 	line := fmt.Sprintf("%s: %d kills in %.1f s, at an end %.1f s later, back after at most %d ms; %d verifications, %d verdicts, %d rollbacks, %d messages; %d violations",
 		r.Name(), len(r.Kills), float64(r.Took)/1000, float64(r.Drained)/1000, slowest.Back, r.Verifications, r.Verdicts, r.Rollbacks, r.Messages, len(r.Violations))
+	for _, s := range r.Slopes {
+		line += "\n  " + s.String()
+	}
 	if len(r.Violations) > 0 {
 		line += " (kept in " + r.Kept + ")\n  " + strings.Join(r.Violations, "\n  ")
 	}

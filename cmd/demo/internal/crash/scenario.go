@@ -116,7 +116,7 @@ func loadFor(d time.Duration) func(context.Context, *universe) error {
 			return ctx.Err()
 		}
 		for end := time.Now().Add(d); time.Now().Before(end); {
-			if err := u.sample(); err != nil {
+			if err := u.sampleHeld(); err != nil {
 				return err
 			}
 			if !sleep(ctx, 30*time.Second) {

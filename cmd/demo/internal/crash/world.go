@@ -67,6 +67,7 @@ type universe struct {
 	settings map[string]string // addresses for the configuration, by setting
 	network  *network
 	samples  []invariant.Sample
+	held     []holding // in runs that go on for long
 
 	daemon   *replica // the one that faults are put into
 	replicas []*replica
