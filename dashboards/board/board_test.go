@@ -315,13 +315,13 @@ func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
 
 func TestWrapGuardsEveryPage(t *testing.T) {
 	f := fixtures()[0]
-	for _, address := range []string{"/", f.path()} {
-		w := ask(t, f.reader(), f.now, address, func(o *board.Options, _ *http.Request) {
+	for _, address := range []string{"/", f.path(), f.path() + "/chart.png", "/badge/checkout/production.svg", "/status"} {
+		w := ask(t, f.reader(), f.now, address, withStatus(quiet(), nil), func(o *board.Options, _ *http.Request) {
 			o.Wrap = func(http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 			}
 		})
-		require.Equal(t, http.StatusUnauthorized, w.Code)
+		require.Equal(t, http.StatusUnauthorized, w.Code, address)
 	}
 }
 
