@@ -184,7 +184,15 @@ type page struct {
 	Script  template.JS
 	Prefix  string // path before every link, without a slash at its end
 	Refresh int    // seconds until the page renews itself; 0 is never
+	Card    *card
 	Body    any
+}
+
+// card is how chat shows a link to a page, by the Open Graph protocol: to those
+// whose credentials it has, where access is restricted.
+type card struct {
+	Title, Text string
+	Picture     string // its whole address
 }
 
 func (h *Handler) prefix() string {
@@ -250,6 +258,7 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 	if h.opts.Prometheus != nil {
 		c.servers = h.opts.Prometheus()
 	}
+	c.braked = h.braked(r.Context(), v)
 	c.decided = h.decisions(r, v)
 	body, err := h.fit(c)
 	if err != nil {
@@ -264,11 +273,22 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 // most of is halved until it fits.
 func (h *Handler) fit(c look) ([]byte, error) {
 	for c.room = fullRoom; ; c.room = c.room.half() {
-		body, err := h.execute(verdictPage, page{Title: c.title(), Refresh: c.refresh(), Body: c.view()})
+		view := c.view()
+		body, err := h.execute(verdictPage, page{Title: c.title(), Refresh: c.refresh(), Card: h.card(c, view), Body: view})
 		if err != nil || len(body) <= pageBytes || c.room == c.room.half() {
 			return body, err
 		}
 	}
+}
+
+// card is nil where there is no picture, or nobody knows the address of this
+// daemon as others see it.
+func (h *Handler) card(c look, view verdictView) *card {
+	u, err := url.Parse(h.opts.ExternalURL())
+	if err != nil || u.Host == "" || view.Picture == "" {
+		return nil
+	}
+	return &card{Title: c.title(), Text: view.Headline, Picture: u.Scheme + "://" + u.Host + view.Picture}
 }
 
 // follower finds the verification of the deployment that came after: the one
@@ -318,6 +338,19 @@ func (h *Handler) around(ctx context.Context, v verifier.Verification) (out []ve
 		}
 	}
 	return out, true
+}
+
+// braked says whether the brake is engaged now, for pages of the last day and of
+// what it held back; of others it tells nothing.
+func (h *Handler) braked(ctx context.Context, v verifier.Verification) bool {
+	if h.opts.Status == nil || v.Action.Guard != verifier.GuardBrake && h.opts.Now().Sub(v.OpenedAt) > 24*time.Hour {
+		return false
+	}
+	s, err := h.opts.Status(ctx)
+	if err != nil {
+		h.opts.Log.Error("read status", "verification", v.ID, "error", err)
+	}
+	return err == nil && s.Brake.Engaged
 }
 
 func (h *Handler) writeRecord(w http.ResponseWriter, v verifier.Verification) {

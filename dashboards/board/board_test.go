@@ -315,13 +315,13 @@ func TestCommandsOnlyWhereDecisionsAreTaken(t *testing.T) {
 
 func TestWrapGuardsEveryPage(t *testing.T) {
 	f := fixtures()[0]
-	for _, address := range []string{"/", f.path()} {
-		w := ask(t, f.reader(), f.now, address, func(o *board.Options, _ *http.Request) {
+	for _, address := range []string{"/", f.path(), f.path() + "/chart.png", "/badge/checkout/production.svg", "/status"} {
+		w := ask(t, f.reader(), f.now, address, withStatus(quiet(), nil), func(o *board.Options, _ *http.Request) {
 			o.Wrap = func(http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 			}
 		})
-		require.Equal(t, http.StatusUnauthorized, w.Code)
+		require.Equal(t, http.StatusUnauthorized, w.Code, address)
 	}
 }
 
@@ -331,4 +331,40 @@ func TestPageForbidsScripts(t *testing.T) {
 	require.Regexp(t, `^default-src 'none'; style-src 'sha256-[^']+'; script-src 'sha256-[^']+'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$`, h.Get("Content-Security-Policy"))
 	require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
 	require.Equal(t, "Accept", h.Get("Vary"))
+}
+
+func TestChatShowsTheChart(t *testing.T) {
+	f := fixtures()[3]
+	outside := func(o *board.Options, _ *http.Request) {
+		o.ExternalURL = func() string { return "https://ops.example/postflight/" }
+	}
+	body := ask(t, f.reader(), f.now, f.path(), outside).Body.String()
+	require.Contains(t, body, `<meta property="og:image" content="https://ops.example/postflight`+f.path()+`/chart.png">`)
+	require.Contains(t, body, `<meta property="og:description" content="No signal got worse by more than is tolerated in 30m.">`)
+	require.Contains(t, body, `<a href="/postflight`+f.path()+`/chart.png">As a picture</a>`)
+	wholesome(t, body)
+	require.Equal(t, http.StatusOK, ask(t, f.reader(), f.now, f.path()+"/chart.png").Code)
+
+	require.NotContains(t, ask(t, f.reader(), f.now, f.path()).Body.String(), "og:", "nobody knows where it is")
+	m := f.reader()
+	m.evidence = nil
+	require.NotContains(t, ask(t, m, f.now, f.path(), outside).Body.String(), "chart.png", "there is nothing to draw")
+}
+
+func TestTimelineTellsWhatPeopleSaid(t *testing.T) {
+	f := underWay()
+	require.Contains(t, ask(t, f.reader(), f.now, f.path()).Body.String(), "kim called the verdict wrong: a load test, as every Monday")
+}
+
+func TestBrakeIsToldAround(t *testing.T) {
+	f := stateNamed(t, "kept")
+	told := func(now time.Time, s board.Status, err error) bool {
+		w := ask(t, f.reader(), now, f.path(), withStatus(s, err))
+		require.Equal(t, http.StatusOK, w.Code)
+		return strings.Contains(w.Body.String(), "Now: No automatic revert is sent until a person releases it")
+	}
+	require.True(t, told(f.now, troubled(), nil))
+	require.False(t, told(f.now, quiet(), nil))
+	require.False(t, told(f.now, troubled(), errors.New("secret place")))
+	require.False(t, told(f.now.Add(48*time.Hour), troubled(), nil), "of two days ago")
 }

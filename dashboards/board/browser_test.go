@@ -38,34 +38,43 @@ func server(t *testing.T, h http.Handler) string {
 	return s.URL
 }
 
-// looks are the ways in which every page is looked at.
-var looks = []struct {
+// look is a way in which pages are looked at.
+type look struct {
 	name string
 	view browsertest.View
-}{
+}
+
+// looks are all of them.
+var looks = []look{
 	{"phone-light", browsertest.View{Width: 390, Height: 844}},
 	{"phone-dark", browsertest.View{Width: 390, Height: 844, Dark: true}},
 	{"desktop-light", browsertest.View{Width: 1280, Height: 900}},
 	{"desktop-dark", browsertest.View{Width: 1280, Height: 900, Dark: true}},
 }
 
-// looked compares a page with its pictures, and asks axe-core about it, wide and
-// light or, for a page whose colours others don't have, narrow and dark as well.
-func looked(t *testing.T, name, address string, colourful bool) {
+// looked opens a page in each look, compares it with the pictures that are kept
+// of it, and asks axe-core about it, wide and light or, for a page whose colours
+// others don't have, narrow and dark as well.
+func looked(t *testing.T, s shot, address string) {
 	t.Helper()
 	tab := browsertest.Open(t, looks[0].view)
 	tab.Visit(address)
 	for _, l := range looks {
 		tab.Look(l.view)
-		browsertest.Golden(t, picture(name, l.name), tab.Screenshot(), *update)
+		if s.keeps(l) {
+			browsertest.Golden(t, picture(s.name, l.name), tab.Screenshot(), *update)
+		}
 		var wide bool
 		tab.Evaluate(`document.documentElement.scrollWidth > document.documentElement.clientWidth`, &wide)
 		require.False(t, wide, "%s is wider than the window", l.name)
-		if l.name == "desktop-light" || colourful && l.name == "phone-dark" {
+		if l.name == "desktop-light" || l.name == "phone-dark" && slices.Contains(colourful, s.name) {
 			tab.Axe()
 		}
 	}
 }
+
+// colourful are the pages with colours that others don't have.
+var colourful = []string{"board-troubled", "status-troubled", "reverted-confirmed", "inconclusive", "source-down", "decide", "decisions"}
 
 // pictures is where the pictures of the pages are kept.
 var pictures = filepath.Join("..", "..", "docs", "pages")
@@ -76,6 +85,17 @@ func picture(name, look string) string { return filepath.Join(pictures, name+"-"
 type shot struct {
 	name, says string
 	address    func(t *testing.T) string
+}
+
+// keeps says of which looks there are pictures: all of the states that people
+// meet, one of what differs from them in words.
+func (s shot) keeps(l look) bool {
+	only, found := map[string]string{
+		"board-troubled": "phone-dark", "board-empty": "phone-light", "status-troubled": "phone-dark", "decisions": "phone-light",
+		"control-group": "desktop-dark", "reverted-accepted": "desktop-light", "reverted-failed": "phone-dark", "withheld-mode": "desktop-light",
+		"withheld-attribution": "phone-light", "overridden": "desktop-dark", "person-stopped": "phone-dark", "cancelled": "desktop-light",
+	}[s.name]
+	return !found || l.name == only
 }
 
 // says is what each state is, for who reads docs/pages.
@@ -109,6 +129,14 @@ func shots() []shot {
 			return served(t, &memory{}, seenAt, operated(quiet()), func(o *board.Options) { o.ExternalURL = func() string { return "https://postflight.example" } }) + "/"
 		}},
 		{"status", "The operator's status page", func(t *testing.T) string { return served(t, &memory{}, seenAt, operated(quiet())) + "/status" }},
+		{"decide", "The form on which people decide", func(t *testing.T) string {
+			f := underWay()
+			return served(t, f.reader(), f.now, dana.on) + f.path() + "/decide?do=keep"
+		}},
+		{"decisions", "What people may decide, and said", func(t *testing.T) string {
+			f := underWay()
+			return served(t, f.reader(), f.now, dana.on) + f.path() + "?told=feedback"
+		}},
 		{"status-troubled", "The status page in a bad night", func(t *testing.T) string { return served(t, &memory{}, seenAt, operated(troubled())) + "/status" }},
 	}
 	for _, f := range fixtures() {
@@ -127,12 +155,11 @@ func operated(s board.Status) func(*board.Options) {
 }
 
 func TestPagesInABrowser(t *testing.T) {
-	colourful := []string{"board-troubled", "status-troubled", "reverted-confirmed", "inconclusive", "source-down"}
 	for _, s := range shots() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			require.NotEmpty(t, s.says)
-			looked(t, s.name, s.address(t), slices.Contains(colourful, s.name))
+			looked(t, s, s.address(t))
 		})
 	}
 }
@@ -143,13 +170,16 @@ func TestPicturesAreShown(t *testing.T) {
 	b.WriteString("# The pages\n\nMade by `go test ./dashboards/board -run InABrowser -update` in Debian's chromium; the same test\ncompares with them. How pages work: [operating.md](../operating.md#pages).\n")
 	kept := map[string]bool{"README.md": true, "reverted-confirmed-print.png": true}
 	for _, s := range shots() {
-		fmt.Fprintf(&b, "\n## %s\n\n| desktop, light | desktop, dark | phone, light | phone, dark |\n|---|---|---|---|\n|", s.says)
-		for _, look := range []string{"desktop-light", "desktop-dark", "phone-light", "phone-dark"} {
-			file := filepath.Base(picture(s.name, look))
+		head, rule, row := "|", "|", "|"
+		for _, l := range []look{looks[2], looks[3], looks[0], looks[1]} {
+			if !s.keeps(l) {
+				continue
+			}
+			file, how := filepath.Base(picture(s.name, l.name)), strings.ReplaceAll(l.name, "-", ", ")
 			kept[file] = true
-			fmt.Fprintf(&b, " ![%s, %s](%s) |", s.says, strings.ReplaceAll(look, "-", ", "), file)
+			head, rule, row = head+" "+how+" |", rule+"---|", row+fmt.Sprintf(" ![%s, %s](%s) |", s.says, how, file)
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n%s\n%s\n", s.says, head, rule, row)
 	}
 	b.WriteString("\n## On paper\n\n![On paper](reverted-confirmed-print.png)\n")
 	file := filepath.Join(pictures, "README.md")

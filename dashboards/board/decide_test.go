@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/postflight/postflight/dashboards/board"
-	"github.com/postflight/postflight/dashboards/board/browsertest"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -209,15 +207,4 @@ func TestUnknownWhetherStored(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, w.Body.String(), "It is not known whether this was stored")
 	require.Contains(t, w.Body.String(), ">because</textarea>")
-}
-
-// TestDecidingInABrowser keeps pictures of the page on which people decide.
-func TestDecidingInABrowser(t *testing.T) {
-	f := underWay()
-	address := served(t, f.reader(), f.now, dana.on)
-	looked(t, "decide", address+f.path()+"/decide?do=keep", true)
-	tab := browsertest.Open(t, browsertest.Phone)
-	tab.Visit(address + f.path() + "?told=feedback")
-	tab.Axe()
-	browsertest.Golden(t, filepath.Join("..", "..", "docs", "pages", "decisions-phone-light.png"), tab.Screenshot(), *update)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
+	"github.com/postflight/postflight/dashboards/board"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -24,6 +25,7 @@ func hostile(text string) verifier.Verification {
 	c, n := &v.Attribution.Candidates[0], &v.Attribution.Neighbours[0]
 	c.Service, c.Version, c.Change, n.Service, n.Change, n.Message = text, text, text, text, text, text
 	v.Override = &verifier.Override{Decision: verifier.Keep, By: text, At: deployed, Reason: text}
+	v.Feedback = []verifier.Feedback{{Decision: verifier.Wrong, By: text, At: deployed, Reason: text}}
 	v.Action.Rollback, v.Action.TargetVersion, v.Action.RevertID = text, text, text
 	for i := range v.Signals {
 		f := &v.Signals[i]
@@ -51,7 +53,9 @@ func TestHostileTextStaysText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := fixture{v: hostile(text), now: deployed.Add(time.Hour)}
 			for _, address := range []string{f.path(), "/", "/?service=" + "%22%3E%3Cscript%3E"} {
-				w := ask(t, f.reader(), f.now, address)
+				w := ask(t, f.reader(), f.now, address, func(o *board.Options, _ *http.Request) {
+					o.ExternalURL = func() string { return "https://ops.example" }
+				})
 				require.Equal(t, http.StatusOK, w.Code)
 				wholesome(t, w.Body.String())
 				require.NotContains(t, w.Body.String(), `href="`+html.EscapeString(text))

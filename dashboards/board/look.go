@@ -26,6 +26,7 @@ type look struct {
 	// askedAround.
 	around      []verifier.Verification
 	askedAround bool
+	braked      bool              // the brake is engaged now
 	servers     map[string]string // addresses of Prometheus servers by name
 	room        room
 }
@@ -69,6 +70,7 @@ type verdictView struct {
 	Around                        []surroundingView
 	MoreAround                    int
 	AroundNote                    string
+	Brake                         *trouble // where it is engaged now
 	Asked                         []string // names of signals that were not judged yet
 	Unknown                       []string
 	Missing                       bool // Unknown names something that was not known
@@ -76,6 +78,7 @@ type verdictView struct {
 	MoreEvents                    int
 	Charts                        []chart
 	ChartNote                     string
+	Picture                       string // address of the charts as PNG; "" where there are none
 	Deliveries                    []deliveryView
 	MoreDeliveries                int
 	Record, Evidence              string // addresses of the raw JSON
@@ -130,8 +133,15 @@ func (l look) view() verdictView {
 	}
 	out.Unknown, out.Missing = l.unknown()
 	out.Around, out.MoreAround, out.AroundNote = l.surroundings()
+	if l.braked {
+		brake := braked()
+		out.Brake = &brake
+	}
 	out.Timeline, out.MoreEvents = l.timeline()
 	out.Charts, out.ChartNote = l.charts()
+	if len(out.Charts) > 0 {
+		out.Picture = l.pageOf(v) + "/chart.png"
+	}
 	out.Deliveries, out.MoreDeliveries = l.deliveries()
 	return out
 }

@@ -136,7 +136,7 @@ func (h *Handler) places(found []verifier.Verification) []placeRow {
 func (s Status) everybodys(f verifier.Filter, now time.Time) []trouble {
 	var out []trouble
 	if s.Brake.Engaged {
-		out = append(out, trouble{badge{"‖", "brake", "bad"}, "No automatic revert is sent until a person releases it: there were too many at once."})
+		out = append(out, braked())
 	}
 	for _, z := range s.Freezes {
 		if f.Service != "" && f.Service != z.Service || f.Environment != "" && f.Environment != z.Environment {
@@ -163,6 +163,10 @@ func (s Status) everybodys(f verifier.Filter, now time.Time) []trouble {
 		out = append(out, trouble{badge{"✖", "down", "bad"}, list(downs) + verb + " not answer: what is not measured never reverts."})
 	}
 	return out
+}
+
+func braked() trouble {
+	return trouble{badge{"‖", "brake", "bad"}, "No automatic revert is sent until a person releases it: there were too many at once."}
 }
 
 func (a Accuracy) sentence() string {

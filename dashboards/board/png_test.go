@@ -22,8 +22,8 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// pictures are the fixtures whose charts differ by more than their sentence.
-func pictures() []fixture {
+// charted are the fixtures whose charts differ by more than their sentence.
+func charted() []fixture {
 	wanted := map[string]bool{"pending": true, "observing": true, "kept": true, "reverted-none": true, "control-group": true, "inconclusive": true, "superseded": true}
 	var out []fixture
 	for _, f := range fixtures() {
@@ -54,7 +54,7 @@ func draw(t *testing.T, f fixture, e verifier.Evidence) image.Image {
 }
 
 func TestPictureOfEachState(t *testing.T) {
-	for _, f := range pictures() {
+	for _, f := range charted() {
 		t.Run(f.name, func(t *testing.T) {
 			picture := draw(t, f, f.reader().evidence[f.v.ID])
 			file := filepath.Join("testdata", "png", f.name+".png")
@@ -98,7 +98,7 @@ func brightness(p image.Image, left, top int) float64 {
 }
 
 func TestPictureTellsWhatIsMissing(t *testing.T) {
-	f := pictures()[2]
+	f := charted()[2]
 	whole := f.reader().evidence[f.v.ID]
 	bare := whole
 	bare.Signals = []verifier.SignalEvidence{{Signal: "errors"}}
@@ -119,7 +119,7 @@ func TestPictureTellsWhatIsMissing(t *testing.T) {
 // TestPictureOfOddRecords draws what no page was made for: it must come out as
 // a picture, whatever is in the record.
 func TestPictureOfOddRecords(t *testing.T) {
-	f := pictures()[3]
+	f := charted()[3]
 	e := f.reader().evidence[f.v.ID]
 	long := strings.Repeat("verylongname", 80)
 	f.v.Deployment.Service, f.v.Deployment.Version, f.v.Verdict.Summary = long, "<b>\x00\u202e\xff", strings.Repeat(long+" ", 20)
@@ -136,7 +136,7 @@ func TestPictureOfOddRecords(t *testing.T) {
 }
 
 func TestPictureIsServed(t *testing.T) {
-	f := pictures()[3]
+	f := charted()[3]
 	address := f.path() + "/chart.png"
 	w := ask(t, f.reader(), f.now, address)
 	require.Equal(t, http.StatusOK, w.Code)
@@ -151,12 +151,12 @@ func TestPictureIsServed(t *testing.T) {
 	require.Equal(t, http.StatusNotModified, again.Code)
 	require.Empty(t, again.Body.Bytes())
 
-	live := pictures()[1]
+	live := charted()[1]
 	require.Equal(t, "private, no-cache", ask(t, live.reader(), live.now, live.path()+"/chart.png").Header().Get("Cache-Control"))
 }
 
 func TestPictureIsAsGuardedAsThePage(t *testing.T) {
-	f := pictures()[3]
+	f := charted()[3]
 	w := ask(t, f.reader(), f.now, f.path()+"/chart.png", func(o *board.Options, _ *http.Request) {
 		o.Wrap = func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
@@ -167,7 +167,7 @@ func TestPictureIsAsGuardedAsThePage(t *testing.T) {
 }
 
 func TestPictureProblems(t *testing.T) {
-	f := pictures()[3]
+	f := charted()[3]
 	broken := f.reader()
 	broken.err = verifier.Errorf(verifier.Internal, "secret place")
 	unread := f.reader()
@@ -201,7 +201,7 @@ func TestPictureProblems(t *testing.T) {
 // TestPicturesAreDrawnByTurns asks for many at once: each is drawn, and whoever
 // gives up waiting is told to come back.
 func TestPicturesAreDrawnByTurns(t *testing.T) {
-	f := pictures()[3]
+	f := charted()[3]
 	mux := http.NewServeMux()
 	board.New(f.reader(), board.Options{Now: func() time.Time { return f.now }}).Register(mux)
 	var wg sync.WaitGroup

@@ -50,6 +50,9 @@ func (l look) timeline() ([]event, int) {
 	if o := v.Override; o != nil {
 		add(o.At, "%s overrode with %s: %s", name(o.By), o.Decision, clean(o.Reason, 200))
 	}
+	for _, f := range v.Feedback {
+		add(f.At, "%s called the verdict %s: %s", name(f.By), f.Decision, clean(f.Reason, 200))
+	}
 	l.actionEvents(add)
 	if !v.State.Final() {
 		add(v.ClosesAt, "the window ends (to come)")

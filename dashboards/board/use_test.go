@@ -1,7 +1,11 @@
 package board_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"image"
+	"image/png"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -176,4 +180,26 @@ func TestOnPaper(t *testing.T) {
 	var buttons int
 	tab.Evaluate(`[...document.querySelectorAll("button, nav")].filter(e => e.offsetParent !== null).length`, &buttons)
 	require.Zero(t, buttons)
+}
+
+// What pictures tolerate hides no word that changed, not even a short one.
+func TestPicturesTellAWord(t *testing.T) {
+	t.Parallel()
+	f := stateNamed(t, "kept")
+	tab := browsertest.Open(t, browsertest.Phone)
+	tab.Visit(served(t, f.reader(), f.now) + f.path())
+	seen := func() image.Image {
+		img, err := png.Decode(bytes.NewReader(tab.Screenshot()))
+		require.NoError(t, err)
+		return img
+	}
+	before := seen()
+	require.Empty(t, browsertest.Differ(before, seen()))
+	for from, to := range map[string]string{"keep": "kept", "No signal": "My signal", "0.51": "8.87", "enforce": "observe"} {
+		var found bool
+		tab.Evaluate(fmt.Sprintf(`(w => { let n; while (n = w.nextNode()) if (n.data.includes(%q)) { n.data = n.data.replace(%q, %q); return true } return false })(document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT))`, from, from, to), &found)
+		require.True(t, found, from)
+		require.NotEmpty(t, browsertest.Differ(before, seen()), "%s is %s", from, to)
+		tab.Do(chromedp.Reload())
+	}
 }

@@ -59,6 +59,9 @@ func signalBadge(s verifier.SignalState) badge {
 }
 
 func actionBadge(a verifier.Action) badge {
+	if a.State == verifier.ActionFailed && a.Guard == verifier.GuardPerson {
+		return badge{"‖", "rollback stopped", "warn"} // failed only in that nobody sends it again
+	}
 	switch a.State {
 	case verifier.ActionWithheld:
 		return badge{"‖", "withheld: " + name(string(a.Guard)), "warn"}

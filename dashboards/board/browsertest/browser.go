@@ -28,7 +28,7 @@ import (
 
 // tabTime is the most that one tab may take, so that a page that hangs ends
 // the test and not the whole run.
-const tabTime = 60 * time.Second
+const tabTime = 3 * time.Minute
 
 // View is how a page is looked at.
 type View struct {

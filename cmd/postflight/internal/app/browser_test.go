@@ -17,6 +17,7 @@ import (
 // TestOverrideInABrowser logs in, reverts and takes it back, by the keyboard
 // alone, with the page's script and without it.
 func TestOverrideInABrowser(t *testing.T) {
+	withoutRaceDetector(t)
 	for name, view := range map[string]browsertest.View{"with a script": browsertest.Desktop, "without": {Width: 390, Height: 844, NoScript: true}} {
 		t.Run(name, func(t *testing.T) {
 			f := openOffice(t)

@@ -62,6 +62,7 @@ func (h *hook) Send(context.Context, verifier.Delivery) alerting.Result {
 // that is being sent (D29, I17): no call begins after a stored keep, and the
 // answer tells the truth about the calls before it.
 func TestOverrideAgainstTheCall(t *testing.T) {
+	withoutRaceDetector(t)
 	const races = 200
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
