@@ -26,6 +26,7 @@ const replicasKept = 24 * time.Hour
 func (s *Store) SeeReplica(ctx context.Context, r Replica) error {
 	return s.write(ctx, "say that this replica is alive", func(tx *sql.Tx) error {
 		now := s.dialect.now
+		// #nosec G202 -- the words are the dialect's
 		_, err := tx.ExecContext(ctx, `INSERT INTO replicas (id, name, version, started_at, seen_at, lease_until)
 			VALUES ($2, $3, $4, $5, `+now+`, `+now+` + $6)
 			ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, lease_until = excluded.lease_until`,
@@ -33,6 +34,7 @@ func (s *Store) SeeReplica(ctx context.Context, r Replica) error {
 		if err != nil {
 			return err
 		}
+		// #nosec G202 -- the words are the dialect's
 		_, err = tx.ExecContext(ctx, `DELETE FROM replicas WHERE lease_until < `+now+` - $2`, s.clock(r.SeenAt), replicasKept.Microseconds())
 		return err
 	})
