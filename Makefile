@@ -38,7 +38,7 @@ test: test-tools ## every test, with the race detector what has goroutines to ra
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser' ./cmd/postflight/internal/app # too long with the race detector, as most of the next
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
 	CGO_ENABLED=0 go build -trimpath -o bin/postflight-e2e ./cmd/postflight
-	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-e2e go test -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults
+	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-e2e go test -p 1 -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults; one package at a time, for deploys are judged by steps of a second
 
 STORIES := errors slow tickets blind outage loop brake irreversible
 stories: build ## every story of the demo, one after the other: ten minutes, by hand or weekly (make test tells three of them)

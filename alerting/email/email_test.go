@@ -263,7 +263,7 @@ func TestFailuresAreClassified(t *testing.T) {
 func TestAServerThatSaysNothing(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close() //nolint:errcheck // the test ends
+	defer listener.Close()
 	r, err := New("oncall", Options{Server: listener.Addr().String(), Encryption: None, From: "a@b.example", To: []string{"c@d.example"}})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

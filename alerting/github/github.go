@@ -146,7 +146,7 @@ func (r *Receiver) deployment(ctx context.Context, e verifier.Event, repository 
 		return r.call.Refuse("the deployment of %s %s at GitHub is not known: its source has to be GitHub, or tell the deployment's number as label \"deployment\"", e.Data.Deployment.Service, e.Data.Deployment.Version)
 	}
 	s := standing.Of(e.Data)
-	state := ""
+	var state string
 	switch {
 	case e.Type == verifier.EventDecided && s.State == standing.Kept:
 		state = "success"

@@ -64,7 +64,8 @@ func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Resul
 		return r.call.Refuse("%w", err)
 	}
 	s := r.o.Words.Tell(e)
-	path, event := "/v2/enqueue", any(nil)
+	path := "/v2/enqueue"
+	var event any
 	if does := actionOf(e); does == "" {
 		path, event = "/v2/change/enqueue", change(s, r.o.RoutingKey)
 	} else {

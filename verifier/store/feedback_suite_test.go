@@ -71,9 +71,9 @@ func testFeedbackAtOnce(t *testing.T, db database) {
 	for i := range 20 {
 		people.Go(func() {
 			by := []string{"dana", "kim"}[i%2]
-			new, err := s.Rate(t.Context(), v.ID, verifier.Feedback{Decision: verifier.Wrong, By: by, At: later(6), Reason: "r"})
+			first, err := s.Rate(t.Context(), v.ID, verifier.Feedback{Decision: verifier.Wrong, By: by, At: later(6), Reason: "r"})
 			require.NoError(t, err)
-			fresh <- new
+			fresh <- first
 		})
 	}
 	people.Wait()

@@ -69,6 +69,7 @@ var postgresDialect = dialect{
 	beginJob: `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running'
 		AND attempted_at > now() - ` + seconds(lostAfter-attemptAtMost) + ` FOR UPDATE`,
 	ownClock: true,
+	now:      postgresNow,
 }
 
 const (

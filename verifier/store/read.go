@@ -171,6 +171,7 @@ type Counts struct {
 	BrakeReleasedAt time.Time             // zero when never
 	BrakeReverts    []verifier.PastRevert // since then, the last ones
 	Freezing        verifier.Freezing
+	Replicas        int   // daemons on this database that are alive
 	Bytes           int64 // that the database takes
 }
 
@@ -204,6 +205,9 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 			return err
 		}
 		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
+			return err
+		}
+		if c.Replicas, err = s.aliveReplicas(ctx, tx, now); err != nil {
 			return err
 		}
 		return tx.QueryRowContext(ctx, s.dialect.size).Scan(&c.Bytes)

@@ -13,7 +13,7 @@ type Replica struct {
 	Name       string
 	Version    string
 	StartedAt  time.Time
-	SeenAt     time.Time
+	SeenAt     time.Time // by the clock that leases count by
 	LeaseUntil time.Time
 }
 
@@ -21,17 +21,21 @@ type Replica struct {
 // enough for people to notice.
 const replicasKept = 24 * time.Hour
 
-// SeeReplica says that a replica is alive, and forgets those that have been gone
-// for a day.
+// SeeReplica says that a replica is alive, from now for as long as from its
+// SeenAt to its LeaseUntil, and forgets those that have been gone for a day.
 func (s *Store) SeeReplica(ctx context.Context, r Replica) error {
 	return s.write(ctx, "say that this replica is alive", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO replicas (id, name, version, started_at, seen_at, lease_until) VALUES ($1, $2, $3, $4, $5, $6)
+		now := s.dialect.now
+		// #nosec G202 -- the words are the dialect's
+		_, err := tx.ExecContext(ctx, `INSERT INTO replicas (id, name, version, started_at, seen_at, lease_until)
+			VALUES ($2, $3, $4, $5, `+now+`, `+now+` + $6)
 			ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, lease_until = excluded.lease_until`,
-			r.ID, r.Name, r.Version, micros(r.StartedAt), micros(r.SeenAt), micros(r.LeaseUntil))
+			s.clock(r.SeenAt), r.ID, r.Name, r.Version, micros(r.StartedAt), r.LeaseUntil.Sub(r.SeenAt).Microseconds())
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM replicas WHERE lease_until < $1`, micros(r.SeenAt.Add(-replicasKept)))
+		// #nosec G202 -- the words are the dialect's
+		_, err = tx.ExecContext(ctx, `DELETE FROM replicas WHERE lease_until < `+now+` - $2`, s.clock(r.SeenAt), replicasKept.Microseconds())
 		return err
 	})
 }
@@ -42,6 +46,12 @@ func (s *Store) ForgetReplica(ctx context.Context, id string) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM replicas WHERE id = $1`, id)
 		return err
 	})
+}
+
+// aliveReplicas counts the daemons whose lease has not run out.
+func (s *Store) aliveReplicas(ctx context.Context, tx *sql.Tx, now time.Time) (n int, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM replicas WHERE lease_until > `+s.dialect.now, s.clock(now)).Scan(&n)
+	return n, err
 }
 
 func loadReplicas(ctx context.Context, tx *sql.Tx) ([]Replica, error) {

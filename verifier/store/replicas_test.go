@@ -40,6 +40,25 @@ func due(t *testing.T, s *store.Store, services int) (list []verifier.Verificati
 	return list
 }
 
+// TestAliveByTheDatabasesClock: a replica whose own clock is an hour off, or one
+// whose clock asks, changes nothing.
+func TestAliveByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	both := replicas(t)
+	alive := func() int {
+		c, err := both[1].Counts(t.Context(), time.Now().Add(-2*time.Hour))
+		require.NoError(t, err)
+		return c.Replicas
+	}
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		at := time.Now().Add(off)
+		require.NoError(t, both[0].SeeReplica(t.Context(), store.Replica{ID: "one", SeenAt: at, LeaseUntil: at.Add(time.Minute)}))
+		require.Equal(t, 1, alive())
+		require.NoError(t, both[0].SeeReplica(t.Context(), store.Replica{ID: "one", SeenAt: at, LeaseUntil: at.Add(-time.Minute)}))
+		require.Zero(t, alive())
+	}
+}
+
 func TestReplicasShareChecks(t *testing.T) {
 	t.Parallel()
 	both := replicas(t)

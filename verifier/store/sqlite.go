@@ -28,6 +28,7 @@ var sqliteDialect = dialect{
 	tableExists: `SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1`,
 	size:        `SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()`,
 	queue:       func(db *sql.DB) riverdriver.Driver[*sql.Tx] { return riversqlite.New(db) },
+	now:         "$1",
 	claim: `UPDATE verifications SET lease_until = $1 + $2, epoch = epoch + 1
 		WHERE id IN (
 			SELECT id FROM verifications

@@ -74,9 +74,16 @@ func testReplicas(t *testing.T, db database) {
 		}
 		return out
 	}
+	alive := func(minute int) int {
+		c, err := s.Counts(t.Context(), later(minute))
+		require.NoError(t, err)
+		return c.Replicas
+	}
 	see("a", 0)
 	see("b", 0)
+	require.Equal(t, 2, alive(0))
 	see("a", 5)
+	require.Equal(t, 1, alive(5), "b has not been heard for five minutes")
 	require.Equal(t, []string{"host-a", "host-b"}, names())
 	v, err := s.Vitals(t.Context(), later(5))
 	require.NoError(t, err)
@@ -87,6 +94,7 @@ func testReplicas(t *testing.T, db database) {
 	require.Equal(t, []string{"host-a"}, names())
 	require.NoError(t, s.ForgetReplica(t.Context(), "a"))
 	require.Empty(t, names())
+	require.Zero(t, alive(24*60+2))
 }
 
 func testAround(t *testing.T, db database) {

@@ -148,10 +148,10 @@ func Golden(t *testing.T, name, secret string, r *http.Request, body []byte) {
 	b.WriteByte('\n')
 	file := filepath.Join("testdata", name+".http")
 	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, b.Bytes(), 0o644))
+		require.NoError(t, os.MkdirAll("testdata", 0o755))       // #nosec G301 -- people read it
+		require.NoError(t, os.WriteFile(file, b.Bytes(), 0o644)) // #nosec G306 -- people read it
 	}
-	want, err := os.ReadFile(file)
+	want, err := os.ReadFile(file) // #nosec G304 -- a golden file of the test
 	require.NoError(t, err, "run the test with -update")
 	require.Equal(t, string(want), b.String())
 }

@@ -98,7 +98,7 @@ func (r Run) committedTogether(v Verification) (out []Violation) {
 // stands, be it with the verdict or by itself.
 func (v Verification) wantsAction(receiver string) bool {
 	is := verifier.Event{Type: verifier.EventActionChanged, Data: v.Verification}
-	if v.Action.State == verifier.ActionWithheld && !v.Verification.Escalates() {
+	if v.Action.State == verifier.ActionWithheld && !v.Escalates() {
 		// The verdict may have told it, or a person's decision later on.
 		return v.Policy.Wants(receiver, verifier.ChangeRevert) && v.Policy.Tells(receiver, is)
 	}

@@ -19,6 +19,7 @@ var (
 	oldestDesc        = prometheus.NewDesc("postflight_delivery_oldest_pending_seconds", "Age of the oldest delivery that is not done; 0 when all are.", nil, nil)
 	brakeDesc         = prometheus.NewDesc("postflight_brake_engaged", "1 while the brake holds automatic reverts back.", nil, nil)
 	bytesDesc         = prometheus.NewDesc("postflight_storage_bytes", "Size of the database.", nil, nil)
+	replicasDesc      = prometheus.NewDesc("postflight_replicas", "Daemons on this database that said within the last minute that they are alive.", nil, nil)
 	frozenDesc        = prometheus.NewDesc("postflight_frozen_services", "Services and environments that a person or their caps froze: automatic reverts wait for a person.", nil, nil)
 )
 
@@ -31,7 +32,7 @@ type storeCollector struct {
 
 // Describe names the metrics.
 func (c storeCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{verificationsDesc, dueDesc, pendingDesc, oldestDesc, brakeDesc, frozenDesc, bytesDesc} {
+	for _, d := range []*prometheus.Desc{verificationsDesc, dueDesc, pendingDesc, oldestDesc, brakeDesc, frozenDesc, replicasDesc, bytesDesc} {
 		out <- d
 	}
 }
@@ -61,6 +62,7 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(brakeDesc, engaged)
 	gauge(frozenDesc, float64(safety.FrozenPlaces(safety.Frozen(counts.Freezing, now, c.limits()))))
+	gauge(replicasDesc, float64(counts.Replicas))
 	gauge(bytesDesc, float64(counts.Bytes))
 }
 

@@ -49,6 +49,7 @@ var promised = map[string]string{
 	"postflight_signal_state":                                     "service,environment,signal",
 	"postflight_signal_level":                                     "service,environment,signal,level",
 	"postflight_frozen_services":                                  "",
+	"postflight_replicas":                                         "",
 	"postflight_feedback_total":                                   "decision,feedback",
 }
 
