@@ -3,12 +3,14 @@ package intake
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +100,11 @@ func pushes(t *testing.T) (*ticketBox, func(feed, body string, header ...string)
 			req.Header.Set(header[i], header[i+1])
 		}
 		resp, err := http.DefaultClient.Do(req)
+		for tries := 1; errors.Is(err, syscall.ECONNRESET) && tries < 5; tries++ {
+			// Who is slow to send what is too large may lose the answer to it.
+			req.Body = io.NopCloser(strings.NewReader(body))
+			resp, err = http.DefaultClient.Do(req)
+		}
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		answer, err := io.ReadAll(resp.Body)

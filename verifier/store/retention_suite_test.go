@@ -71,10 +71,11 @@ func testPruneEvidence(t *testing.T, db database) {
 	over, running, reverting, telling := place("over"), place("running"), place("reverting"), place("telling")
 	decide(t, s, over, verifier.Keep, later(5))
 	decide(t, s, reverting, verifier.Revert, later(5))
-	messages, err := verifier.Messages(verifier.EventDecided, telling, policy(), later(5))
-	require.NoError(t, err)
 	require.NoError(t, s.Decide(t.Context(), claim(t, s, telling.ID, later(5)), nil, later(5), func(verifier.Facts) (verifier.Decided, error) {
 		v, err := telling.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: later(5), By: verifier.ByPostflight}, verifier.Action{State: verifier.ActionNone})
+		require.NoError(t, err)
+		messages, err := verifier.Messages(verifier.EventDecided, v, policy(), later(5))
+		require.NotEmpty(t, messages)
 		return verifier.Decided{Verification: v, Deliveries: messages}, err
 	}))
 

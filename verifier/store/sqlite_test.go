@@ -85,7 +85,7 @@ func TestOpenRefusesFile(t *testing.T) {
 		"cut off": {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 5000)) }, "is corrupt"},
 		"newer schema": {func(t *testing.T, path string) {
 			alter(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, 1)`)
-		}, "has schema version 9000, this postflight knows up to 4: run the newer postflight"},
+		}, "has schema version 9000, this postflight knows up to "},
 		"newer River schema": {func(t *testing.T, path string) {
 			alter(t, path, `INSERT INTO river_migration (line, version) VALUES ('main', 9000)`)
 		}, "has River schema version 9000"},

@@ -92,7 +92,7 @@ var mutants = []mutant{
 	{"I16", "an observation was stored after the verdict", `INSERT INTO observations SELECT verification, signal, at + 60000000, span, outcome, bad, total, count, value, message, timing, control
 		FROM observations WHERE verification = (SELECT id FROM verifications WHERE service = 'checkout' AND version = '1.3') ORDER BY at DESC LIMIT 1`, nil},
 	{"I16", "a second attempt began while the first ran", `UPDATE attempts SET duration = 60000000000 WHERE result = 'retry' AND status = 503`, nil},
-	{"I17", "an attempt began after a person had decided to keep", `INSERT INTO attempts SELECT delivery, at + 60000000, duration, status, result, error FROM attempts
+	{"I17", "an attempt began after a person had decided to keep", `INSERT INTO attempts SELECT delivery, at + 60000000, duration, status, result, error, reference FROM attempts
 		WHERE delivery = (SELECT d.id FROM deliveries d JOIN verifications v ON v.id = d.verification WHERE d.kind = 'rollback' AND v.service = 'cart') ORDER BY at DESC LIMIT 1`, nil},
 	{"I18", "the process held 300 MiB", "", func(r *Run) { r.Samples.Entries[0].Resident = 300 << 20 }},
 	{"I18", "the goroutines keep growing", "", func(r *Run) {

@@ -38,6 +38,7 @@ type App struct {
 	upstreams  *upstreams
 	limiters   limiters
 	veil       *veil
+	charts     chan struct{} // a place for each that is being drawn
 	current    atomic.Pointer[current]
 	database   *store.Store // to be opened, delivered from and closed
 	store      Storage      // the same, for everything else
@@ -68,7 +69,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	m, hiding := newMetrics(), newVeil()
 	o.Log = hiding.over(o.Log)
 	a := &App{o: o, metrics: m, veil: hiding, upstreams: newUpstreams(m, o.Log), served: make(chan error, 1),
-		limiters: newLimiters(), scheme: scheme(o.WebConfigFile)}
+		limiters: newLimiters(), charts: make(chan struct{}, chartsAtOnce), scheme: scheme(o.WebConfigFile)}
 	cur, err := load(o, a.limiters, a.upstreams.requested, a)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func RollbackRequest(ctx context.Context, configFile string, env func(string) (s
 	}
 	caught := &catching{}
 	cur := &current{config: c}
-	if err := cur.send(egress{instead: caught}, newLimiter()); err != nil {
+	if err := cur.rollBack(egress{instead: caught}); err != nil {
 		return "", err
 	}
 	receiver, ok := cur.rollbacks[name]

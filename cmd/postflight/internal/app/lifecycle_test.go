@@ -24,7 +24,16 @@ import (
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
+// TestMain is also the process that the daemon sends by shoutrrr with: its own
+// program, asked by its arguments.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == SendShoutrrrCommand {
+		if err := SendShoutrrr(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(browsed{m}, goleak.Cleanup(func(code int) {
 		pgtest.Stop()
 		os.Exit(code)

@@ -24,7 +24,7 @@ type ways struct {
 	http http.RoundTripper
 	// dial connects to what doesn't speak HTTP; nil where there is no network.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// chart draws a verdict for mails; nil draws none.
+	// chart draws a verdict for mails.
 	chart func(ctx context.Context, verificationID string) ([]byte, error)
 }
 
@@ -61,6 +61,10 @@ func receiver(r configs.Receiver, out ways) (alerting.Receiver, error) {
 
 func mailer(r configs.Receiver, words alerting.Words, out ways) (alerting.Receiver, error) {
 	e := r.Email
+	dial := out.dial
+	if dial == nil {
+		dial = noNetwork
+	}
 	trust, err := config.NewTLSConfig(&config.TLSConfig{CAFile: e.TLS.CAFile, InsecureSkipVerify: e.TLS.InsecureSkipVerify})
 	if err != nil {
 		return nil, fmt.Errorf("%q: tls: %w", r.Name, err)
@@ -68,6 +72,11 @@ func mailer(r configs.Receiver, words alerting.Words, out ways) (alerting.Receiv
 	trust.MinVersion = tls.VersionTLS12
 	return email.New(r.Name, email.Options{
 		Server: e.Server, Encryption: email.Encryption(e.Encryption), TLS: trust, Username: e.Username, Password: e.Password.Reveal(),
-		From: e.From, To: e.To, Words: words, Chart: out.chart, Dial: out.dial, Timeout: e.Timeout,
+		From: e.From, To: e.To, Words: words, Chart: out.chart, Dial: dial, Timeout: e.Timeout,
 	})
+}
+
+// noNetwork is the way out of a simulated world for what isn't HTTP.
+func noNetwork(_ context.Context, _, address string) (net.Conn, error) {
+	return nil, fmt.Errorf("connect to %s: there is no network here", address)
 }

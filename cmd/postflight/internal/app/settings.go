@@ -55,11 +55,13 @@ func newLimiters() limiters {
 }
 
 // inward is the daemon's own side of what a configuration builds: where alerts and
-// pushed tickets are read, and where what was asked for is taken in.
+// pushed tickets are read, where what was asked for is taken in, and who draws a
+// verdict.
 type inward interface {
 	alerts.Book
 	tickets.Shelf
 	take(ctx context.Context, source intake.Source, h http.Header, body []byte) error
+	chart(ctx context.Context, verificationID string) ([]byte, error)
 }
 
 // load reads the configuration and builds everything that it names.
@@ -88,7 +90,7 @@ func load(o Options, l limiters, observe outboundObserver, to inward) (*current,
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.send(rule, l.tell), cur.buildPollers(rule, o, to.take)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.tell(rule, l.tell, to), cur.rollBack(rule), cur.buildPollers(rule, o, to.take)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -195,12 +197,11 @@ func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http
 	return rt, nil
 }
 
-// send builds receivers and rollbacks.
-func (cur *current) send(rule egress, l *limiter) error {
-	rollBack, _ := cur.transports(rule)
+// tell builds receivers.
+func (cur *current) tell(rule egress, l *limiter, to inward) error {
 	message, _ := cur.transports(rule)
-	out := ways{http: l.limit(message), dial: rule.dialer()}
-	cur.receivers, cur.rollbacks = map[string]alerting.Receiver{}, map[string]alerting.Receiver{}
+	out := ways{http: l.limit(message), dial: rule.dialer(), chart: to.chart}
+	cur.receivers = map[string]alerting.Receiver{}
 	for _, r := range cur.config.Receivers {
 		made, err := receiver(r, out)
 		if err != nil {
@@ -208,8 +209,15 @@ func (cur *current) send(rule egress, l *limiter) error {
 		}
 		cur.receivers[r.Name] = made
 	}
+	return nil
+}
+
+// rollBack builds rollbacks.
+func (cur *current) rollBack(rule egress) error {
+	way, _ := cur.transports(rule)
+	cur.rollbacks = map[string]alerting.Receiver{}
 	for _, r := range cur.config.Rollbacks {
-		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), rollBack)
+		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), way)
 		if err != nil {
 			return fmt.Errorf("rollback: %w", err)
 		}

@@ -40,11 +40,8 @@ func (v *veil) learn(c *configs.Config) {
 	for _, f := range c.Feeds {
 		secrets = append(secrets, headerOf(f.BasicAuth)...)
 	}
-	for _, r := range c.Receivers {
-		secrets = append(secrets, tokensOf(r.Webhook)...)
-	}
-	for _, r := range c.Rollbacks {
-		secrets = append(secrets, tokensOf(r.Webhook)...)
+	for _, address := range addressesOf(c) {
+		secrets = append(secrets, tokensOf(address)...)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -76,14 +73,37 @@ func headerOf(b *configs.BasicAuth) []string {
 	return []string{base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password.Reveal()))}
 }
 
-// tokensOf returns what may be a token in a webhook's address.
-func tokensOf(w *configs.Webhook) (tokens []string) {
-	if w == nil {
-		return nil
+// addressesOf returns the addresses that may hold a token: what is logged of a
+// call may be a part of one.
+func addressesOf(c *configs.Config) (out []string) {
+	for _, r := range c.Receivers {
+		switch {
+		case r.Webhook != nil:
+			out = append(out, r.Webhook.URL)
+		case r.Slack != nil:
+			out = append(out, r.Slack.WebhookURL.Reveal())
+		case r.Teams != nil:
+			out = append(out, r.Teams.WebhookURL.Reveal())
+		case r.Shoutrrr != nil:
+			out = append(out, r.Shoutrrr.URL.Reveal())
+		}
 	}
-	u, err := url.Parse(w.URL)
+	for _, r := range c.Rollbacks {
+		if r.Webhook != nil {
+			out = append(out, r.Webhook.URL)
+		}
+	}
+	return out
+}
+
+// tokensOf returns what may be a token in an address.
+func tokensOf(address string) (tokens []string) {
+	u, err := url.Parse(address)
 	if err != nil {
 		return nil
+	}
+	if password, set := u.User.Password(); set {
+		tokens = append(tokens, password)
 	}
 	for part := range strings.SplitSeq(u.Path, "/") {
 		if len(part) >= minToken {
