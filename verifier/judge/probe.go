@@ -136,6 +136,9 @@ const oftenFails = 0.25
 // proves harm nor lets a deploy pass: a probe has too few runs in a short window
 // to ever prove what anybody sees.
 func (p *probeStreak) unsettled() string {
+	if p == nil {
+		return ""
+	}
 	runs, failures := p.runs-p.early, p.failures-p.earlyFail
 	if p.bad() || p.settled() || failures < 2 || float64(failures) < oftenFails*float64(runs) {
 		return ""
