@@ -36,7 +36,7 @@ receivers:
     on: [deploy, keep, revert, action, escalation]
     slack: { url: "%[2]s/api", token_file: slack-token, channel: C0123456789 }
   - { name: pager, pagerduty: { url: "%[2]s/pagerduty", routing_key_file: pagerduty-key } }
-  - { name: commits, github: { url: "%[2]s/github", token_file: github-token } }
+  - { name: commits, github: { url: "%[2]s/github", token_file: github-token, repository: acme/checkout } }
   - { name: phone, shoutrrr: { url_file: ntfy } }
   - name: mail
     email: { server: "%[3]s", username: postflight, password_file: mail-password, from: postflight@acme.example, to: [oncall@acme.example], tls: { ca_file: mail.pem } }
