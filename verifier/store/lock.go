@@ -97,12 +97,13 @@ func (l *fileLock) release() error {
 
 // resolved follows the links of a path, which need not be there yet.
 func resolved(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, os.ErrNotExist) {
-		if real, err = filepath.EvalSymlinks(filepath.Dir(path)); errors.Is(err, os.ErrNotExist) {
-			return path, nil // to open it will say so
-		}
-		return filepath.Join(real, filepath.Base(path)), err
+	found, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return found, err
 	}
-	return real, err
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return path, nil // to open it will say so
+	}
+	return filepath.Join(dir, filepath.Base(path)), err
 }
