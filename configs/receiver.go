@@ -166,8 +166,8 @@ type GitHubStatus struct {
 	// when kept, failure when rolled back). For both write two receivers.
 	Status string `yaml:"status" default:"commit" oneof:"commit deployment"`
 	// Repository is OWNER/NAME: a template that may use everything in the record
-	// of the verification. By default it is what the deploy's source told: its
-	// label repository.
+	// of the verification. By default it is what a source of format github told;
+	// others may not say which repository gets a status.
 	Repository string `yaml:"repository"`
 	// Commit is the commit's whole hash: a template likewise. By default it is the
 	// deploy's label commit, or its version where that is a hash.
@@ -187,8 +187,8 @@ type GitLabStatus struct {
 	// Token is an access token with the scope api and at least the role Developer.
 	Token Secret `yaml:"token_file" required:"true"`
 	// Project is its path or number: a template that may use everything in the
-	// record of the verification. By default it is what the deploy's source told:
-	// its label project.
+	// record of the verification. By default it is what a source of format gitlab
+	// told; others may not say which project gets a status.
 	Project string `yaml:"project"`
 	// Commit is the commit's whole hash: a template likewise. By default it is the
 	// deploy's label commit, or its version where that is a hash.

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -51,7 +52,7 @@ type Acceptance struct {
 // A deploy announced before with another version is a Conflict.
 func Accept(n Notification, h History, policies []Policy, now time.Time) (Acceptance, error) {
 	policy, matched := PolicyFor(policies, n.Deployment.Service, n.Deployment.Environment)
-	d := irreversible(clamp(n.Deployment, policy, now), policy)
+	d := withFewPaths(irreversible(clamp(n.Deployment, policy, now), policy))
 	if h.Seen != nil {
 		again, done, err := acceptAgain(d, h)
 		if done || err != nil {
@@ -208,6 +209,26 @@ func irreversible(d Deployment, p Policy) Deployment {
 	changed, pattern := touches(p.IrreversiblePaths, d.ChangedPaths)
 	if changed != "" && !d.Irreversible {
 		d.Irreversible, d.IrreversibleWhy = true, fmt.Sprintf("it changes %s, which matches %s", changed, pattern)
+	}
+	return d
+}
+
+// What is kept of the paths that a deploy changed. Every look writes its record
+// and every neighbour's verdict reads it, so that one sender's long lists would
+// hold up all others.
+const (
+	pathsKept     = 50
+	pathBytesKept = 8 << 10
+)
+
+// withFewPaths keeps the first changed paths and the number of all.
+func withFewPaths(d Deployment) Deployment {
+	bytes := 0
+	for i, path := range d.ChangedPaths {
+		if bytes += len(path); i == pathsKept || bytes > pathBytesKept {
+			d.ChangedPathsAll, d.ChangedPaths = len(d.ChangedPaths), slices.Clone(d.ChangedPaths[:i])
+			break
+		}
 	}
 	return d
 }

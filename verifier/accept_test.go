@@ -1,6 +1,8 @@
 package verifier_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +83,24 @@ func TestAcceptAppliesTheRuleOnChangedPaths(t *testing.T) {
 			require.Equal(t, a.Deployment, a.Verification.Deployment)
 		})
 	}
+}
+
+// The rules see every path, and what is stored of them is bounded.
+func TestAcceptKeepsFewPaths(t *testing.T) {
+	p := acceptPolicy()
+	p.IrreversiblePaths = []string{"db/migrations/**"}
+	d := deployed("1.0.0", noon)
+	for range 5000 {
+		d.ChangedPaths = append(d.ChangedPaths, "src/"+strings.Repeat("x", 180))
+	}
+	d.ChangedPaths = append(d.ChangedPaths, "db/migrations/7.sql")
+	a, err := verifier.Accept(announce(d), verifier.History{}, []verifier.Policy{p}, minutes(1))
+	require.NoError(t, err)
+	require.True(t, a.Deployment.Irreversible)
+	require.Equal(t, 5001, a.Deployment.ChangedPathsAll)
+	record, err := json.Marshal(a.Verification)
+	require.NoError(t, err)
+	require.Less(t, len(record), 20_000)
 }
 
 func TestAcceptIgnores(t *testing.T) {

@@ -35,19 +35,20 @@ type Deployment struct {
 	Queued          bool              `json:"queued,omitempty"` // a started deploy that was asked for and may still wait: its time is no start
 	Actor           string            `json:"actor,omitempty"`
 	URL             string            `json:"url,omitempty"`
-	StartedAt       time.Time         `json:"started_at"`                 // the baseline ends here
-	FinishedAt      time.Time         `json:"finished_at"`                // the window counts from here
-	ReceivedAt      time.Time         `json:"received_at"`                // our clock, at the latest announcement
-	ToldAt          time.Time         `json:"told_at,omitzero"`           // the end (of a started deploy: the start) by its source's clock, unclamped
-	Place           int64             `json:"place,omitempty"`            // 1, 2, 3 ... in the order in which deployments became current; 0 never did
-	Clamped         bool              `json:"clamped,omitempty"`          // a source time was moved to the receipt
-	Irreversible    bool              `json:"irreversible,omitempty"`     // "reversible": false was told, or the policy's rule on changed paths says so
-	IrreversibleWhy string            `json:"irreversible_why,omitempty"` // which rule
-	Rollback        bool              `json:"rollback"`                   // it brings an earlier version back
-	RollbackWhy     string            `json:"rollback_why,omitempty"`     // how it was recognised
-	RevertID        string            `json:"revert_id,omitempty"`        // ours, echoed by the pipeline
-	ReleaseID       string            `json:"release_id,omitempty"`       // groups services that go out together
-	ChangedPaths    []string          `json:"changed_paths,omitempty"`    //
+	StartedAt       time.Time         `json:"started_at"`                  // the baseline ends here
+	FinishedAt      time.Time         `json:"finished_at"`                 // the window counts from here
+	ReceivedAt      time.Time         `json:"received_at"`                 // our clock, at the latest announcement
+	ToldAt          time.Time         `json:"told_at,omitzero"`            // the end (of a started deploy: the start) by its source's clock, unclamped
+	Place           int64             `json:"place,omitempty"`             // 1, 2, 3 ... in the order in which deployments became current; 0 never did
+	Clamped         bool              `json:"clamped,omitempty"`           // a source time was moved to the receipt
+	Irreversible    bool              `json:"irreversible,omitempty"`      // "reversible": false was told, or the policy's rule on changed paths says so
+	IrreversibleWhy string            `json:"irreversible_why,omitempty"`  // which rule
+	Rollback        bool              `json:"rollback"`                    // it brings an earlier version back
+	RollbackWhy     string            `json:"rollback_why,omitempty"`      // how it was recognised
+	RevertID        string            `json:"revert_id,omitempty"`         // ours, echoed by the pipeline
+	ReleaseID       string            `json:"release_id,omitempty"`        // groups services that go out together
+	ChangedPaths    []string          `json:"changed_paths,omitempty"`     // the first of them, for people: the rules saw all
+	ChangedPathsAll int               `json:"changed_paths_all,omitempty"` // how many there were, where not all are kept
 	Labels          map[string]string `json:"labels,omitempty"`
 	Approval        *Approval         `json:"approval,omitempty"`
 }

@@ -49,6 +49,10 @@ type Settings struct {
 	Repository *template.Template // OWNER/NAME; nil is the deploy's label "repository"
 	Commit     *template.Template // its hash; nil is the label "commit", or a version that is one
 	Context    *template.Template // of commit statuses; nil is postflight/ENVIRONMENT
+	// Trusts says whether a source may name the repository, or the deployment,
+	// that gets a status: anybody who may announce a deploy writes its labels,
+	// and the token may reach what is not theirs. nil trusts all.
+	Trusts func(source string) bool
 }
 
 // Receiver writes statuses to GitHub.
@@ -87,6 +91,9 @@ func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Resul
 	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
+	}
+	if source := e.Data.Deployment.Source; (r.s.Repository == nil || r.s.Writes == DeploymentStatus) && r.s.Trusts != nil && !r.s.Trusts(source) {
+		return r.call.Refuse("the deploy of %s was announced by %q, which is no source of format github, and may not say which repository or deployment gets a status: name the repository in the receiver, and let it write statuses of commits", e.Data.Deployment.Service, source)
 	}
 	labels := e.Data.Deployment.Labels
 	repository, err := standing.Name(r.s.Repository, e, labels["repository"])

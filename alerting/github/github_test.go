@@ -181,6 +181,23 @@ func TestTemplatesNameWhatTheSourceDidNotTell(t *testing.T) {
 	require.Contains(t, string(f.bodies[0]), `"context":"verdict production"`)
 }
 
+// The label of whoever may announce a deploy gives nobody else's commit a green
+// check.
+func TestOnlyGitHubNamesTheRepository(t *testing.T) {
+	for _, writes := range []string{CommitStatus, DeploymentStatus} {
+		f := &fake{t: t}
+		s := samples.Of("kept", func(v *verifier.Verification) { v.Deployment.Source = "pipeline" })
+		got := f.receiver(Settings{Writes: writes, Trusts: func(source string) bool { return source == "github" }}).Send(t.Context(), s.Delivery())
+		require.Equal(t, alerting.Rejected, got.Outcome)
+		require.ErrorContains(t, got.Err, `was announced by "pipeline", which is no source of format github`)
+		require.Empty(t, f.requests)
+	}
+	f := &fake{t: t}
+	s := samples.Of("kept", func(v *verifier.Verification) { v.Deployment.Source = "pipeline" })
+	named := template.Must(template.New("").Parse("acme/checkout"))
+	require.NoError(t, f.receiver(Settings{Repository: named, Trusts: func(string) bool { return false }}).Send(t.Context(), s.Delivery()).Err)
+}
+
 func TestWhatIsNotKnownIsNotSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		writes string

@@ -31,6 +31,10 @@ type Settings struct {
 	Project    *template.Template // its path or number; nil is the deploy's label "project"
 	Commit     *template.Template // its hash; nil is the label "commit", or a version that is one
 	StatusName *template.Template // nil is postflight/ENVIRONMENT
+	// Trusts says whether a source may name the project that gets a status:
+	// anybody who may announce a deploy writes its labels, and the token may
+	// reach what is not theirs. nil trusts all.
+	Trusts func(source string) bool
 }
 
 // Receiver writes commit statuses to GitLab.
@@ -85,6 +89,9 @@ func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alertin
 		return r.call.Refuse("%w", err)
 	}
 	d := e.Data.Deployment
+	if r.s.Project == nil && r.s.Trusts != nil && !r.s.Trusts(d.Source) {
+		return r.call.Refuse("the deploy of %s was announced by %q, which is no source of format gitlab, and may not say which project gets a status: name the project in the receiver", d.Service, d.Source)
+	}
 	project, err := standing.Name(r.s.Project, e, d.Labels["project"])
 	switch {
 	case err != nil:

@@ -108,6 +108,9 @@ const browserTests = "dashboards/board/browsertest"
 // postgresTests runs a PostgreSQL for tests.
 const postgresTests = "verifier/store/pgtest"
 
+// receiverTests is the suite that every receiver passes.
+const receiverTests = "alerting/receivertest"
+
 func checkImports(t *testing.T, rel, file string) {
 	t.Helper()
 	dir := path.Dir(rel)
@@ -125,7 +128,7 @@ func checkImports(t *testing.T, rel, file string) {
 			}
 			continue
 		}
-		if to == postgresTests || to == vendors || to == browserTests {
+		if slices.Contains([]string{postgresTests, vendors, browserTests, receiverTests}, to) {
 			require.True(t, strings.HasSuffix(rel, "_test.go"), "%s must not import %s: it is for tests", rel, to)
 		}
 		require.True(t, allowed(dir, from, to), "%s (%s) must not import %s (%s)", rel, from, to, layerOf(to))
@@ -143,7 +146,7 @@ func allowed(dir, from, to string) bool {
 			dir == "probes/tickets" && to == vendors ||
 			dir == "dashboards/board" && to == browserTests ||
 			from == "adapter" && layer == "shared" && strings.HasPrefix(dir, "probes/") ||
-			from == "adapter-child" && to == "alerting/receivertest" // the suite that every receiver passes
+			(from == "adapter-child" || dir == "alerting") && to == receiverTests
 	}
 	if from == "adapter-child" && layer == "adapter" {
 		return parent(dir, to)

@@ -150,6 +150,8 @@ func (p *panel) whyInconclusive() string {
 			why = append(why, fmt.Sprintf("%s %s", w.title(), p.findings[i].Message))
 		case w.probe.torn() != "":
 			why = append(why, w.title()+" "+w.probe.torn())
+		case w.probe.unsettled() != "":
+			why = append(why, w.title()+" "+w.probe.unsettled())
 		case 2*w.due < due:
 			why = append(why, fmt.Sprintf("%s was measured in %d of %d steps%s", w.title(), w.due, due, because(w.lastWhy)))
 		}

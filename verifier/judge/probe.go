@@ -127,6 +127,25 @@ func (p *probeStreak) torn() string {
 	return fmt.Sprintf("failed each of the last %d times it was measured%s, but not in a row: it went unmeasured in between", p.spread, because(p.why))
 }
 
+// oftenFails is the share of runs from which on a probe that hasn't settled is
+// no reason to keep a deploy, though nothing is proven.
+const oftenFails = 0.25
+
+// unsettled says of a probe that failed often since warm-up, and whose newest
+// runs don't all pass, that it does; "" otherwise. Like a torn row it neither
+// proves harm nor lets a deploy pass: a probe has too few runs in a short window
+// to ever prove what anybody sees.
+func (p *probeStreak) unsettled() string {
+	if p == nil {
+		return ""
+	}
+	runs, failures := p.runs-p.early, p.failures-p.earlyFail
+	if p.bad() || p.settled() || failures < 2 || float64(failures) < oftenFails*float64(runs) {
+		return ""
+	}
+	return fmt.Sprintf("failed %d of %d times, too few in a row to be bad and too many to pass", failures, runs)
+}
+
 // settled reports whether the newest runs since warm-up all passed: as many as
 // would have been bad, and at least two.
 func (p *probeStreak) settled() bool { return p.passed >= max(2, p.needed) }
@@ -160,6 +179,8 @@ func (w *Watch) findProbe(f *verifier.Finding) {
 		f.Onset, f.Message = &begun, p.why
 	case p.torn() != "":
 		f.State, f.Cleared, f.Message = verifier.SignalUnknown, false, p.torn()
+	case p.unsettled() != "":
+		f.State, f.Cleared, f.Message = verifier.SignalUnknown, false, p.unsettled()
 	case w.rates == nil && p.runs > p.early:
 		f.State = verifier.SignalPending
 		f.Message = fmt.Sprintf("has no history to compare with; %d failures in a row would be bad", p.needed)

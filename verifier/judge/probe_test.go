@@ -113,6 +113,26 @@ func TestTornRowsAreInconclusive(t *testing.T) {
 	}
 }
 
+// A probe that fails most of the time, though never often enough in a row, has
+// too few runs to prove harm in a short window, and is no reason to keep.
+func TestAProbeThatOftenFailsKeepsNothing(t *testing.T) {
+	for plan, decision := range map[string]verifier.Decision{
+		"pppp" + strings.Repeat("ffp", 12):                            verifier.Inconclusive, // two of three
+		strings.Repeat("pppf", 10):                                    verifier.Inconclusive, // a quarter
+		strings.Repeat("p", 15) + "f" + strings.Repeat("p", 23) + "f": verifier.Keep,         // two blips
+		strings.Repeat("ffp", 12) + "pppp":                            verifier.Keep,         // it settled
+		strings.Repeat("p", 39) + "f":                                 verifier.Keep,         // one
+	} {
+		r := runs(t, 3, time.Second, 0, true, plan)
+		a := r.at(t, 40)
+		require.Equal(t, decision, a.Decision, "%s: %s", plan, a.Summary)
+		if decision == verifier.Inconclusive {
+			require.Contains(t, a.Summary, "times, too few in a row to be bad and too many to pass")
+			require.False(t, a.Cleared)
+		}
+	}
+}
+
 func TestSlowRunsAreNoGap(t *testing.T) {
 	r := runs(t, 3, time.Second, 0, true, "pppp....f....f....f")
 	for i := range r.ev.Signals[0].Observations {

@@ -101,6 +101,9 @@ func databasePath(url string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find store %q: %w", path, err)
 	}
+	if abs, err = resolved(abs); err != nil {
+		return "", fmt.Errorf("find store %q: %w", path, err)
+	}
 	return abs, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,6 +116,47 @@ func TestOpenTwice(t *testing.T) {
 	require.ErrorContains(t, err, "in use by another postflight")
 	require.NoError(t, s.Close())
 	open(t, url)
+}
+
+// A store is one file, whatever it is called.
+func TestOpenByAnotherName(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "postflight.db")
+	s, err := store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(path, filepath.Join(dir, "soft.db")))
+	_, err = store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "soft.db"), store.Options{})
+	requireKind(t, verifier.Conflict, err)
+	require.NoError(t, os.Link(path, filepath.Join(dir, "hard.db")))
+	_, err = store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "hard.db"), store.Options{})
+	requireKind(t, verifier.Conflict, err)
+	require.NoError(t, os.Remove(path+".lock"))
+	_, err = store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	requireKind(t, verifier.Conflict, err)
+	require.NoError(t, s.Close())
+	_, err = store.Open(t.Context(), "sqlite:"+path, store.Options{})
+	requireKind(t, verifier.Invalid, err)
+	require.ErrorContains(t, err, "has 2 names (hard links)")
+}
+
+// Nothing is acknowledged that goes into a file which nobody will find again.
+func TestTheFileIsTakenAway(t *testing.T) {
+	for name, take := range map[string]func(path string) error{
+		"moved":    func(path string) error { return os.Rename(path, path+".old") },
+		"removed":  os.Remove,
+		"replaced": func(path string) error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "postflight.db")
+			s := open(t, "sqlite:"+path)
+			require.NoError(t, s.Ping(t.Context()))
+			require.NoError(t, take(path))
+			_, _, err := s.Accept(t.Context(), finished("1", start), []verifier.Policy{policy()}, start)
+			requireKind(t, verifier.Unavailable, err)
+			require.ErrorContains(t, err, "was moved, removed or replaced while it was in use")
+			requireKind(t, verifier.Unavailable, s.Ping(t.Context()))
+		})
+	}
 }
 
 func TestBusyIsUnavailable(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/riverqueue/river"
@@ -119,6 +120,9 @@ func (s *Store) Close() error {
 
 // Ping reports whether the store answers.
 func (s *Store) Ping(ctx context.Context) error {
+	if err := s.lock.there(); err != nil {
+		return err
+	}
 	var n int
 	if err := s.reader.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit`).Scan(&n); err != nil {
 		return fail("ask the store", err)
@@ -129,12 +133,18 @@ func (s *Store) Ping(ctx context.Context) error {
 // write runs fn in a transaction that is on disk when write returns nil. It
 // must not rest on rows that fn doesn't write; see alone.
 func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
+	if err := s.lock.there(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.failed}.run(ctx, doing, fn)
 }
 
 // alone is write for what others' rows decide, such as how many reverts there
 // were: no other such transaction runs beside it, on any replica.
 func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
+	if err := s.lock.there(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.failed}.run(ctx, doing, fn)
 }
 

@@ -44,7 +44,7 @@ func machine(r configs.Receiver, words alerting.Words, out ways) (alerting.Recei
 }
 
 func githubStatus(name string, c configs.GitHubStatus, out ways) (alerting.Receiver, error) {
-	s := github.Settings{URL: c.URL, Token: c.Token.Reveal(), Writes: c.Status}
+	s := github.Settings{URL: c.URL, Token: c.Token.Reveal(), Writes: c.Status, Trusts: out.comesFrom("github")}
 	err := errors.Join(naming(c.Repository, &s.Repository), naming(c.Commit, &s.Commit), naming(c.Context, &s.Context))
 	if err != nil {
 		return nil, fmt.Errorf("github %q: %w", name, err)
@@ -57,7 +57,7 @@ func githubStatus(name string, c configs.GitHubStatus, out ways) (alerting.Recei
 }
 
 func gitlabStatus(name string, c configs.GitLabStatus, out ways) (alerting.Receiver, error) {
-	s := gitlab.Settings{URL: c.URL, Token: c.Token.Reveal()}
+	s := gitlab.Settings{URL: c.URL, Token: c.Token.Reveal(), Trusts: out.comesFrom("gitlab")}
 	err := errors.Join(naming(c.Project, &s.Project), naming(c.Commit, &s.Commit), naming(c.StatusName, &s.StatusName))
 	if err != nil {
 		return nil, fmt.Errorf("gitlab %q: %w", name, err)
@@ -67,6 +67,11 @@ func gitlabStatus(name string, c configs.GitLabStatus, out ways) (alerting.Recei
 		return nil, err
 	}
 	return made.WithTimeout(c.Timeout), nil
+}
+
+// comesFrom says of a source whether it has a format.
+func (w ways) comesFrom(format string) func(source string) bool {
+	return func(source string) bool { return w.formats[source] == format }
 }
 
 // naming reads the template of a name; "" is none.

@@ -22,6 +22,8 @@ import (
 // over all of them.
 type ways struct {
 	http http.RoundTripper
+	// formats are those of the sources, by their names.
+	formats map[string]string
 	// dial connects to what doesn't speak HTTP; nil where there is no network.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// chart draws a verdict for mails.

@@ -200,7 +200,10 @@ func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http
 // tell builds receivers.
 func (cur *current) tell(rule egress, l *limiter, to inward) error {
 	message, _ := cur.transports(rule)
-	out := ways{http: l.limit(message), dial: rule.dialer(), chart: to.chart}
+	out := ways{http: l.limit(message), dial: rule.dialer(), chart: to.chart, formats: map[string]string{}}
+	for _, s := range cur.config.Sources {
+		out.formats[s.Name] = s.Format
+	}
 	cur.receivers = map[string]alerting.Receiver{}
 	for _, r := range cur.config.Receivers {
 		made, err := receiver(r, out)
