@@ -40,7 +40,7 @@ type Result struct {
 	Outcome    Outcome
 	Status     int           // HTTP status; 0 when no answer came
 	RetryAfter time.Duration // what the receiver asked for; 0 when nothing
-	Err        error         // without secrets; nil when delivered
+	Err        error         // without secrets; nil when delivered, except to say whom it did not reach
 	// Reference is what the receiver calls the message, where it may be changed
 	// later on; the next delivery about the same verification brings it along as
 	// Delivery.Earlier.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -17,9 +18,23 @@ func Read(d verifier.Delivery) (verifier.Event, error) {
 	return e, nil
 }
 
-// groups are what chat systems turn into a call to everybody.
-var groups = strings.NewReplacer("@channel", "@\u200bchannel", "@here", "@\u200bhere", "@everyone", "@\u200beveryone", "@group", "@\u200bgroup")
-
-// Quiet returns a text that calls nobody: whoever may name a version must not
-// wake a whole channel.
-func Quiet(text string) string { return groups.Replace(text) }
+// Quiet returns a text that calls nobody and hides no address behind other
+// words: whoever may name a version must not wake a whole channel. Zero-width
+// spaces break up what chat systems would turn into a call (@all, @**all**,
+// <@&role>, <!here>, <users/all>) or a link ([words](address), <address|words>).
+func Quiet(text string) string {
+	var out strings.Builder
+	before := ' '
+	for _, c := range text {
+		letter := unicode.IsLetter(c)
+		switch {
+		case before == '@' && (letter || strings.ContainsRune("*&!<", c)),
+			before == '<' && (letter || strings.ContainsRune("@!#&", c)),
+			before == ']' && c == '(':
+			out.WriteRune('\u200b')
+		}
+		out.WriteRune(c)
+		before = c
+	}
+	return out.String()
+}

@@ -16,10 +16,14 @@ import (
 	"unicode"
 
 	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/verifier"
 )
+
+// goodbye is how long the server may take over QUIT.
+const goodbye = 2 * time.Second
 
 // Encryption says how the way to the server is kept secret.
 type Encryption string
@@ -131,27 +135,28 @@ func (r *Receiver) mail(ctx context.Context, l letter) alerting.Result {
 	if err != nil {
 		return alerting.Result{Outcome: alerting.Rejected, Err: fmt.Errorf("%s: write mail: %w", r.who, err)}
 	}
-	if err := r.deliver(ctx, m); err != nil {
+	refused, err := r.deliver(ctx, m)
+	if err != nil {
 		return r.failed(ctx, err)
 	}
-	return alerting.Result{Outcome: alerting.Delivered, Status: 250}
+	result := alerting.Result{Outcome: alerting.Delivered, Status: 250}
+	if refused != nil {
+		result.Err = r.said("delivered, but not to all: " + refused.Error())
+	}
+	return result
 }
 
 // deliver hands the mail over, within the context: the library has no limit of
-// its own while it waits for the server's greeting.
-func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) error {
-	var stop func() bool
-	defer func() {
-		if stop != nil {
-			stop()
-		}
-	}()
+// its own while it waits for the server's greeting. Recipients that the server
+// refused while it took the mail for others are told apart from a failure.
+func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) (refused, err error) {
 	dial := func(_ context.Context, network, address string) (net.Conn, error) {
 		conn, err := r.o.Dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		stop = context.AfterFunc(ctx, func() { _ = conn.Close() }) // whoever reads from it learns that
+		// Whoever reads from it learns that the time is over.
+		context.AfterFunc(ctx, func() { _ = conn.Close() })
 		if r.o.Encryption == TLS {
 			secured := tls.Client(conn, r.o.TLS)
 			if err := secured.HandshakeContext(ctx); err != nil {
@@ -162,9 +167,11 @@ func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) error {
 		}
 		return conn, nil
 	}
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
 	port, err := strconv.Atoi(r.port)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options := []gomail.Option{
 		gomail.WithPort(port), gomail.WithTimeout(r.o.Timeout), gomail.WithTLSConfig(r.o.TLS), gomail.WithDialContextFunc(dial), gomail.WithoutNoop(),
@@ -175,22 +182,73 @@ func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) error {
 	}
 	client, err := gomail.NewClient(r.host, options...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return client.DialAndSendWithContext(ctx, m)
+	session, err := client.DialToSMTPClientWithContext(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dial failed: %w", err)
+	}
+	refused, err = transact(session, m)
+	// The mail is the server's or it isn't: how the goodbye goes changes nothing.
+	if session.UpdateDeadline(goodbye) == nil {
+		_ = session.Quit()
+	}
+	return refused, err
+}
+
+// transact sends the mail once, to all recipients that the server takes. It
+// fails where it takes none of them; a temporary refusal is then told first, for
+// the others say nothing about it.
+func transact(session *smtp.Client, m *gomail.Msg) (refused, err error) {
+	from, err := m.GetSender(false)
+	if err != nil {
+		return nil, err
+	}
+	all, err := m.GetRecipients()
+	if err != nil {
+		return nil, err
+	}
+	if err := session.Mail(from); err != nil {
+		return nil, fmt.Errorf("sender: %w", err)
+	}
+	var passing, lasting []error
+	for _, to := range all {
+		err := session.Rcpt(to)
+		var answered *textproto.Error
+		switch {
+		case err == nil:
+		case !errors.As(err, &answered):
+			return nil, fmt.Errorf("recipient %s: %w", to, err)
+		case answered.Code/100 == 5:
+			lasting = append(lasting, fmt.Errorf("recipient %s: %w", to, err))
+		default:
+			passing = append(passing, fmt.Errorf("recipient %s: %w", to, err))
+		}
+	}
+	refused = errors.Join(append(passing, lasting...)...)
+	if len(passing)+len(lasting) == len(all) {
+		return nil, refused
+	}
+	w, err := session.Data()
+	if err != nil {
+		return nil, fmt.Errorf("data: %w", err)
+	}
+	if _, err := m.WriteTo(w); err != nil {
+		return nil, fmt.Errorf("write: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("end of data: %w", err)
+	}
+	return refused, nil
 }
 
 // failed classifies what went wrong: a server that says 5xx says it for good,
 // and everything else may pass.
 func (r *Receiver) failed(ctx context.Context, err error) alerting.Result {
 	result := alerting.Result{Outcome: alerting.Retry}
-	var sending *gomail.SendError
 	var answered *textproto.Error
-	switch {
-	case errors.As(err, &answered):
+	if errors.As(err, &answered) {
 		result.Status = answered.Code
-	case errors.As(err, &sending):
-		result.Status = sending.ErrorCode()
 	}
 	if result.Status/100 == 5 {
 		result.Outcome = alerting.Rejected
@@ -199,10 +257,15 @@ func (r *Receiver) failed(ctx context.Context, err error) alerting.Result {
 	if ctx.Err() != nil {
 		said = "timed out"
 	}
-	if r.o.Password != "" {
-		said = strings.ReplaceAll(said, r.o.Password, "[hidden]")
-	}
-	said = strings.Join(strings.FieldsFunc(said, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
-	result.Err = fmt.Errorf("%s: %s", r.who, alerting.Cut(said, 300))
+	result.Err = r.said(said)
 	return result
+}
+
+// said is an error of this receiver's on one line, without its password.
+func (r *Receiver) said(words string) error {
+	if r.o.Password != "" {
+		words = strings.ReplaceAll(words, r.o.Password, "[hidden]")
+	}
+	words = strings.Join(strings.FieldsFunc(words, func(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }), " ")
+	return fmt.Errorf("%s: %s", r.who, alerting.Cut(words, 300))
 }

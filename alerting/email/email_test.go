@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"net/mail"
+	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
@@ -35,9 +36,10 @@ type office struct {
 	mu      sync.Mutex
 	mails   []string
 	rcpts   []string
-	needs   bool  // a login
-	refuses error // each mail
-	secured bool  // whether the last session was encrypted
+	needs   bool             // a login
+	refuses error            // each mail
+	secured bool             // whether the last session was encrypted
+	gone    map[string]error // recipients that are refused
 }
 
 type session struct {
@@ -70,6 +72,9 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.o.mu.Lock()
 	defer s.o.mu.Unlock()
+	if err := s.o.gone[to]; err != nil {
+		return err
+	}
 	s.o.rcpts = append(s.o.rcpts, to)
 	return nil
 }
@@ -256,6 +261,90 @@ func TestFailuresAreClassified(t *testing.T) {
 			require.NotContains(t, got.Err.Error(), "another-password-0123")
 			require.Empty(t, o.mails)
 		})
+	}
+}
+
+// TestWhoeverCanBeReachedIsReached, once, though others can't.
+func TestWhoeverCanBeReachedIsReached(t *testing.T) {
+	unknown := &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "user unknown"}
+	busy := &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "mailbox busy"}
+	for name, c := range map[string]struct {
+		gone    map[string]error
+		outcome alerting.Outcome
+		status  int
+		reached []string
+		named   []string
+	}{
+		"first is gone":    {map[string]error{"a@acme.example": unknown}, alerting.Delivered, 250, []string{"b@acme.example"}, []string{"a@acme.example", "user unknown"}},
+		"last is gone":     {map[string]error{"b@acme.example": unknown}, alerting.Delivered, 250, []string{"a@acme.example"}, []string{"b@acme.example", "user unknown"}},
+		"last is busy":     {map[string]error{"b@acme.example": busy}, alerting.Delivered, 250, []string{"a@acme.example"}, []string{"b@acme.example", "mailbox busy"}},
+		"all are gone":     {map[string]error{"a@acme.example": unknown, "b@acme.example": unknown}, alerting.Rejected, 550, nil, []string{"a@acme.example", "b@acme.example"}},
+		"one is only busy": {map[string]error{"a@acme.example": unknown, "b@acme.example": busy}, alerting.Retry, 451, nil, []string{"a@acme.example", "b@acme.example"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &office{gone: c.gone}
+			got := open(t, o, None).Send(t.Context(), receivertest.Sampled("revert"))
+			require.Equal(t, c.outcome, got.Outcome, "%v", got.Err)
+			require.Equal(t, c.status, got.Status)
+			require.Equal(t, c.reached, o.rcpts)
+			require.Len(t, o.mails, min(1, len(c.reached)))
+			for _, words := range c.named {
+				require.ErrorContains(t, got.Err, words)
+			}
+		})
+	}
+}
+
+// TestWhatTheServerTookIsDelivered, however the connection ends: sent again it
+// would come again.
+func TestWhatTheServerTookIsDelivered(t *testing.T) {
+	for name, after := range map[string]string{
+		"closes after the mail": "close", "refuses what follows": "500 5.5.1 what?\r\n", "shuts down": "421 4.3.2 shutting down\r\n", "says nothing any more": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer listener.Close()
+			taken := make(chan int, 1)
+			go func() { taken <- rude(listener, after) }()
+			r, err := New("oncall", Options{Server: listener.Addr().String(), Encryption: None, From: "a@b.example", To: []string{"c@d.example"}, Timeout: 5 * time.Second})
+			require.NoError(t, err)
+			got := r.Send(t.Context(), receivertest.Sampled("revert"))
+			require.Equal(t, alerting.Result{Outcome: alerting.Delivered, Status: 250}, got)
+			require.Equal(t, 1, <-taken)
+		})
+	}
+}
+
+// rude serves one connection, and behaves well up to the end of the mail only.
+// It returns how many mails it took.
+func rude(listener net.Listener, after string) (mails int) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	c := textproto.NewConn(conn)
+	say := func(line string) { _, _ = io.WriteString(conn, line) }
+	say("220 rude\r\n")
+	for {
+		line, err := c.ReadLine()
+		switch {
+		case err != nil:
+			return mails
+		case mails > 0:
+			say(after)
+		case line == "DATA":
+			say("354 go on\r\n")
+			_, _ = c.ReadDotBytes()
+			say("250 2.0.0 taken\r\n")
+			mails++
+			if after == "close" {
+				return mails
+			}
+		default:
+			say("250 rude\r\n")
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package shoutrrr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -204,6 +205,26 @@ func TestMessageIsTheStory(t *testing.T) {
 	require.NoError(t, own.Send(t.Context(), s.Delivery()).Err)
 	require.Contains(t, f.body, "only this")
 	require.NotContains(t, f.body, story.Why)
+}
+
+// TestNobodyIsCalled by who names a version or a person.
+func TestNobodyIsCalled(t *testing.T) {
+	f := newFake(t, answers(200, "ok"))
+	r, err := New("chat", addresses["mattermost"].url, alerting.Words{}, process(t, "send="+f.address))
+	require.NoError(t, err)
+	s := samples.Of("reverted", nil)
+	s.Event.Data.Deployment.Version = "1.0 @Everyone @all <!channel> [click](http://evil.example)"
+	s.Event.Data.Deployment.Actor = "@channel @**all** <@&42>"
+	s.Event.Data.Deployment.URL = "https://ci.example/@all/(1)"
+	require.NoError(t, r.Send(t.Context(), s.Delivery()).Err)
+	var sent struct{ Text string }
+	require.NoError(t, json.Unmarshal([]byte(f.body), &sent))
+	for _, never := range []string{"@e", "@E", "@a", "@c", "@*", "@&", "<!", "<@", "]("} {
+		require.NotContains(t, sent.Text, never)
+	}
+	require.Contains(t, sent.Text, "@\u200bchannel @\u200b**all**")
+	require.Contains(t, sent.Text, "https://ci.example/%40all/%281%29")
+	require.Contains(t, sent.Text, s.Event.Data.URL)
 }
 
 func TestLinkLocalAddressesAreNotReached(t *testing.T) {

@@ -40,7 +40,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/negotiation"
@@ -103,7 +102,7 @@ type Options struct {
 type Handler struct {
 	reader   Reader
 	opts     Options
-	deciding sync.Mutex    // by forms
+	deciding chan struct{} // the one place for a form under way
 	drawing  chan struct{} // a place for each picture under way
 }
 
@@ -121,7 +120,7 @@ func New(reader Reader, opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	return &Handler{reader: reader, opts: opts, drawing: make(chan struct{}, picturesAtOnce)}
+	return &Handler{reader: reader, opts: opts, deciding: make(chan struct{}, 1), drawing: make(chan struct{}, picturesAtOnce)}
 }
 
 // Register adds GET / (the board), GET /verifications/{id} (the verdict

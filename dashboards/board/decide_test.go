@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -207,4 +208,61 @@ func TestUnknownWhetherStored(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, w.Body.String(), "It is not known whether this was stored")
 	require.Contains(t, w.Body.String(), ">because</textarea>")
+}
+
+// TestOneFormHoldsNoOtherUpForGood: neither one that ends badly nor one that
+// takes long.
+func TestOneFormHoldsNoOtherUpForGood(t *testing.T) {
+	f := underWay()
+	first := ask(t, f.reader(), f.now, f.path()+"/decide?do=right", with(dana))
+	fields := url.Values{"do": {"right"}, "reason": {"because"}}
+	doc, err := html.Parse(strings.NewReader(first.Body.String()))
+	require.NoError(t, err)
+	for n := range doc.Descendants() {
+		if n.Data == "input" {
+			fields.Set(n.Attr[1].Val, n.Attr[2].Val)
+		}
+	}
+	opts := board.Options{Now: func() time.Time { return f.now }}
+	dana.on(&opts)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	feedback := func() { panic("of the API") }
+	opts.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/feedback") {
+			feedback()
+		}
+		dana.ServeHTTP(w, r)
+	})
+	mux := http.NewServeMux()
+	board.New(f.reader(), opts).Register(mux)
+	post := func(ctx context.Context) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, f.path()+"/decide", strings.NewReader(fields.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w
+	}
+	require.Panics(t, func() { post(t.Context()) })
+	feedback = func() { close(entered); <-leave }
+	done := make(chan int, 1)
+	go func() { done <- post(t.Context()).Code }()
+	select {
+	case <-entered:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the form after one that panicked waits for good")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	late := make(chan *httptest.ResponseRecorder, 1)
+	go func() { late <- post(ctx) }()
+	select {
+	case w := <-late:
+		require.Equal(t, http.StatusConflict, w.Code)
+		require.Contains(t, w.Body.String(), "Nothing was stored: others were deciding for too long.")
+	case <-time.After(10 * time.Second):
+		t.Error("a form waits beyond its request")
+	}
+	close(leave)
+	require.Equal(t, http.StatusSeeOther, <-done)
 }

@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -105,6 +106,28 @@ func TestPageOfEverythingAtOnceStaysSmall(t *testing.T) {
 	wholesome(t, body)
 	require.Contains(t, body, "later events are in the raw record")
 	require.Contains(t, body, "more signals are in the evidence")
+}
+
+// TestBoardOfLongNamesStaysSmall has as many deploys as a page lists, all under
+// way, each of a place of its own, with names as long as the intake takes them.
+func TestBoardOfLongNamesStaysSmall(t *testing.T) {
+	for _, text := range []string{`"`, "<", "&", "🦊", "x"} {
+		m := &memory{next: "more"}
+		for i := range 55 {
+			v := opened()
+			v.ID = fmt.Sprintf("vf_01j8zk3tqm5w7x2ycv4b6n8p%02d", i)
+			v.State = []verifier.State{verifier.StateObserving, verifier.StatePending}[i%2]
+			d := &v.Deployment
+			d.Service, d.Environment, d.Version = fmt.Sprint(i)+strings.Repeat(text, 240), strings.Repeat(text, 250), strings.Repeat(text, 250)
+			m.list = append(m.list, v)
+		}
+		body := ask(t, m, deployed.Add(time.Minute), "/").Body.String()
+		wholesome(t, body)
+		for i := range 50 {
+			require.Contains(t, body, fmt.Sprintf(`href="/verifications/vf_01j8zk3tqm5w7x2ycv4b6n8p%02d"`, i), "none of the list is left out")
+		}
+		require.Contains(t, body, "More are in the list below.")
+	}
 }
 
 func TestOnlyWebAddressesAreLinks(t *testing.T) {

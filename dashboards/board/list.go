@@ -80,7 +80,70 @@ func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
 		q.Set("cursor", next)
 		view.Next = h.prefix() + "/?" + q.Encode()
 	}
-	h.render(w, http.StatusOK, boardPage, page{Title: "Deploys", Refresh: refresh, Body: view})
+	body, err := h.fitBoard(page{Title: "Deploys", Refresh: refresh}, view)
+	if err != nil {
+		h.opts.Log.Error("render page", "page", "Deploys", "error", err)
+		http.Error(w, "This page could not be rendered; the same facts are under /api/v1/verifications.", http.StatusInternalServerError)
+		return
+	}
+	h.send(w, http.StatusOK, body)
+}
+
+// boardRoom is how much of what pageBytes may not hold is shown.
+type boardRoom struct {
+	name, title              int // characters
+	watched, places, trouble int
+}
+
+// boardRooms become narrower until a page fits. The list is never cut short:
+// its next page begins after it.
+var boardRooms = []boardRoom{{20, 40, 15, 25, 20}, {12, 20, 8, 12, 8}, {8, 8, 4, 6, 4}}
+
+// fitBoard renders the board with as much as pageBytes hold.
+func (h *Handler) fitBoard(p page, view boardView) ([]byte, error) {
+	p.Body = view
+	body, err := h.execute(boardPage, p)
+	for _, room := range boardRooms {
+		if err != nil || len(body) <= pageBytes {
+			break
+		}
+		view.narrow(room)
+		p.Body = view
+		body, err = h.execute(boardPage, p)
+	}
+	return body, err
+}
+
+// narrow cuts what is there to the room.
+func (b *boardView) narrow(room boardRoom) {
+	for i := range b.Rows {
+		b.Rows[i].narrow(room)
+	}
+	o := b.Overview
+	if o == nil {
+		return
+	}
+	if len(o.Watched) > room.watched {
+		o.Watched, o.More = o.Watched[:room.watched], o.More+1
+	}
+	for i := range o.Watched {
+		o.Watched[i].narrow(room)
+	}
+	if len(o.Places) > room.places {
+		o.Places, o.MorePlaces = o.Places[:room.places], true
+	}
+	for i := range o.Places {
+		p := &o.Places[i]
+		p.Service, p.Environment = clean(p.Service, room.name), clean(p.Environment, room.name)
+	}
+	if left := len(o.Troubles) - room.trouble; left > 0 {
+		o.Troubles = append(o.Troubles[:room.trouble:room.trouble], trouble{badge{"⚠", "more", "warn"}, fmt.Sprintf("%d more are on the status page.", left)})
+	}
+}
+
+func (r *row) narrow(room boardRoom) {
+	r.Service, r.Environment, r.Version = clean(r.Service, room.name), clean(r.Environment, room.name), clean(r.Version, room.name)
+	r.FullVersion = clean(r.FullVersion, room.title)
 }
 
 // readFilter reads the address's filters; empty ones are as good as none.

@@ -31,7 +31,7 @@ type look struct {
 	room        room
 }
 
-// pageBytes is the most that a verdict page may weigh.
+// pageBytes is the most that a verdict page or a page of the board may weigh.
 const pageBytes = 100_000
 
 // room is how much a page holds of what can grow without end; the record has

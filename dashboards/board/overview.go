@@ -18,7 +18,9 @@ type overview struct {
 	Watched  []watched
 	More     int // under way, and not among Watched
 	Places   []placeRow
-	Accuracy string
+	// MorePlaces says that there are others than Places in the list.
+	MorePlaces bool
+	Accuracy   string
 }
 
 // trouble is something that everybody who deploys should know.
@@ -50,6 +52,9 @@ type placeMark struct {
 const (
 	watchedMost = 30 // of each state
 	marksMost   = 10
+	// placeLink is the longest address, in bytes, that lists a place's deploys; one
+	// with longer names has its newest deploy behind its name.
+	placeLink = 300
 )
 
 // overview reads what is under way for the places of a filter, and how the
@@ -115,8 +120,11 @@ func (h *Handler) places(found []verifier.Verification) []placeRow {
 		if !known {
 			i = len(out)
 			index[where] = i
-			q := url.Values{"service": {where.Service}, "environment": {where.Environment}}
-			out = append(out, placeRow{Service: clean(where.Service, 40), Environment: clean(where.Environment, 40), Link: h.prefix() + "/?" + q.Encode()})
+			link := h.prefix() + "/?" + url.Values{"service": {where.Service}, "environment": {where.Environment}}.Encode()
+			if len(link) > placeLink {
+				link = h.prefix() + "/verifications/" + url.PathEscape(v.ID)
+			}
+			out = append(out, placeRow{Service: clean(where.Service, 40), Environment: clean(where.Environment, 40), Link: link})
 		}
 		if len(out[i].Marks) < marksMost {
 			b := stateBadge(v)

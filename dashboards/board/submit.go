@@ -29,11 +29,7 @@ func (h *Handler) takeDecision(w http.ResponseWriter, r *http.Request) {
 		h.form(w, r, http.StatusForbidden, who, v, f, "Nothing was stored: this form was made for somebody else, for another decision, or before the access of the configuration changed. This is a new one.")
 		return
 	}
-	// One form after the other, so that the same one sent twice finds what the
-	// first has changed.
-	h.deciding.Lock()
-	a, problem := h.decide(r, v, f)
-	h.deciding.Unlock()
+	a, problem := h.decideAlone(r, v, f)
 	switch {
 	case problem != "":
 		h.again(w, r, http.StatusConflict, who, f, problem)
@@ -69,6 +65,18 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	p := r.PostForm
 	return form{id: r.PathValue("id"), do: deed(p.Get("do")), freeze: p.Get("freeze"), standing: p.Get("standing"),
 		stamp: p.Get("stamp"), reason: strings.ReplaceAll(p.Get("reason"), "\r\n", "\n"), length: p.Get("for")}, nil
+}
+
+// decideAlone decides one form after the other, so that the same one sent twice
+// finds what the first has changed. Whoever gives up waiting has stored nothing.
+func (h *Handler) decideAlone(r *http.Request, v verifier.Verification, f form) (a *reply, problem string) {
+	select {
+	case h.deciding <- struct{}{}:
+		defer func() { <-h.deciding }()
+	case <-r.Context().Done():
+		return nil, "Nothing was stored: others were deciding for too long."
+	}
+	return h.decide(r, v, f)
 }
 
 // decide does what the form says, unless it rests on something else by now:
