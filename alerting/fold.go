@@ -24,9 +24,10 @@ const (
 
 // beginMessage begins a message, or lets it wait, or lets others that wait for
 // the same receiver come along in one digest. Everything that it goes by is
-// stored, so it holds over a restart and over all replicas. What is urgent
-// neither waits nor goes into a digest.
-func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, now time.Time) step {
+// stored, so it holds over a restart and over all replicas, but for wait: how
+// long the receiver is left alone yet. What is urgent goes into no digest, and
+// waits for none.
+func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, wait time.Duration, now time.Time) step {
 	_, digests := r.(Digester)
 	th := thread{o, r}
 	switch {
@@ -42,6 +43,8 @@ func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, now time.
 		return step{again: standBack} // in a digest that is being sent
 	case isUrgent(o.Delivery):
 		return start(o, now)
+	case wait > 0:
+		return standsBack(o, wait, now)
 	}
 	calm := slices.DeleteFunc(slices.Clone(in.Waiting), func(d verifier.Delivery) bool {
 		return d.ID == o.Delivery.ID || isUrgent(d) || isNews(d) && slices.Contains(in.Overtaken, d.ID) || underWay(d, now) || len(d.Attempts) > 0 && !now.After(d.Attempts[0].At)
@@ -94,6 +97,9 @@ func (t *try) unfold(r Result, now time.Time) (out []verifier.Folded) {
 			f.State = verifier.DeliveryDelivered
 		case Retry:
 			f.State = verifier.DeliveryRetryable
+			if !now.Before(d.CreatedAt.Add(messageFor)) {
+				f.State, f.Reason = verifier.DeliveryDiscarded, fmt.Sprintf("given up after %s: %v", messageFor, r.Err)
+			}
 		default:
 			f.State, f.Reason = verifier.DeliveryDiscarded, fmt.Sprintf("refused by %s: %v", d.Receiver, r.Err)
 		}
