@@ -20,7 +20,7 @@ const (
 
 // Dispatcher makes the attempts of deliveries: it asks the guards, sends,
 // records how it went and says when to try again. It keeps no state but how
-// many messages are under way, so any number may run against one store.
+// many messages are under way and which receivers take none, so any number may run against one store.
 type Dispatcher struct {
 	store     Store
 	receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool)
@@ -28,12 +28,13 @@ type Dispatcher struct {
 	metrics   Metrics
 	now       func() time.Time
 	crowd     *crowd
+	backoffs  *backoffs
 }
 
 // New makes a dispatcher. receivers and limits are asked at every attempt, so
 // that a reload counts at once; now is the clock, time.Now but for replays.
 func New(store Store, receivers func(kind verifier.DeliveryKind, name string) (Receiver, bool), limits func() safety.Limits, metrics Metrics, now func() time.Time) *Dispatcher {
-	return &Dispatcher{store: store, receivers: receivers, limits: limits, metrics: metrics, now: now, crowd: &crowd{}}
+	return &Dispatcher{store: store, receivers: receivers, limits: limits, metrics: metrics, now: now, crowd: &crowd{}, backoffs: &backoffs{}}
 }
 
 // try is an attempt under way, as the first transaction left it.
@@ -102,6 +103,9 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 	}
 	result := d.send(ctx, t, until)
 	d.metrics.Attempted(t.delivery, result)
+	if receiver, ok := d.receivers(t.delivery.Kind, t.delivery.Receiver); ok {
+		result.RetryAfter = d.backoffs.heard(t.delivery, receiver, result, d.now())
+	}
 	sent := failpoint.NotifyAfterSendBeforeMark
 	if t.delivery.Kind == verifier.RollbackDelivery {
 		sent = failpoint.OutboxAfterSendBeforeMark
@@ -154,7 +158,7 @@ func (d *Dispatcher) begin(o verifier.Outgoing, in *verifier.Inbox, now time.Tim
 		return beginRollback(o, d.limits(), now)
 	default:
 		receiver, _ := d.receivers(o.Delivery.Kind, o.Delivery.Receiver)
-		return beginMessage(o, receiver, in, now), nil
+		return beginMessage(o, receiver, in, d.backoffs.left(o.Delivery.Receiver, receiver, now), now), nil
 	}
 }
 

@@ -24,28 +24,30 @@ const (
 
 // beginMessage begins a message, or lets it wait, or lets others that wait for
 // the same receiver come along in one digest. Everything that it goes by is
-// stored, so it holds over a restart and over all replicas. What is urgent
-// neither waits nor goes into a digest.
-func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, now time.Time) step {
-	editor, _ := r.(Editor)
+// stored, so it holds over a restart and over all replicas, but for wait: how
+// long the receiver is left alone yet. What is urgent goes into no digest, and
+// waits for none.
+func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, wait time.Duration, now time.Time) step {
 	_, digests := r.(Digester)
-	edits := editor != nil && editor.Edits()
+	th := thread{o, r}
 	switch {
-	case edits && o.Overtaken:
+	case th.overtaken():
 		return step{}.discard("a later message tells how it stands: it would show what isn't any more")
-	case !digests && !edits:
+	case th.waits(now):
+		return step{again: afterEarlier}
+	case !digests:
 		return start(o, now)
 	case in == nil:
 		return step{ask: o.Delivery.Receiver}
 	case underWay(o.Delivery, now):
 		return step{again: standBack} // in a digest that is being sent
-	case edits && waitsForEarlier(o.Delivery, in.Waiting, now):
-		return step{again: afterEarlier}
-	case !digests || isUrgent(o.Delivery):
+	case isUrgent(o.Delivery):
 		return start(o, now)
+	case wait > 0:
+		return standsBack(o, wait, now)
 	}
 	calm := slices.DeleteFunc(slices.Clone(in.Waiting), func(d verifier.Delivery) bool {
-		return d.ID == o.Delivery.ID || isUrgent(d) || underWay(d, now) || len(d.Attempts) > 0 && !now.After(d.Attempts[0].At)
+		return d.ID == o.Delivery.ID || isUrgent(d) || isNews(d) && slices.Contains(in.Overtaken, d.ID) || underWay(d, now) || len(d.Attempts) > 0 && !now.After(d.Attempts[0].At)
 	})
 	switch {
 	case in.Taken+1+len(calm) <= digestAbove:
@@ -63,16 +65,6 @@ func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, now time.
 func underWay(d verifier.Delivery, now time.Time) bool {
 	n := len(d.Attempts)
 	return n > 0 && d.Attempts[n-1].Result == verifier.AttemptStarted && now.Sub(d.Attempts[n-1].At) < SendTimeout+recordTimeout
-}
-
-// waitsForEarlier reports whether a message about the same verification is
-// about to be sent, or being sent: what it is called isn't known yet. One that
-// failed is not waited for.
-func waitsForEarlier(d verifier.Delivery, waiting []verifier.Delivery, now time.Time) bool {
-	return slices.ContainsFunc(waiting, func(w verifier.Delivery) bool {
-		return w.VerificationID == d.VerificationID && w.ID != d.ID && w.CreatedAt.Before(d.CreatedAt) &&
-			(w.State == verifier.DeliveryPending && len(w.Attempts) == 0 || underWay(w, now))
-	})
 }
 
 // isUrgent reports whether a message must reach people by itself.
@@ -105,6 +97,9 @@ func (t *try) unfold(r Result, now time.Time) (out []verifier.Folded) {
 			f.State = verifier.DeliveryDelivered
 		case Retry:
 			f.State = verifier.DeliveryRetryable
+			if !now.Before(d.CreatedAt.Add(messageFor)) {
+				f.State, f.Reason = verifier.DeliveryDiscarded, fmt.Sprintf("given up after %s: %v", messageFor, r.Err)
+			}
 		default:
 			f.State, f.Reason = verifier.DeliveryDiscarded, fmt.Sprintf("refused by %s: %v", d.Receiver, r.Err)
 		}

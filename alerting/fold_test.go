@@ -188,33 +188,33 @@ func TestEditsGoInOrder(t *testing.T) {
 		return d
 	}
 	inBubble(t, map[string]struct {
-		waiting   func() []verifier.Delivery
-		overtaken bool
-		again     time.Duration
-		state     verifier.DeliveryState
+		thread func() []verifier.Delivery
+		again  time.Duration
+		state  verifier.DeliveryState
 	}{
 		"the first":               {state: verifier.DeliveryDelivered},
-		"an earlier one is to go": {waiting: func() []verifier.Delivery { return []verifier.Delivery{earlier(verifier.DeliveryPending)} }, again: afterEarlier, state: verifier.DeliveryPending},
-		"an earlier one is going": {waiting: func() []verifier.Delivery {
+		"an earlier one is to go": {thread: func() []verifier.Delivery { return []verifier.Delivery{earlier(verifier.DeliveryPending)} }, again: afterEarlier, state: verifier.DeliveryPending},
+		"an earlier one is going": {thread: func() []verifier.Delivery {
 			return []verifier.Delivery{earlier(verifier.DeliveryRetryable, verifier.Attempt{At: time.Now().Add(-time.Second), Result: verifier.AttemptStarted})}
 		}, again: afterEarlier, state: verifier.DeliveryPending},
-		"an earlier one failed": {waiting: func() []verifier.Delivery {
+		"an earlier one failed": {thread: func() []verifier.Delivery {
 			return []verifier.Delivery{earlier(verifier.DeliveryRetryable, verifier.Attempt{At: time.Now().Add(-time.Second), Result: "retry"})}
 		}, state: verifier.DeliveryDelivered},
-		"a later one went already": {overtaken: true, state: verifier.DeliveryDiscarded},
+		"a later one went already": {thread: func() []verifier.Delivery {
+			d := earlier(verifier.DeliveryDelivered)
+			d.CreatedAt = time.Now().Add(time.Second)
+			return []verifier.Delivery{d}
+		}, state: verifier.DeliveryDiscarded},
 	}, func(t *testing.T, c struct {
-		waiting   func() []verifier.Delivery
-		overtaken bool
-		again     time.Duration
-		state     verifier.DeliveryState
+		thread func() []verifier.Delivery
+		again  time.Duration
+		state  verifier.DeliveryState
 	}) {
 		out := message()
-		out.Overtaken = c.overtaken
-		r := &reader{edits: true}
-		b := newReader(r, out)
-		if c.waiting != nil {
-			b.store.inbox.Waiting = c.waiting()
+		if c.thread != nil {
+			out.Thread = c.thread()
 		}
+		b := newReader(&reader{edits: true}, out)
 		again, err := b.Deliver(t.Context(), out.Delivery.ID)
 		require.NoError(t, err)
 		require.Equal(t, c.again, again)

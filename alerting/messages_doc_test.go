@@ -29,7 +29,9 @@ lock screen; names are cut at 60 characters.
   it anew. With an incoming webhook each change is a message.
 - **Above ten messages a minute** to one receiver of the kinds slack, teams and email,
   those that wait become one message with counts and links. What is urgent goes out by
-  itself. Nothing is dropped: each delivery in a digest is recorded as delivered with it.
+  itself. Each delivery in a digest is recorded as delivered with it; a deploy seen or
+  cleared is discarded, with the reason, once something later about it was told. While
+  such a receiver takes nothing, what isn't urgent waits for one call that goes through.
 - **PagerDuty** has one alert for each service and environment
   (` + "`postflight/SERVICE/ENVIRONMENT`" + `): triggered by what needs a person (a revert that a
   guard withheld, a rollback that was not confirmed or came to nothing, an inconclusive

@@ -55,6 +55,14 @@ type Editor interface {
 	Edits() bool
 }
 
+// Display is a receiver that shows one state for each verification, the one
+// that it was told last: a commit status, an alert.
+type Display interface {
+	Receiver
+	// ShowsState reports whether that delivery changes the state.
+	ShowsState(d verifier.Delivery) bool
+}
+
 // Digester is a receiver for people, who read no hundred messages a minute.
 type Digester interface {
 	Receiver

@@ -46,8 +46,9 @@ type Outgoing struct {
 	Verification Verification
 	Policy       Policy
 	Facts        Facts // filled for rollbacks only
-	// Overtaken: the receiver took a later message about the same verification.
-	Overtaken bool
+	// Thread is the other messages to the receiver about the same verification,
+	// oldest first, each with its last attempt alone.
+	Thread []Delivery
 }
 
 // Inbox is what a receiver was told of late, and is to be told.
@@ -56,6 +57,9 @@ type Inbox struct {
 	// Waiting are the messages that it didn't take yet, oldest first, each with
 	// its last attempt alone.
 	Waiting []Delivery
+	// Overtaken are the ids of those that wait about whose verification it took a
+	// later message.
+	Overtaken []string
 }
 
 // Folded is a delivery that goes out in a digest with another.

@@ -62,7 +62,7 @@ type Receiver struct {
 	call *call.Caller
 }
 
-var _ alerting.Receiver = (*Receiver)(nil)
+var _ alerting.Display = (*Receiver)(nil)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.
@@ -85,6 +85,12 @@ var (
 	repositoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
 	commitHash     = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 )
+
+// ShowsState reports whether the message leads to a status.
+func (r *Receiver) ShowsState(d verifier.Delivery) bool {
+	e, err := alerting.Read(d)
+	return err == nil && (r.s.Writes != DeploymentStatus || deploymentState(e) != "")
+}
 
 // Send writes the status that the message leads to, if any.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
@@ -152,21 +158,27 @@ func (r *Receiver) deployment(ctx context.Context, e verifier.Event, repository 
 	if err != nil || id <= 0 {
 		return r.call.Refuse("the deployment of %s %s at GitHub is not known: its source has to be GitHub, or tell the deployment's number as label \"deployment\"", e.Data.Deployment.Service, e.Data.Deployment.Version)
 	}
-	s := standing.Of(e.Data)
-	var state string
-	switch {
-	case e.Type == verifier.EventDecided && s.State == standing.Kept:
-		state = "success"
-	case e.Type == verifier.EventActionChanged && s.State == standing.RolledBack:
-		state = "failure"
-	default:
+	state := deploymentState(e)
+	if state == "" {
 		return alerting.Result{Outcome: alerting.Delivered}
 	}
+	s := standing.Of(e.Data)
 	// No environment: the one that GitHub has stays, for ours may be mapped.
 	return r.post(ctx, fmt.Sprintf("/repos/%s/deployments/%d/statuses", repository, id), gh.DeploymentStatusRequest{
 		State: ptr(state), LogURL: optional(e.Data.URL), Description: ptr(alerting.Cut(Marker+s.Line, maxDescription)),
 		EnvironmentURL: optional(e.Data.Deployment.Labels["environment_url"]), AutoInactive: ptr(false),
 	})
+}
+
+// deploymentState is "" where there is nothing to write.
+func deploymentState(e verifier.Event) string {
+	switch s := standing.Of(e.Data); {
+	case e.Type == verifier.EventDecided && s.State == standing.Kept:
+		return "success"
+	case e.Type == verifier.EventActionChanged && s.State == standing.RolledBack:
+		return "failure"
+	}
+	return ""
 }
 
 func (r *Receiver) post(ctx context.Context, path string, status any) alerting.Result {

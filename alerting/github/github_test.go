@@ -278,3 +278,14 @@ func TestABodyThatIsNoMessageIsRefused(t *testing.T) {
 	require.Equal(t, alerting.Rejected, got.Outcome)
 	require.ErrorContains(t, got.Err, "dl_1")
 }
+
+// TestWhichMessagesChangeAStatus: only those overtake another.
+func TestWhichMessagesChangeAStatus(t *testing.T) {
+	opened := verifier.Delivery{Body: []byte(`{"type":"verification.opened"}`)}
+	confirmed := verifier.Delivery{Body: []byte(`{"type":"action.changed","data":{"state":"decided","effective":"revert","action":{"state":"confirmed"}}}`)}
+	require.True(t, (&Receiver{}).ShowsState(opened))
+	deployment := &Receiver{s: Settings{Writes: DeploymentStatus}}
+	require.False(t, deployment.ShowsState(opened))
+	require.True(t, deployment.ShowsState(confirmed))
+	require.False(t, deployment.ShowsState(verifier.Delivery{Body: []byte("no JSON")}))
+}

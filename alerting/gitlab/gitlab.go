@@ -44,7 +44,7 @@ type Receiver struct {
 	call *call.Caller
 }
 
-var _ alerting.Receiver = (*Receiver)(nil)
+var _ alerting.Display = (*Receiver)(nil)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.
@@ -62,6 +62,9 @@ func (r *Receiver) WithTimeout(d time.Duration) *Receiver {
 	r.call.WithTimeout(d)
 	return r
 }
+
+// ShowsState reports true: each status takes the place of the one before.
+func (r *Receiver) ShowsState(verifier.Delivery) bool { return true }
 
 // status is the body of POST /projects/:id/statuses/:sha.
 type status struct {

@@ -32,7 +32,7 @@ type Receiver struct {
 	call *call.Caller
 }
 
-var _ alerting.Receiver = (*Receiver)(nil)
+var _ alerting.Display = (*Receiver)(nil)
 
 // New makes the receiver of that name. Errors are of kind Invalid and hold no
 // secret.
@@ -54,6 +54,13 @@ func New(name string, o Options) (*Receiver, error) {
 		c.WithTimeout(o.Timeout)
 	}
 	return &Receiver{o: o, call: c}, nil
+}
+
+// ShowsState reports whether the message is about the alert: a change event says
+// nothing about how that stands.
+func (r *Receiver) ShowsState(d verifier.Delivery) bool {
+	e, err := alerting.Read(d)
+	return err == nil && actionOf(e) != ""
 }
 
 // Send sends what the event means to whoever is on call: an alert, its end, or

@@ -143,3 +143,18 @@ func TestNewRefuses(t *testing.T) {
 		require.NotContains(t, err.Error(), key)
 	}
 }
+
+// TestAChangeSaysNothingAboutTheAlert, and so overtakes none.
+func TestAChangeSaysNothingAboutTheAlert(t *testing.T) {
+	r, err := New("oncall", Options{RoutingKey: key})
+	require.NoError(t, err)
+	for want, e := range map[bool]verifier.Event{
+		false: {Type: verifier.EventOpened},
+		true:  {Type: verifier.EventActionChanged, Data: verifier.Verification{Action: verifier.Action{State: verifier.ActionConfirmed}}},
+	} {
+		body, err := json.Marshal(e)
+		require.NoError(t, err)
+		require.Equal(t, want, r.ShowsState(verifier.Delivery{Body: body}))
+	}
+	require.False(t, r.ShowsState(verifier.Delivery{Body: []byte("no JSON")}))
+}

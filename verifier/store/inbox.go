@@ -18,24 +18,36 @@ func (s *Store) Inbox(ctx context.Context, receiver string, since time.Time, lim
 		if err != nil {
 			return err
 		}
-		in.Waiting, err = queryAll(ctx, tx, scanWaiting, `SELECT `+deliveryColumns+`,
-				COALESCE((SELECT max(at) FROM attempts a WHERE a.delivery = d.id), 0),
-				COALESCE((SELECT result FROM attempts a WHERE a.delivery = d.id ORDER BY at DESC LIMIT 1), '')
+		in.Waiting, err = queryAll(ctx, tx, scanLast, `SELECT `+deliveryColumns+`, `+lastAttempt+`
 			FROM deliveries d WHERE state IN ('pending', 'retryable') AND kind = 'message' AND receiver = $1
+			ORDER BY created_at, id LIMIT $2`, receiver, limit)
+		if err != nil {
+			return err
+		}
+		in.Overtaken, err = queryAll(ctx, tx, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) }, `SELECT id
+			FROM deliveries d WHERE state IN ('pending', 'retryable') AND kind = 'message' AND receiver = $1
+				AND EXISTS (SELECT 1 FROM deliveries l WHERE l.verification = d.verification AND l.receiver = $1 AND l.kind = 'message'
+					AND l.state = 'delivered' AND l.created_at > d.created_at)
 			ORDER BY created_at, id LIMIT $2`, receiver, limit)
 		return err
 	})
 	return in, err
 }
 
-// scanWaiting reads a delivery with its last attempt alone.
-func scanWaiting(rows *sql.Rows) (d verifier.Delivery, err error) {
+// lastAttempt is of the delivery d: when it was, how it ended, and what the
+// receiver called the message.
+const lastAttempt = `COALESCE((SELECT max(at) FROM attempts a WHERE a.delivery = d.id), 0),
+	COALESCE((SELECT result FROM attempts a WHERE a.delivery = d.id ORDER BY at DESC LIMIT 1), ''),
+	COALESCE((SELECT reference FROM attempts a WHERE a.delivery = d.id ORDER BY at DESC LIMIT 1), '')`
+
+// scanLast reads a delivery with its last attempt alone.
+func scanLast(rows *sql.Rows) (d verifier.Delivery, err error) {
 	var created, last int64
-	var result string
-	err = rows.Scan(&d.ID, &d.VerificationID, &d.Kind, &d.Receiver, &d.Event, &d.State, &d.Reason, &created, &d.Key, &d.Body, &last, &result)
+	var result, reference string
+	err = rows.Scan(&d.ID, &d.VerificationID, &d.Kind, &d.Receiver, &d.Event, &d.State, &d.Reason, &created, &d.Key, &d.Body, &last, &result, &reference)
 	d.CreatedAt = fromMicros(created)
 	if last > 0 {
-		d.Attempts = []verifier.Attempt{{At: fromMicros(last), Result: result}}
+		d.Attempts = []verifier.Attempt{{At: fromMicros(last), Result: result, Reference: reference}}
 	}
 	return d, err
 }
@@ -49,11 +61,9 @@ func loadThread(ctx context.Context, tx *sql.Tx, out *verifier.Outgoing) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	var newer int
-	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM deliveries
-		WHERE verification = $1 AND receiver = $2 AND kind = 'message' AND state = 'delivered' AND created_at > $3`,
-		d.VerificationID, d.Receiver, micros(d.CreatedAt)).Scan(&newer)
-	out.Overtaken = newer > 0
+	out.Thread, err = queryAll(ctx, tx, scanLast, `SELECT `+deliveryColumns+`, `+lastAttempt+`
+		FROM deliveries d WHERE verification = $1 AND receiver = $2 AND kind = 'message' AND id <> $3 ORDER BY created_at, id`,
+		d.VerificationID, d.Receiver, d.ID)
 	return err
 }
 

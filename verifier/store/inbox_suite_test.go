@@ -47,6 +47,7 @@ func testInbox(t *testing.T, db database) {
 	other, err := s.Inbox(t.Context(), "mail", start, 10)
 	require.NoError(t, err)
 	require.Empty(t, other)
+	require.Empty(t, first.Overtaken)
 
 	// The second message goes first, by itself, and is called something.
 	at := utc(later(21))
@@ -55,12 +56,18 @@ func testInbox(t *testing.T, db database) {
 	require.NoError(t, update(list[1].ID, verifier.DeliveryChange{Attempt: &begun}, nil))
 	require.Equal(t, []verifier.Attempt{begun}, inbox(start, 10).Waiting[1].Attempts)
 	require.NoError(t, update(list[1].ID, verifier.DeliveryChange{Attempt: &ended, State: verifier.DeliveryDelivered}, nil))
+	require.Equal(t, []string{list[0].ID}, inbox(start, 10).Overtaken)
 	require.NoError(t, update(list[0].ID, verifier.DeliveryChange{}, func(o verifier.Outgoing) {
-		require.True(t, o.Overtaken)
+		require.Len(t, o.Thread, 3)
+		require.Equal(t, list[1].ID, o.Thread[0].ID)
+		require.Equal(t, list[1].Body, o.Thread[0].Body)
+		require.Equal(t, verifier.DeliveryDelivered, o.Thread[0].State)
+		require.Equal(t, []verifier.Attempt{{At: at, Result: "delivered", Reference: "C1/1.2"}}, o.Thread[0].Attempts)
+		require.Equal(t, verifier.DeliveryPending, o.Thread[1].State)
 		require.Equal(t, "C1/1.2", o.Delivery.Earlier)
 	}))
 	require.NoError(t, update(list[2].ID, verifier.DeliveryChange{}, func(o verifier.Outgoing) {
-		require.False(t, o.Overtaken)
+		require.Len(t, o.Thread, 3, "never the delivery itself")
 		require.Equal(t, "C1/1.2", o.Delivery.Earlier, "a restart edits it")
 	}))
 
