@@ -61,11 +61,12 @@ type Engine struct {
 	preparing  preparations
 	following  atomic.Bool   // rollbacks are being followed
 	renewing   chan struct{} // a lease is being renewed
+	most       int           // claimed at once
 }
 
 // New returns an engine; Run starts it, once.
 func New(o Options) *Engine {
-	return &Engine{o: o, background: context.Background(), renewing: make(chan struct{}, 1)}
+	return &Engine{o: o, background: context.Background(), renewing: make(chan struct{}, 1), most: looksAtOnce}
 }
 
 // Run looks at what is due until ctx ends, then gives the looks under way
@@ -104,11 +105,14 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 		return
 	}
 	now := e.now()
-	checks, err := e.o.Store.Claim(ctx, now, lease, room)
+	checks, err := e.o.Store.Claim(ctx, now, lease, min(room, e.most))
 	if err != nil {
+		// Where there is too much to read in time, less of it may be read.
+		e.most = max(1, e.most/2)
 		e.report(err, "claim what is due")
 		return
 	}
+	e.most = min(looksAtOnce, 2*e.most)
 	if len(checks) > 0 {
 		if err := failpoint.Reach(ctx, failpoint.DispatchAfterClaim); err != nil {
 			e.report(err, "begin the looks at what is due")

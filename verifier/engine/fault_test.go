@@ -40,6 +40,35 @@ func (pastless) LeftOut(context.Context, string, string, time.Time) ([]verifier.
 	return nil, nil
 }
 
+// heavy is a Store that has time to read so many and no more.
+type heavy struct {
+	pastless
+	carries int
+	asked   []int
+}
+
+func (h *heavy) Claim(_ context.Context, _ time.Time, _ time.Duration, limit int) ([]verifier.Check, error) {
+	h.asked = append(h.asked, limit)
+	if limit > h.carries {
+		return nil, verifier.Errorf(verifier.Unavailable, "canceling statement due to statement timeout")
+	}
+	return nil, nil
+}
+
+func TestWhatIsTooMuchToReadInTimeIsReadInParts(t *testing.T) {
+	e, store := faultyEngine(), &heavy{carries: 9}
+	e.o.Store = store
+	for range 7 {
+		e.claim(t.Context(), t.Context(), make(chan struct{}, looksAtOnce), nil)
+	}
+	require.Equal(t, []int{64, 32, 16, 8, 16, 8, 16}, store.asked)
+	store.carries = looksAtOnce
+	for range 4 {
+		e.claim(t.Context(), t.Context(), make(chan struct{}, looksAtOnce), nil)
+	}
+	require.Equal(t, []int{8, 16, 32, 64}, store.asked[7:])
+}
+
 func faultyEngine() *Engine {
 	return New(Options{Store: pastless{}, Metrics: uncounted{}, Log: slog.New(slog.DiscardHandler),
 		Measurers: func() map[verifier.SourceKind]Measurer {

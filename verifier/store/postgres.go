@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -157,14 +158,27 @@ func postgresPlace(config *pgx.ConnConfig) string {
 }
 
 func connectPostgres(ctx context.Context, config *pgx.ConnConfig, connections int) (*sql.DB, error) {
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionResetSession(stillWritable))
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxLifetime(30 * time.Minute) // what it leads to may be another server by then
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(notConnected(config, err), db.Close())
 	}
 	return db, nil
+}
+
+// stillWritable lets go of a session whose server takes no writes (any more): a
+// switchover may leave it open, and it would fail as long as it lives. The
+// server tells both parameters unasked, since PostgreSQL 14.
+func stillWritable(_ context.Context, conn *pgx.Conn) error {
+	for _, name := range []string{"default_transaction_read_only", "in_hot_standby"} {
+		if conn.PgConn().ParameterStatus(name) == "on" {
+			return driver.ErrBadConn
+		}
+	}
+	return nil
 }
 
 // notConnected says where to and why not, in one line and without the

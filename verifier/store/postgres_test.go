@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/postflight/postflight/verifier"
@@ -134,6 +135,31 @@ func TestPostgresRestart(t *testing.T) {
 		}
 		return err == nil
 	}, 5*time.Second, 10*time.Millisecond)
+}
+
+// Sessions that a switchover leaves on a server which takes no writes are let
+// go of once there is one that does.
+func TestPostgresReadOnlySessions(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	s := open(t, place)
+	name := place[strings.LastIndex(place, "/")+1:]
+	name, _, _ = strings.Cut(name, "?")
+	pgtest.Exec(t, place, `ALTER DATABASE `+name+` SET default_transaction_read_only = on`)
+	pgtest.Exec(t, place, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	var busy sync.WaitGroup
+	for range 16 { // each on a session of its own
+		busy.Go(func() {
+			_, _, err := s.Accept(t.Context(), finished("1", start), []verifier.Policy{policy()}, start)
+			assert.Error(t, err)
+		})
+	}
+	busy.Wait()
+	pgtest.Exec(t, place, `BEGIN READ WRITE; ALTER DATABASE `+name+` RESET default_transaction_read_only; COMMIT`)
+	for i := range 20 {
+		_, _, err := s.Accept(t.Context(), finished(fmt.Sprint("2.", i), later(i)), []verifier.Policy{policy()}, later(i))
+		require.NoError(t, err)
+	}
 }
 
 // TestPostgresPausedReplica stops one replica in the middle of a decision: the

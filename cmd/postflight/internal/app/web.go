@@ -22,6 +22,9 @@ import (
 // from the end of the request's header: 10 s for its body, 8 s for the store,
 // and the rest for who reads slowly. Waits of the API outlast it.
 const (
+	// scrapesAtOnce bounds /metrics, which asks the store and nobody for their
+	// name; others get 503.
+	scrapesAtOnce = 4
 	headerTimeout = 5 * time.Second
 	readTimeout   = 15 * time.Second
 	writeTimeout  = 30 * time.Second
@@ -128,7 +131,8 @@ func (a *App) handler() http.Handler {
 	}).Register(mux)
 	mux.Handle("GET /dashboards/{file}", api.Require(a.access, api.Read)(http.HandlerFunc(dashboards.Download)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{
-		Registry: a.metrics.registry, ErrorHandling: promhttp.ContinueOnError, // what the store can't tell is missing; that it can't is told
+		MaxRequestsInFlight: scrapesAtOnce,
+		Registry:            a.metrics.registry, ErrorHandling: promhttp.ContinueOnError, // what the store can't tell is missing; that it can't is told
 	}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
