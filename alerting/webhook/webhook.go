@@ -91,7 +91,7 @@ func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Resul
 		if err != nil {
 			return alerting.Result{Outcome: alerting.Rejected, Err: fmt.Errorf("sign delivery %s: %w", d.ID, err)}
 		}
-		header[standardwebhooks.HeaderWebhookSignature] = signature
+		header["webhook-signature"] = signature
 	}
 	if d.Key != "" {
 		header["Idempotency-Key"] = d.Key

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -27,7 +28,7 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 				fmt.Fprintln(s.out, err)
 				return exit{code: exitFault}
 			}
-			if err := app.CheckFeeds(c); err != nil {
+			if err := errors.Join(app.CheckFeeds(c), app.CheckReceivers(c)); err != nil {
 				fmt.Fprintf(s.out, "%s: %v\n", args[0], err)
 				return exit{code: exitFault}
 			}

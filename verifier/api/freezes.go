@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -61,6 +62,11 @@ func (a *reads) freeze(ctx context.Context, in *freezeInput) (*freezeOutput, err
 	e, err := a.entry(ctx, in.Body.ServiceDecision, verifier.AuditFreeze)
 	if err != nil {
 		return nil, err
+	}
+	for field, value := range map[string]string{"service": e.Service, "environment": e.Environment} {
+		if strings.Contains(value, "*") {
+			return nil, wrongFieldOf(field, "is a pattern, and a freeze holds one service in one environment: freeze each; for all, use freezes of the calendar in the configuration", value)
+		}
 	}
 	if e.Until, err = freezeEnd(in.Body.For, in.Body.Until, e.At); err != nil {
 		return nil, err
