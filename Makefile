@@ -33,7 +33,7 @@ test: test-tools ## every test, with the race detector what has goroutines to ra
 	go vet ./...
 	cd cmd/demo && go vet ./...
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
-	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m $$(go list ./... | grep -v -e /cmd/postflight$$ -e /verifier/judge -e /internal/invariant -e /dashboards/board -e /alerting/shoutrrr)
+	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 20m $$(go list ./... | grep -v -e /cmd/postflight$$ -e /verifier/judge -e /internal/invariant -e /dashboards/board -e /alerting/shoutrrr)
 	go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant # pure functions: no goroutine to race
 	go test -timeout 15m ./dashboards/board/... ./alerting/shoutrrr # a browser looks at every page; each message is sent by a process of its own
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser' ./cmd/postflight/internal/app # too long with the race detector, as most of the next

@@ -364,10 +364,8 @@ func TestServeRefusesKindsThatDoNotExistYet(t *testing.T) {
 	o := configuration(t)
 	good, err := os.ReadFile(o.ConfigFile)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(o.ConfigFile), "slack"), []byte("https://hooks.slack.example/T0/B0/secret-path"), 0o600))
-	require.NoError(t, os.WriteFile(o.ConfigFile, append(good, "receivers:\n  - { name: oncall, slack: { webhook_url_file: slack } }\n"...), 0o600))
+	require.NoError(t, os.WriteFile(o.ConfigFile, append(good, "rollbacks:\n  - { name: spin, spinnaker: { application: shop } }\n"...), 0o600))
 	_, err = New(context.Background(), o)
-	require.ErrorContains(t, err, "slack")
-	require.NotContains(t, err.Error(), "secret-path")
+	require.ErrorContains(t, err, "spinnaker")
 	require.NotContains(t, err.Error(), "\n", "one clear line")
 }
