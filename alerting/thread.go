@@ -91,10 +91,6 @@ func settles(d verifier.Delivery) bool {
 	if err != nil {
 		return false
 	}
-	switch v := e.Data; {
-	case v.Action.State == verifier.ActionConfirmed, v.Action.State == verifier.ActionFenced:
-		return true
-	default:
-		return v.Effective == verifier.Keep
-	}
+	done := e.Data.Action.State == verifier.ActionConfirmed || e.Data.Action.State == verifier.ActionFenced
+	return done || e.Data.Effective == verifier.Keep
 }
