@@ -78,11 +78,10 @@ soak: bin/soak ## 3,000 kills over 18 steps and both stores, and an hour of load
 	cd cmd/demo && go test ./internal/crash -run Robustness -update
 
 .PHONY: bin/soak bin/postflight-previous test-faults soak
-.PHONY: test-tools
+.PHONY: test-tools fault-tools
 fault-tools: # what only the fault matrix needs: strace writes down what a power failure may take
 	@bash .ci/tools strace
 
-.PHONY: fault-tools
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl chromium
 

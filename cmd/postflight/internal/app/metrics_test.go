@@ -7,10 +7,12 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/postflight/postflight/dashboards"
@@ -144,6 +146,49 @@ func TestMetricsOutliveTheStore(t *testing.T) {
 	}
 	_, text := ask(t, http.MethodGet, "http://"+a.Address()+"/metrics", "")
 	require.Regexp(t, `promhttp_metric_handler_errors_total\{cause="gathering"\} [1-9]`, text)
+}
+
+// hanging is a Storage whose counts come only when it is let go.
+type hanging struct {
+	Storage
+	asked, letGo chan struct{}
+}
+
+func (h hanging) Counts(ctx context.Context, now time.Time) (store.Counts, error) {
+	select {
+	case h.asked <- struct{}{}:
+	default: // those of the end
+	}
+	<-h.letGo
+	return h.Storage.Counts(ctx, now)
+}
+
+// TestScrapesAreBounded: nobody is asked for a name at /metrics, and each scrape
+// asks the store.
+func TestScrapesAreBounded(t *testing.T) {
+	o := configuration(t)
+	h := hanging{asked: make(chan struct{}, scrapesAtOnce), letGo: make(chan struct{})}
+	o.Store = func(s Storage) Storage { h.Storage = s; return h }
+	a := started(t, o)
+	defer func() { require.NoError(t, a.Stop()) }()
+	var scrapes sync.WaitGroup
+	for range scrapesAtOnce {
+		scrapes.Go(func() {
+			status, _ := ask(t, http.MethodGet, "http://"+a.Address()+"/metrics", "")
+			assert.Equal(t, http.StatusOK, status)
+		})
+		<-h.asked
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	one, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Address()+"/metrics", nil)
+	require.NoError(t, err)
+	answer, err := http.DefaultClient.Do(one)
+	close(h.letGo)
+	scrapes.Wait()
+	require.NoError(t, err, "one more waits")
+	defer answer.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 }
 
 func TestDashboardsAreForReaders(t *testing.T) {
