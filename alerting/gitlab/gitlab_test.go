@@ -153,6 +153,20 @@ func TestTemplatesNameWhatTheSourceDidNotTell(t *testing.T) {
 	require.NotContains(t, string(f.bodies[0]), `"ref"`)
 }
 
+// The label of whoever may announce a deploy gives nobody else's commit a green
+// status.
+func TestOnlyGitLabNamesTheProject(t *testing.T) {
+	s := samples.Of("kept", func(v *verifier.Verification) { v.Deployment.Source = "pipeline" })
+	f, r := newFake(t, Settings{Trusts: func(source string) bool { return source == "gitlab" }})
+	got := r.Send(t.Context(), s.Delivery())
+	require.Equal(t, alerting.Rejected, got.Outcome)
+	require.ErrorContains(t, got.Err, `was announced by "pipeline", which is no source of format gitlab`)
+	require.Empty(t, f.requests)
+	f, r = newFake(t, Settings{Project: template.Must(template.New("").Parse("acme/checkout")), Trusts: func(string) bool { return false }})
+	require.NoError(t, r.Send(t.Context(), s.Delivery()).Err)
+	require.Len(t, f.requests, 1)
+}
+
 func TestWhatIsNotKnownIsNotSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*verifier.Deployment)
