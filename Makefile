@@ -33,11 +33,11 @@ test: test-tools ## every test, with the race detector what has goroutines to ra
 	go vet ./...
 	cd cmd/demo && go vet ./...
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
-	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 20m $$(go list ./... | grep -v -e /cmd/postflight$$ -e /verifier/judge -e /internal/invariant -e /dashboards/board -e /alerting/shoutrrr)
-	go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant # pure functions: no goroutine to race
-	go test -timeout 15m ./dashboards/board/... ./alerting/shoutrrr # a browser looks at every page; each message is sent by a process of its own
+	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 20m $$(go list ./... | grep -v -E '/(cmd/postflight|cmd/postflight/internal/simulator|verifier/judge.*|internal/invariant|dashboards/board.*|alerting/shoutrrr)$$')
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser' ./cmd/postflight/internal/app # too long with the race detector, as most of the next
-	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./cmd/postflight/internal/simulator # all scenarios; the race detector tells only some
+	@# Pure functions with no goroutine to race, a browser that looks at every
+	@# page, messages that a process of their own sends, and all scenarios.
+	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant ./dashboards/board/... ./alerting/shoutrrr ./cmd/postflight/internal/simulator
 	CGO_ENABLED=0 go build -trimpath -o bin/postflight-e2e ./cmd/postflight
 	cd cmd/demo && TMPDIR=$$(../../.ci/tempdir) POSTFLIGHT_BINARY=$(CURDIR)/bin/postflight-e2e go test -p 1 -timeout 15m -skip 'TestKillsAtEveryStep|TestQuickScenarios' -v ./... # those two: make test-faults; one package at a time, for deploys are judged by steps of a second
 
