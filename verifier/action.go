@@ -171,7 +171,10 @@ type Facts struct {
 	UnfrozenAt time.Time
 	// BrakeReleasedAt is when a person last released the brake; zero when never.
 	BrakeReleasedAt time.Time
-	Override        *Override // what Verification.PersonSays returns
+	// BrakeHeld is who engaged the brake by hand; nil when nobody did since
+	// BrakeReleasedAt.
+	BrakeHeld *BrakeHold
+	Override  *Override // what Verification.PersonSays returns
 	// ReleaseWindows and Freezes are those of the verification's policy.
 	ReleaseWindows []Period
 	Freezes        []Period

@@ -19,6 +19,7 @@ const (
 	AuditUnfreeze     AuditAction = "unfreeze"      // the end of a freeze; the subject is its id, "" for all of the place
 	AuditMark         AuditAction = "mark"          // of a version, which is the subject; the decision is good or bad
 	AuditFeedback     AuditAction = "feedback"      // on a verdict; the subject is the verification's id, the decision right or wrong
+	AuditBrakeEngage  AuditAction = "brake_engage"  // no automatic revert of any service until somebody releases the brake
 	AuditBrakeRelease AuditAction = "brake_release" // automatic reverts of all services go on
 )
 

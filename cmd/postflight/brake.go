@@ -10,10 +10,46 @@ import (
 
 func brakeCommand(s streams) *cobra.Command {
 	brake := &cobra.Command{
-		Use: "brake", Short: "The brake that stops automatic reverts after too many at once",
+		Use: "brake", Short: "The brake that stops all automatic reverts, after too many at once or by hand",
 		Args: cobra.ArbitraryArgs, RunE: needsCommand,
 	}
+	brake.AddCommand(brakeEngage(s), brakeRelease(s))
+	return brake
+}
+
+// brakeEngage stops the automatic reverts of all services by hand.
+func brakeEngage(s streams) *cobra.Command {
 	var reason string
+	engage := &cobra.Command{
+		Use:   "engage --reason R",
+		Short: "Stop the automatic reverts of all services until somebody releases the brake",
+		Long: "Stop the automatic reverts of all services, on every replica, until somebody releases the brake.\n" +
+			"Verdicts and messages go on, and people can still roll back. A rollback that was sent can't be recalled.",
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usagef("brake engage needs --reason: it is recorded, and stands beside every revert that it holds back")
+			}
+			c, err := newClient(cmd)
+			if err != nil {
+				return err
+			}
+			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/engage", nil, map[string]string{"reason": reason}, nil); err != nil {
+				return err
+			}
+			fmt.Fprintln(s.out, "the brake is engaged: no automatic revert of any service is sent until somebody releases it")
+			return nil
+		},
+	}
+	engage.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")
+	clientFlags(engage.Flags())
+	return engage
+}
+
+// brakeRelease lets automatic reverts go on.
+func brakeRelease(s streams) *cobra.Command {
+	var reason string
+	var force bool
 	release := &cobra.Command{
 		Use:   "release --reason R",
 		Short: "Let automatic reverts go on",
@@ -26,15 +62,24 @@ func brakeCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/release", nil, map[string]string{"reason": reason}, nil); err != nil {
+			body := map[string]any{"reason": reason}
+			if force {
+				body["force"] = true
+			}
+			var done struct{ Engaged bool }
+			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/release", nil, body, &done); err != nil {
 				return err
+			}
+			if !done.Engaged {
+				fmt.Fprintln(s.out, "the brake was not engaged; automatic reverts up to now count no more for it")
+				return nil
 			}
 			fmt.Fprintln(s.out, "the brake is released")
 			return nil
 		},
 	}
 	release.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")
+	release.Flags().BoolVar(&force, "force", false, "though it is not engaged: the automatic reverts counted so far are forgotten")
 	clientFlags(release.Flags())
-	brake.AddCommand(release)
-	return brake
+	return release
 }

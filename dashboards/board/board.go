@@ -257,8 +257,8 @@ func (h *Handler) serveVerification(w http.ResponseWriter, r *http.Request) {
 	if h.opts.Prometheus != nil {
 		c.servers = h.opts.Prometheus()
 	}
-	c.braked = h.braked(r.Context(), v)
-	c.decided = h.decisions(r, v)
+	c.brake = h.brake(r.Context(), v)
+	c.decided = h.decisions(r, v, c.brake)
 	body, err := h.fit(c)
 	if err != nil {
 		h.opts.Log.Error("render page", "verification", id, "error", err)
@@ -339,17 +339,18 @@ func (h *Handler) around(ctx context.Context, v verifier.Verification) (out []ve
 	return out, true
 }
 
-// braked says whether the brake is engaged now, for pages of the last day and of
-// what it held back; of others it tells nothing.
-func (h *Handler) braked(ctx context.Context, v verifier.Verification) bool {
+// brake is how the brake is now, for pages of the last day and of what it held
+// back; nil for others, and where that can't be read.
+func (h *Handler) brake(ctx context.Context, v verifier.Verification) *Brake {
 	if h.opts.Status == nil || v.Action.Guard != verifier.GuardBrake && h.opts.Now().Sub(v.OpenedAt) > 24*time.Hour {
-		return false
+		return nil
 	}
 	s, err := h.opts.Status(ctx)
 	if err != nil {
 		h.opts.Log.Error("read status", "verification", v.ID, "error", err)
+		return nil
 	}
-	return err == nil && s.Brake.Engaged
+	return &s.Brake
 }
 
 func (h *Handler) writeRecord(w http.ResponseWriter, v verifier.Verification) {

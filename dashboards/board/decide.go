@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -219,14 +219,32 @@ func (h *Handler) standing(r *http.Request, v verifier.Verification, f form) (st
 			err = closed("This freeze is over already.")
 		}
 		return ids(in), err
-	case doBrake:
-		last, err := h.last(r, verifier.AuditBrakeRelease, verifier.Location{})
-		if err != nil || last == nil {
-			return "never released", err
-		}
-		return "released by entry " + strconv.FormatInt(last.Seq, 10), nil
+	case doEngage, doBrake:
+		return h.brakeStanding(r, f.do)
 	}
 	return "verdict " + string(v.Verdict.Decision), nil
+}
+
+// brakeStanding is how the brake is now, as what a decision about it rests on.
+func (h *Handler) brakeStanding(r *http.Request, do deed) (string, error) {
+	var now Brake
+	a, err := h.call(r, http.MethodGet, "/api/v1/brake", nil, &now)
+	switch err = orRefused(a, err); {
+	case err != nil:
+		return "", err
+	case do == doEngage && now.Held != nil:
+		return "", closed(now.sentence())
+	case do == doBrake && !now.Engaged:
+		return "", closed("The brake is not engaged: automatic rollbacks go on as it is.")
+	}
+	standing := fmt.Sprintf("engaged %t", now.Engaged)
+	if now.Held != nil {
+		standing += " by " + now.Held.By + " at " + now.Held.At.UTC().Format(time.RFC3339Nano)
+	}
+	if now.ReleasedAt != nil {
+		standing += ", released at " + now.ReleasedAt.UTC().Format(time.RFC3339Nano)
+	}
+	return standing, nil
 }
 
 // freezes are those in force, of all places.

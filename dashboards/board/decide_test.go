@@ -22,6 +22,7 @@ import (
 type people struct {
 	may     []string
 	freezes []verifier.Freeze
+	brake   board.Brake
 	entries []verifier.AuditEntry
 	outcome string
 	closed  string // why nothing can be decided
@@ -40,6 +41,8 @@ func (p people) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(http.StatusOK, map[string]any{"name": "dana", "may": p.may})
 	case path == "/api/v1/freezes":
 		answer(http.StatusOK, map[string]any{"freezes": p.freezes})
+	case path == "/api/v1/brake":
+		answer(http.StatusOK, p.brake)
 	case path == "/api/v1/audit":
 		answer(http.StatusOK, map[string]any{"entries": p.entries})
 	case p.closed != "":

@@ -27,7 +27,7 @@ type frozen struct {
 
 // decisions collects what a person may do about a verification, and what they
 // just did.
-func (h *Handler) decisions(r *http.Request, v verifier.Verification) *decisions {
+func (h *Handler) decisions(r *http.Request, v verifier.Verification, now *Brake) *decisions {
 	if h.opts.API == nil {
 		return nil
 	}
@@ -43,9 +43,13 @@ func (h *Handler) decisions(r *http.Request, v verifier.Verification) *decisions
 		}
 		out.Choices = append(out.Choices, offer(d))
 	}
-	if v.Action.Guard == verifier.GuardBrake {
-		brake := offer(doBrake)
-		out.Brake = &brake
+	switch {
+	case now != nil && !now.Engaged:
+		engage := offer(doEngage)
+		out.Brake = &engage
+	case now != nil, v.Action.Guard == verifier.GuardBrake:
+		release := offer(doBrake)
+		out.Brake = &release
 	}
 	all, err := h.freezes(r)
 	if err != nil {
@@ -102,6 +106,8 @@ func (h *Handler) told(r *http.Request, v verifier.Verification, in []verifier.F
 			out = append(out, now+frozenText(f))
 		}
 		return out
+	case "engage":
+		return h.lastly(r, verifier.AuditBrakeEngage, "engaged the brake", verifier.Location{})
 	case "brake":
 		return h.lastly(r, verifier.AuditBrakeRelease, "released the brake", verifier.Location{})
 	}

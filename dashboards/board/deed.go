@@ -22,10 +22,11 @@ const (
 	doWrong    deed = "wrong"
 	doFreeze   deed = "freeze"
 	doUnfreeze deed = "unfreeze"
-	doBrake    deed = "brake"
+	doEngage   deed = "engage" // the brake
+	doBrake    deed = "brake"  // is released
 )
 
-var deeds = []deed{doKeep, doRevert, doCancel, doRight, doWrong, doFreeze, doUnfreeze, doBrake}
+var deeds = []deed{doKeep, doRevert, doCancel, doRight, doWrong, doFreeze, doUnfreeze, doEngage, doBrake}
 
 // overrides are decisions about the verdict.
 func (d deed) overrides() bool { return d == doKeep || d == doRevert || d == doCancel }
@@ -67,6 +68,8 @@ func (d deed) question(v verifier.Verification) string {
 		return "Hold the automatic rollbacks of " + place + " back?"
 	case doUnfreeze:
 		return "End this freeze of " + place + "?"
+	case doEngage:
+		return "Stop the automatic rollbacks of all services?"
 	}
 	return "Release the brake?"
 }
@@ -88,6 +91,8 @@ func (d deed) button(v verifier.Verification) string {
 		return "Freeze"
 	case doUnfreeze:
 		return "End the freeze"
+	case doEngage:
+		return "Engage the brake"
 	}
 	return "Release the brake"
 }
@@ -102,6 +107,8 @@ func (d deed) means(v verifier.Verification) string {
 		return "Verdicts and messages go on; automatic rollbacks wait for a person, those with them whose call has not begun. A rollback that was sent can't be recalled by it."
 	case doUnfreeze:
 		return "Automatic rollbacks of it go on, for verdicts from now on. What was withheld meanwhile is not taken up by it: roll that back by a decision of its own."
+	case doEngage:
+		return "No automatic rollback of any service is sent from then on, those with them whose call has not begun, until somebody releases the brake. Verdicts and messages go on, and people can still roll back. A rollback that was sent can't be recalled by it."
 	case doBrake:
 		return "Automatic rollbacks of all services go on, for verdicts from now on. What was withheld meanwhile is not taken up by it."
 	}
@@ -153,6 +160,8 @@ func (d deed) offer(v verifier.Verification) string {
 		return "Wrong…"
 	case d == doUnfreeze:
 		return "End it…"
+	case d == doEngage:
+		return "Stop those of all services…"
 	case d == doBrake:
 		return "Release the brake…"
 	}

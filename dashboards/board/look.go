@@ -26,7 +26,7 @@ type look struct {
 	// askedAround.
 	around      []verifier.Verification
 	askedAround bool
-	braked      bool              // the brake is engaged now
+	brake       *Brake            // how it is now; nil: not asked
 	servers     map[string]string // addresses of Prometheus servers by name
 	room        room
 }
@@ -133,8 +133,8 @@ func (l look) view() verdictView {
 	}
 	out.Unknown, out.Missing = l.unknown()
 	out.Around, out.MoreAround, out.AroundNote = l.surroundings()
-	if l.braked {
-		brake := braked()
+	if l.brake != nil && l.brake.Engaged {
+		brake := l.brake.trouble()
 		out.Brake = &brake
 	}
 	out.Timeline, out.MoreEvents = l.timeline()

@@ -144,7 +144,7 @@ func (h *Handler) places(found []verifier.Verification) []placeRow {
 func (s Status) everybodys(f verifier.Filter, now time.Time) []trouble {
 	var out []trouble
 	if s.Brake.Engaged {
-		out = append(out, braked())
+		out = append(out, s.Brake.trouble())
 	}
 	for _, z := range s.Freezes {
 		if f.Service != "" && f.Service != z.Service || f.Environment != "" && f.Environment != z.Environment {
@@ -173,8 +173,12 @@ func (s Status) everybodys(f verifier.Filter, now time.Time) []trouble {
 	return out
 }
 
-func braked() trouble {
-	return trouble{badge{"‖", "brake", "bad"}, "No automatic revert is sent until a person releases it: there were too many at once."}
+func (b Brake) trouble() trouble {
+	why := "there were too many at once."
+	if b.Held != nil {
+		why = name(b.Held.By) + " engaged it at " + momentAt(b.Held.At).Text + " (" + clean(b.Held.Reason, 120) + ")."
+	}
+	return trouble{badge{"‖", "brake", "bad"}, "No automatic revert is sent until a person releases it: " + why}
 }
 
 func (a Accuracy) sentence() string {

@@ -3,6 +3,7 @@ package board
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -31,8 +32,9 @@ type Status struct {
 
 // Brake is what stops all automatic reverts at once.
 type Brake struct {
-	Engaged    bool       `json:"engaged"`
-	ReleasedAt *time.Time `json:"released_at"` // by a person, last; nil: never
+	Engaged    bool                `json:"engaged"`
+	Held       *verifier.BrakeHold `json:"held,omitempty"` // by a person; nil: too many automatic reverts engaged it, if it is
+	ReleasedAt *time.Time          `json:"released_at"`    // by a person, last; nil: never
 }
 
 // Intake is a configured source of notifications. A source that was heard of
@@ -163,7 +165,7 @@ func (s Status) view(now time.Time) statusView {
 func (s Status) troubles(now time.Time) []string {
 	var out []string
 	if s.Brake.Engaged {
-		out = append(out, "The brake is engaged: no automatic revert is sent until a person releases it.")
+		out = append(out, s.Brake.sentence())
 	}
 	for _, u := range s.Upstreams {
 		if !u.Up {
@@ -186,6 +188,15 @@ func (s Status) troubles(now time.Time) []string {
 	return out
 }
 
+// sentence says that the brake is engaged, and by whom where a person did it.
+func (b Brake) sentence() string {
+	if b.Held == nil {
+		return "The brake is engaged: no automatic revert is sent until a person releases it."
+	}
+	return fmt.Sprintf("The brake is engaged, by %s at %s (%s): no automatic revert is sent until a person releases it.",
+		name(b.Held.By), momentAt(b.Held.At).Text, clean(b.Held.Reason, 200))
+}
+
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // ago is a time as an operator reads it: how long since.
@@ -197,11 +208,18 @@ func ago(label string, t *time.Time, now time.Time, never string) statusCell {
 	return statusCell{Label: label, Text: words(max(0, now.Sub(*t))) + " ago", At: &m}
 }
 
+func (b Brake) why() string {
+	if b.Held == nil {
+		return "too many automatic reverts at once"
+	}
+	return name(b.Held.By) + ": " + clean(b.Held.Reason, 200)
+}
+
 func (s Status) heldBack(now time.Time) statusSection {
 	out := statusSection{Title: "Held back", Columns: []string{"What", "Why", "Until"}}
 	if s.Brake.Engaged {
 		out.Rows = append(out.Rows, statusRow{badge{"‖", "brake engaged", "bad"}, "every service",
-			[]statusCell{{Label: "Why", Text: "too many automatic reverts at once"}, {Label: "Until", Text: "a person releases it: postflight brake release"}}})
+			[]statusCell{{Label: "Why", Text: s.Brake.why()}, {Label: "Until", Text: "a person releases it: postflight brake release"}}})
 	}
 	for _, f := range s.Freezes {
 		until := statusCell{Label: "Until", Text: "a person unfreezes it"}

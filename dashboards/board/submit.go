@@ -114,6 +114,8 @@ func (f form) request(v verifier.Verification) (method, path string, body map[st
 		return http.MethodPost, "/api/v1/freezes", place
 	case doUnfreeze:
 		return http.MethodDelete, "/api/v1/freezes/" + url.PathEscape(f.freeze), map[string]any{"reason": f.reason}
+	case doEngage:
+		return http.MethodPost, "/api/v1/brake/engage", map[string]any{"reason": f.reason}
 	case doBrake:
 		return http.MethodPost, "/api/v1/brake/release", map[string]any{"reason": f.reason}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -75,7 +76,8 @@ func TestReleaseBrake(t *testing.T) {
 	const path, reason = "/api/v1/brake/release", `{"reason":" looked into it "}`
 	r := d.send(http.MethodPost, path, reason)
 	require.Equal(t, 200, r.status, r.body)
-	require.JSONEq(t, `{"by":"local","reason":"looked into it","released_at":"2026-11-23T02:42:00Z"}`, r.body)
+	require.JSONEq(t, `{"by":"local","reason":"looked into it","released_at":"2026-11-23T02:42:00Z","engaged":true}`, r.body)
+	d.shelf.braking = held()
 
 	d.settings.Access = entries()
 	requireProblem(t, d.send(http.MethodPost, path, reason), 401)
@@ -86,8 +88,59 @@ func TestReleaseBrake(t *testing.T) {
 	require.Equal(t, 200, r.status, r.body)
 	require.Equal(t, []string{"local: looked into it at 2026-11-23T02:42:00Z", "admin: looked into it at 2026-11-23T02:42:00Z"}, d.shelf.releases)
 
-	d.shelf.err = verifier.Errorf(verifier.Conflict, "the brake is not engaged")
-	requireProblem(t, d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-operate"), 409)
+	d.shelf.err = verifier.Errorf(verifier.Unavailable, "the store is away")
+	requireProblem(t, d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-operate"), 503)
+}
+
+// TestReleaseOfNoBrake: a release begins the count of reverts anew, so one that
+// nobody needs changes nothing.
+func TestReleaseOfNoBrake(t *testing.T) {
+	d := start(t)
+	d.shelf.braking = verifier.Brake{}
+	r := d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r"}`)
+	requireProblem(t, r, 409)
+	require.Equal(t, "the brake is not engaged, and nothing was changed: releasing it all the same takes `force`", r.Detail)
+	reverts := []verifier.PastRevert{{At: now.Add(-16 * time.Minute)}, {At: now.Add(-time.Minute)}}
+	d.shelf.braking = verifier.Brake{Reverts: reverts}
+	r = d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r"}`)
+	requireProblem(t, r, 409)
+	require.Contains(t, r.Detail, "would forget 1 recent automatic rollback")
+	require.Empty(t, d.shelf.releases)
+	r = d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r","force":true}`)
+	require.Equal(t, 200, r.status, r.body)
+	require.Contains(t, r.body, `"engaged":false`)
+	require.Len(t, d.shelf.releases, 1)
+
+	d.shelf.braking = verifier.Brake{Reverts: []verifier.PastRevert{{At: now}, {At: now}, {At: now}}}
+	require.Equal(t, 200, d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r"}`).status, "engaged by the reverts")
+}
+
+func TestEngageBrake(t *testing.T) {
+	d := start(t)
+	d.shelf.braking = verifier.Brake{}
+	const path, reason = "/api/v1/brake/engage", `{"reason":" the gateway "}`
+	require.JSONEq(t, `{"engaged":false,"counted":0}`, d.get("/api/v1/brake").body)
+	r := d.send(http.MethodPost, path, reason)
+	require.Equal(t, 200, r.status, r.body)
+	require.JSONEq(t, `{"by":"local","at":"2026-11-23T02:42:00Z","reason":"the gateway"}`, r.body)
+	require.JSONEq(t, `{"engaged":true,"held":{"by":"local","at":"2026-11-23T02:42:00Z","reason":"the gateway"},"counted":0}`, d.get("/api/v1/brake").body)
+	r = d.send(http.MethodPost, path, `{"reason":"another"}`)
+	requireProblem(t, r, 409)
+	require.Equal(t, `the brake is engaged already, by local since 2026-11-23T02:42:00Z ("the gateway"): nothing was changed`, r.Detail)
+	require.Equal(t, "the gateway", d.shelf.braking.Held.Reason)
+	for name, body := range map[string]string{"missing": `{}`, "blank": `{"reason":"  "}`, "unknown key": `{"reason":"x","force":true}`} {
+		t.Run(name, func(t *testing.T) { requireProblem(t, d.send(http.MethodPost, path, body), 422) })
+	}
+
+	// Engaged by too many reverts at once, a person's word comes on top.
+	d.shelf.braking = verifier.Brake{Reverts: []verifier.PastRevert{{At: now}, {At: now}, {At: now}}}
+	require.JSONEq(t, `{"engaged":true,"counted":3}`, d.get("/api/v1/brake").body)
+	d.settings.Access = entries()
+	requireProblem(t, d.send(http.MethodPost, path, reason), 401)
+	requireProblem(t, d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-read"), 403)
+	r = d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-decide")
+	require.Equal(t, 200, r.status, r.body)
+	require.Equal(t, "oncall", d.shelf.braking.Held.By, "who may decide may stop; going on takes operate")
 }
 
 func TestReleaseBrakeNeedsAReason(t *testing.T) {

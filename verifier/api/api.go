@@ -31,6 +31,11 @@ type Reader interface {
 type Operator interface {
 	// ReleaseBrake lets automatic actions go on, and records who said so.
 	ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error
+	// EngageBrake stops all automatic actions until somebody releases the
+	// brake, and records who said so.
+	EngageBrake(ctx context.Context, by, reason string, now time.Time) error
+	// Brake returns what says whether it is engaged.
+	Brake(ctx context.Context) (verifier.Brake, error)
 }
 
 // Overruler takes a person's decision about a verification.
@@ -153,6 +158,16 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Say as a person whether a verdict was right", Tags: []string{"decisions"},
 		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.feedback)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "get-brake", Method: http.MethodGet, Path: "/api/v1/brake",
+		Summary: "Say whether the brake holds all automatic rollbacks back, and since when", Tags: []string{"decisions"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.brake)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "engage-brake", Method: http.MethodPost, Path: "/api/v1/brake/engage",
+		Summary: "Hold the automatic rollbacks of all services back until somebody releases the brake", Tags: []string{"decisions"},
+		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
+	}, a.engageBrake)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
 		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},

@@ -104,7 +104,7 @@ func (a *reads) entry(ctx context.Context, w ServiceDecision, action verifier.Au
 type auditInput struct {
 	Service     string `query:"service" maxLength:"253"`
 	Environment string `query:"environment" maxLength:"253"`
-	Action      string `query:"action" enum:"override,feedback,freeze,unfreeze,mark,brake_release"`
+	Action      string `query:"action" enum:"override,feedback,freeze,unfreeze,mark,brake_engage,brake_release"`
 	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 	Cursor      string `query:"cursor" maxLength:"1024" doc:"next_cursor of the page before"`
 }

@@ -32,6 +32,7 @@ type shelf struct {
 	err      error
 	reads    int
 	releases []string
+	braking  verifier.Brake
 	panics   bool
 }
 
@@ -82,7 +83,26 @@ func (s *shelf) ReleaseBrake(_ context.Context, by, reason string, at time.Time)
 		return s.err
 	}
 	s.releases = append(s.releases, by+": "+reason+" at "+at.Format(time.RFC3339))
+	s.braking = verifier.Brake{ReleasedAt: at}
 	return nil
+}
+
+// held is a brake that a person engaged.
+func held() verifier.Brake {
+	return verifier.Brake{Held: &verifier.BrakeHold{By: "kim", At: now.Add(-time.Hour), Reason: "the gateway"}}
+}
+
+func (s *shelf) EngageBrake(_ context.Context, by, reason string, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.braking.Held = &verifier.BrakeHold{By: by, At: at, Reason: reason}
+	return s.err
+}
+
+func (s *shelf) Brake(context.Context) (verifier.Brake, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.braking, s.err
 }
 
 // Override records what it was asked, and answers as if it came before the
@@ -162,7 +182,7 @@ func (l *lines) String() string {
 
 func start(t *testing.T, change ...func(*http.Server)) *daemon {
 	t.Helper()
-	d := &daemon{t: t, shelf: &shelf{records: map[string]verifier.Verification{}}, book: &book{}, log: &lines{}}
+	d := &daemon{t: t, shelf: &shelf{records: map[string]verifier.Verification{}, braking: held()}, book: &book{}, log: &lines{}}
 	d.settings.ExternalURL = "https://postflight.example"
 	mux := http.NewServeMux()
 	hapi := New(mux, "1.2.3")

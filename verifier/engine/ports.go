@@ -34,6 +34,9 @@ type Store interface {
 	// service and environment observed of a signal of that name and source,
 	// in order of time. Probes have no other history.
 	PastObservations(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) ([]verifier.Observation, error)
+	// PassedBefore reports whether any of those saw such a probe succeed since
+	// then, in its warm-up as well.
+	PassedBefore(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) (bool, error)
 	// LeftOut returns the stretches of a service's past that say nothing
 	// about what is usual: windows of deploys that were reverted.
 	LeftOut(ctx context.Context, service, environment string, since time.Time) ([]verifier.Span, error)

@@ -193,7 +193,14 @@ func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal ver
 			return
 		}
 	}
-	calibration, err := json.Marshal(judge.Calibrate(signal, c.Policy, history, leftOut, d.StartedAt))
+	learnt := judge.Calibrate(signal, c.Policy, history, leftOut, d.StartedAt)
+	if signal.Source() == verifier.FromProbe && !learnt.Passed {
+		if learnt.Passed, err = e.o.Store.PassedBefore(ctx, d, signal, since); err != nil {
+			s.Plan = verifier.Plan{Note: err.Error()}
+			return
+		}
+	}
+	calibration, err := json.Marshal(learnt)
 	if err != nil {
 		s.Plan = verifier.Plan{Note: fmt.Sprintf("write calibration: %v", err)}
 		return

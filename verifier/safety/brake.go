@@ -8,15 +8,21 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// BrakeEngaged reports whether all automatic actions are stopped: at some
-// moment since releasedAt there were at least l.BrakeReverts automatic reverts
-// within l.BrakeWithin, over all services. It stays so however long ago that
-// was, until a person releases the brake, that is, until releasedAt is later.
-// past must hold the last automatic reverts since releasedAt, as many as may
-// engage the brake, in any order;
-// reverts at or before releasedAt don't count.
-func BrakeEngaged(past []verifier.PastRevert, releasedAt time.Time, l Limits) bool {
-	return engagedBy(past, releasedAt, l.orDefaults()) != nil
+// BrakeEngaged reports whether all automatic actions are stopped: a person
+// engaged the brake, or at some moment since it was released there were at least
+// l.BrakeReverts automatic reverts within l.BrakeWithin, over all services. It
+// stays so however long ago that was, until a person releases it.
+// b.Reverts must hold the last automatic reverts since b.ReleasedAt, as many as
+// may engage the brake, in any order; those at or before it don't count.
+func BrakeEngaged(b verifier.Brake, l Limits) bool {
+	return b.Held != nil || engagedBy(b.Reverts, b.ReleasedAt, l.orDefaults()) != nil
+}
+
+// BrakeCounts is how many automatic reverts, of those that may engage the brake
+// together with the next one, a release at now would forget: the parts of a
+// release that goes back together one by one.
+func BrakeCounts(b verifier.Brake, now time.Time, l Limits) int {
+	return len(since(b.Reverts, now.Add(-l.orDefaults().BrakeWithin), func(verifier.PastRevert) bool { return true }))
 }
 
 // engagedBy returns the first reverts that were close enough together to
@@ -37,8 +43,11 @@ func engagedBy(past []verifier.PastRevert, releasedAt time.Time, l Limits) []ver
 }
 
 // brake: many automatic reverts at once mean that something bigger is wrong,
-// or that postflight is.
+// or that postflight is; and a person may say so first.
 func brake(f verifier.Facts, l Limits) string {
+	if h := f.BrakeHeld; h != nil {
+		return fmt.Sprintf("The brake is engaged: %s stopped all automatic actions at %s (%q), until a person releases it.", h.By, clock(h.At, f.Now), h.Reason)
+	}
 	by := engagedBy(f.PastReverts, f.BrakeReleasedAt, l)
 	if by == nil {
 		return ""

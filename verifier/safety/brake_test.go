@@ -19,6 +19,26 @@ func burst(n int) []verifier.PastRevert {
 	return out
 }
 
+func TestPersonEngagesTheBrake(t *testing.T) {
+	held := &verifier.BrakeHold{By: "dana", At: ago(48 * time.Hour), Reason: "the gateway"}
+	require.True(t, BrakeEngaged(verifier.Brake{Held: held}, Limits{}), "however long ago that was")
+	require.False(t, BrakeEngaged(verifier.Brake{ReleasedAt: ago(0)}, Limits{}))
+	for name, check := range map[string]func(verifier.Facts) Ruling{
+		"before the request": func(f verifier.Facts) Ruling { return Check(f, Limits{}) },
+		"before an attempt":  func(f verifier.Facts) Ruling { return CheckAttempt(f, "rv_1", Limits{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := allowed()
+			require.True(t, check(f).Allowed)
+			f.BrakeHeld = held
+			require.Equal(t, Ruling{Guard: verifier.GuardBrake,
+				Reason: `The brake is engaged: dana stopped all automatic actions at 2026-11-21 03:00:00 UTC ("the gateway"), until a person releases it.`}, check(f))
+			f.Override = &verifier.Override{Decision: verifier.Revert, By: "kim", At: ago(0)}
+			require.Equal(t, Ruling{Allowed: true, Lifted: []string{"brake"}}, check(f), "a person's own revert passes it")
+		})
+	}
+}
+
 func TestBrakeEngaged(t *testing.T) {
 	at := func(minutes ...int) (out []verifier.PastRevert) {
 		for _, m := range minutes {
@@ -50,7 +70,7 @@ func TestBrakeEngaged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := append([]verifier.PastRevert(nil), c.past...)
-			require.Equal(t, c.want, BrakeEngaged(c.past, c.released, Limits{}))
+			require.Equal(t, c.want, BrakeEngaged(verifier.Brake{Reverts: c.past, ReleasedAt: c.released}, Limits{}))
 			require.Equal(t, before, c.past, "the caller's slice was changed")
 		})
 	}

@@ -117,6 +117,6 @@ func TestTogether(t *testing.T) {
 
 func TestAReleaseIsOneRevertForTheBrake(t *testing.T) {
 	past := []verifier.PastRevert{reverted("rv_1", "a", time.Minute), reverted("rv_1", "b", time.Minute), reverted("rv_1", "c", time.Minute), reverted("rv_2", "d", time.Minute)}
-	require.False(t, BrakeEngaged(past, time.Time{}, Limits{}))
-	require.True(t, BrakeEngaged(append(past, reverted("rv_3", "e", time.Minute)), time.Time{}, Limits{}))
+	require.False(t, BrakeEngaged(verifier.Brake{Reverts: past}, Limits{}))
+	require.True(t, BrakeEngaged(verifier.Brake{Reverts: append(past, reverted("rv_3", "e", time.Minute))}, Limits{}))
 }

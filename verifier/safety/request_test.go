@@ -98,7 +98,7 @@ func TestRequestCountsAfterAnUnfreeze(t *testing.T) {
 		if name == "unfrozen" {
 			require.Equal(t, verifier.GuardCaps, Check(f, Limits{}).Guard, "the next one is held")
 		} else {
-			require.True(t, BrakeEngaged(f.PastReverts, f.BrakeReleasedAt, Limits{BrakeReverts: 1}))
+			require.True(t, BrakeEngaged(verifier.Brake{Reverts: f.PastReverts, ReleasedAt: f.BrakeReleasedAt}, Limits{BrakeReverts: 1}))
 		}
 	}
 }

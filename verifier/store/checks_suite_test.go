@@ -302,6 +302,43 @@ func testPastObservations(t *testing.T, db database) {
 	require.Empty(t, past(probe, later(-60)), "the name was another source's then")
 }
 
+// testPassedBefore: a pass is one whatever people think of the verdict, and in
+// the warm-up, which says nothing of what is usual, as well.
+func testPassedBefore(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "1.0.0", start)
+	c := claim(t, s, v.ID, later(1))
+	c.Signals = []verifier.SignalEvidence{{Signal: "login"}, {Signal: "errors"}}
+	require.NoError(t, s.Prepare(t.Context(), c))
+	warming := later(0).Add(10 * time.Second)
+	record := func(list ...verifier.Observation) {
+		require.NoError(t, s.Record(t.Context(), c, map[string][]verifier.Observation{"login": list, "errors": list}, later(4), nil))
+	}
+	record(verifier.Observation{At: warming, Outcome: verifier.Measured, Bad: 1, Total: 1},
+		verifier.Observation{At: later(2), Outcome: verifier.Failed, Total: 1})
+	next := v.Deployment
+	next.ID, next.StartedAt = "dp_next", later(20)
+	probe, ratio := policy().Signals[1], policy().Signals[0]
+	passed := func(signal verifier.Signal, since time.Time) bool {
+		ok, err := s.PassedBefore(t.Context(), next, signal, since)
+		require.NoError(t, err)
+		return ok
+	}
+	require.False(t, passed(probe, later(-60)), "a failure is no pass, and what could not be measured is none")
+	c = claim(t, s, v.ID, later(4))
+	record(verifier.Observation{At: warming, Outcome: verifier.Measured, Total: 1})
+	decide(t, s, v, verifier.Keep, later(5))
+	rate(t, s, v.ID, verifier.Wrong, "dana", later(6), "it was slow")
+	require.True(t, passed(probe, later(-60)))
+	past, err := s.PastObservations(t.Context(), next, probe, later(-60))
+	require.NoError(t, err)
+	require.Empty(t, past, "and what is usual is not learnt from it")
+	require.False(t, passed(probe, later(1)), "too long ago")
+	require.False(t, passed(ratio, later(-60)), "no probe")
+	probe.Name = "errors"
+	require.False(t, passed(probe, later(-60)), "the name was another source's then")
+}
+
 func testLeftOut(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	decide(t, s, opened(t, s, "1.0.0", start), verifier.Keep, later(5))

@@ -9,7 +9,7 @@ import (
 )
 
 // RecordDecision stores a person's decision that is complete in itself (a
-// freeze, its end, a mark, a release of the brake) and returns it as it is
+// freeze, its end, a mark, what is done to the brake) and returns it as it is
 // stored. From then on it holds: facts are read out of the audit trail.
 func (s *Store) RecordDecision(ctx context.Context, e verifier.AuditEntry) (stored verifier.AuditEntry, err error) {
 	err = s.alone(ctx, "record "+string(e.Action), func(tx *sql.Tx) error {
@@ -111,8 +111,35 @@ func placeFreeze(ctx context.Context, tx *sql.Tx, d verifier.Deployment, now tim
 const marksSQL = `(SELECT subject AS version, decision, at FROM audit
 	WHERE seq IN (SELECT max(seq) FROM audit WHERE action = 'mark' AND service = $1 AND environment = $2 GROUP BY subject))`
 
+// Brake returns what says whether the brake is engaged.
+func (s *Store) Brake(ctx context.Context) (b verifier.Brake, err error) {
+	err = s.read(ctx, "read the brake", func(tx *sql.Tx) error {
+		b, err = loadBrake(ctx, tx)
+		return err
+	})
+	return b, err
+}
+
+func loadBrake(ctx context.Context, tx *sql.Tx) (b verifier.Brake, err error) {
+	if b.ReleasedAt, err = brakeReleased(ctx, tx); err != nil {
+		return b, err
+	}
+	if b.Held, err = brakeHeld(ctx, tx); err != nil {
+		return b, err
+	}
+	b.Reverts, err = brakeReverts(ctx, tx, b.ReleasedAt)
+	return b, err
+}
+
+// EngageBrake records that a person stopped the automatic reverts of all
+// services, until somebody releases the brake.
+func (s *Store) EngageBrake(ctx context.Context, by, reason string, now time.Time) error {
+	_, err := s.RecordDecision(ctx, verifier.AuditEntry{At: now, By: by, Action: verifier.AuditBrakeEngage, Reason: reason})
+	return err
+}
+
 // ReleaseBrake records that a person released the brake: reverts up to now
-// count no more for it.
+// count no more for it, and who engaged it by hand is heard no more.
 func (s *Store) ReleaseBrake(ctx context.Context, by, reason string, now time.Time) error {
 	_, err := s.RecordDecision(ctx, verifier.AuditEntry{At: now, By: by, Action: verifier.AuditBrakeRelease, Reason: reason})
 	return err

@@ -201,5 +201,5 @@ func testRevertsRead(t *testing.T, db database) {
 	require.Len(t, past, 1100)
 	counts, err := s.Counts(t.Context(), later(10))
 	require.NoError(t, err)
-	require.Len(t, counts.BrakeReverts, 1000)
+	require.Len(t, counts.Brake.Reverts, 1000)
 }

@@ -178,6 +178,25 @@ func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, sig
 	return out, err
 }
 
+// PassedBefore reports whether an earlier verification of the same service and
+// environment saw a probe of that name succeed since then and up to the start of
+// d: in its warm-up as well, and whatever its verdict was or people say of it,
+// for a pass shows that the probe can pass.
+func (s *Store) PassedBefore(ctx context.Context, d verifier.Deployment, signal verifier.Signal, since time.Time) (passed bool, err error) {
+	if signal.Source() != verifier.FromProbe {
+		return false, nil
+	}
+	err = s.read(ctx, "look for a pass of signal "+signal.Name, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM verifications v
+			JOIN signals s ON s.verification = v.id AND s.name = $3 AND s.source = $4
+			JOIN observations o ON o.verification = v.id AND o.signal = s.name
+			WHERE v.service = $1 AND v.environment = $2 AND v.deployment <> $5
+				AND o.at > $6 AND o.at <= $7 AND o.outcome = 'measured' AND o.total > o.bad)`,
+			d.Service, d.Environment, signal.Name, signal.Source(), d.ID, micros(since), micros(d.StartedAt)).Scan(&passed)
+	})
+	return passed, err
+}
+
 // LeftOut returns the stretches of a service's past that say nothing about
 // what is usual: from the start of each deploy that counts as reverted, or
 // whose harm was held as not proven to be its own (the only verdict beside

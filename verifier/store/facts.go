@@ -43,6 +43,9 @@ func loadFacts(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verif
 	if f.BrakeReleasedAt, f.PastReverts, err = pastReverts(ctx, tx, d, f.UnfrozenAt); err != nil {
 		return f, err
 	}
+	if f.BrakeHeld, err = brakeHeld(ctx, tx); err != nil {
+		return f, err
+	}
 	request, err := lastRequest(ctx, tx, v)
 	if err != nil || request == nil {
 		return f, err
@@ -177,6 +180,24 @@ func brakeReleased(ctx context.Context, tx *sql.Tx) (time.Time, error) {
 	var at int64
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(at), 0) FROM audit WHERE action = $1`, verifier.AuditBrakeRelease).Scan(&at)
 	return fromMicros(at), err
+}
+
+// brakeHeld is who engaged the brake, nil where it was released since or nobody
+// did. Entries are told apart by their numbers: a clock that was set back changes
+// nothing.
+func brakeHeld(ctx context.Context, tx *sql.Tx) (*verifier.BrakeHold, error) {
+	last, err := queryAll(ctx, tx, func(rows *sql.Rows) (h verifier.BrakeHold, err error) {
+		var at int64
+		err = rows.Scan(&h.By, &at, &h.Reason)
+		h.At = fromMicros(at)
+		return h, err
+	}, `SELECT decided_by, at, reason FROM audit WHERE action = $1
+		AND seq > (SELECT coalesce(max(seq), 0) FROM audit WHERE action = $2) ORDER BY seq LIMIT 1`,
+		verifier.AuditBrakeEngage, verifier.AuditBrakeRelease)
+	if err != nil || len(last) == 0 {
+		return nil, err
+	}
+	return &last[0], nil
 }
 
 func scanPastRevert(rows *sql.Rows) (r verifier.PastRevert, err error) {

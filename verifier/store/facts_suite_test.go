@@ -305,6 +305,36 @@ func testReverts(t *testing.T, db database) {
 	require.Equal(t, both, reverted(first.ID, days), "its own, for its caps, and what came since the release")
 }
 
+// testBrakeByHand: who engaged the brake first is heard until somebody releases
+// it, whatever clocks say, by facts, counts and who asks alike.
+func testBrakeByHand(t *testing.T, db database) {
+	place := db.place(t)
+	s, err := store.Open(t.Context(), place, virtual)
+	require.NoError(t, err)
+	v := opened(t, s, "1.0.0", start)
+	held := func(s *store.Store) *verifier.BrakeHold {
+		b, err := s.Brake(t.Context())
+		require.NoError(t, err)
+		c, err := s.Counts(t.Context(), later(1))
+		require.NoError(t, err)
+		require.Equal(t, b, c.Brake)
+		require.Equal(t, b.Held, facts(t, s, v.ID, later(2)).BrakeHeld)
+		return b.Held
+	}
+	require.Nil(t, held(s))
+	require.NoError(t, s.EngageBrake(t.Context(), "dana", "the gateway", later(10)))
+	require.NoError(t, s.EngageBrake(t.Context(), "kim", "me too", later(11)))
+	want := &verifier.BrakeHold{By: "dana", At: utc(later(10)), Reason: "the gateway"}
+	require.Equal(t, want, held(s))
+	require.NoError(t, s.Close())
+	s = open(t, place)
+	require.Equal(t, want, held(s), "it survives a restart")
+	require.NoError(t, s.ReleaseBrake(t.Context(), "kim", "mended", later(5)))
+	require.Nil(t, held(s), "by a clock that is behind, too")
+	require.NoError(t, s.EngageBrake(t.Context(), "dana", "again", later(4)))
+	require.Equal(t, "again", held(s).Reason)
+}
+
 func testUpdateAction(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))

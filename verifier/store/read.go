@@ -166,13 +166,12 @@ type Counts struct {
 	OldestUnsent time.Time
 	// OldestDue is when the next look at a verification that is not final is or
 	// was due; zero when there is none.
-	OldestDue       time.Time
-	Unsent          int                   // deliveries that are neither delivered nor discarded
-	BrakeReleasedAt time.Time             // zero when never
-	BrakeReverts    []verifier.PastRevert // since then, the last ones
-	Freezing        verifier.Freezing
-	Replicas        int   // daemons on this database that are alive
-	Bytes           int64 // that the database takes
+	OldestDue time.Time
+	Unsent    int // deliveries that are neither delivered nor discarded
+	Brake     verifier.Brake
+	Freezing  verifier.Freezing
+	Replicas  int   // daemons on this database that are alive
+	Bytes     int64 // that the database takes
 }
 
 // Counts returns the state in numbers as of now.
@@ -198,10 +197,7 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 			return err
 		}
 		c.OldestUnsent, c.OldestDue = fromMicros(oldest), fromMicros(due)
-		if c.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
-			return err
-		}
-		if c.BrakeReverts, err = brakeReverts(ctx, tx, c.BrakeReleasedAt); err != nil {
+		if c.Brake, err = loadBrake(ctx, tx); err != nil {
 			return err
 		}
 		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {

@@ -118,7 +118,7 @@ func testCounts(t *testing.T, db database) {
 	require.Positive(t, unsent)
 	require.Equal(t, unsent, c.Unsent)
 	require.WithinDuration(t, later(60), c.OldestDue, time.Hour, "version 3 is watched")
-	require.Equal(t, later(1).UnixMicro(), c.BrakeReleasedAt.UnixMicro())
+	require.Equal(t, later(1).UnixMicro(), c.Brake.ReleasedAt.UnixMicro())
 	require.Len(t, c.Freezing.PastReverts, 1)
 }
 

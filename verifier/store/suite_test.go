@@ -56,6 +56,8 @@ func conform(t *testing.T, db database) {
 		"decide":                             testDecide,
 		"decide undone":                      testDecideUndone,
 		"past observations":                  testPastObservations,
+		"brake by hand":                      testBrakeByHand,
+		"passed before":                      testPassedBefore,
 		"left out":                           testLeftOut,
 		"facts: target":                      testTarget,
 		"surroundings: neighbours":           testNeighbours,

@@ -115,6 +115,11 @@ func (r Run) counted() (out []Violation) {
 		if closeTogether(here, perDay, 24*time.Hour) {
 			out = append(out, wrong(id, "it was requested automatically at %s, when its service was frozen: %d others within a day", clock(a.at), perDay))
 		}
+		if held := r.State.lastOf(a.at, func(e verifier.AuditEntry) bool {
+			return e.Action == verifier.AuditBrakeEngage || e.Action == verifier.AuditBrakeRelease
+		}); held != nil && held.Action == verifier.AuditBrakeEngage {
+			out = append(out, wrong(id, "it was requested automatically at %s, after %s had engaged the brake", clock(a.at), held.By))
+		}
 		everywhere := since(past[:i], r.State.lastAt(a.at, func(e verifier.AuditEntry) bool { return e.Action == verifier.AuditBrakeRelease }),
 			func(p automatic) bool { // a release goes back by one request
 				return p.of.Action.RequestedBy == "" && p.of.Action.RevertID != a.of.Action.RevertID
@@ -143,6 +148,17 @@ func (s State) lastAt(until time.Time, holds func(verifier.AuditEntry) bool) (at
 		}
 	}
 	return at
+}
+
+// lastOf is the last decision of people up to a moment for which the condition
+// holds, nil where there is none.
+func (s State) lastOf(until time.Time, holds func(verifier.AuditEntry) bool) (last *verifier.AuditEntry) {
+	for i, e := range s.Audit {
+		if holds(e) && !e.At.After(until) && (last == nil || e.Seq > last.Seq) {
+			last = &s.Audit[i]
+		}
+	}
+	return last
 }
 
 // since returns the reverts after a moment for which the condition holds.

@@ -57,7 +57,7 @@ func (c storeCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(pendingDesc, float64(counts.Unsent))
 	gauge(oldestDesc, age(counts.OldestUnsent, now))
 	engaged := 0.0
-	if safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, c.limits()) {
+	if safety.BrakeEngaged(counts.Brake, c.limits()) {
 		engaged = 1
 	}
 	gauge(brakeDesc, engaged)

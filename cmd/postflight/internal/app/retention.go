@@ -55,6 +55,7 @@ func (a *App) retention(ctx context.Context, now time.Time) (store.Retention, er
 	for _, f := range safety.Frozen(counts.Freezing, now, cur.limits) {
 		r.Keep[f.Location()] = true
 	}
-	r.KeepAll = safety.BrakeEngaged(counts.BrakeReverts, counts.BrakeReleasedAt, cur.limits)
+	counts.Brake.Held = nil // who engaged it by hand is in the audit trail, which stays whole
+	r.KeepAll = safety.BrakeEngaged(counts.Brake, cur.limits)
 	return r, nil
 }

@@ -93,7 +93,7 @@ func (s *status) of(now time.Time, c store.Counts, v store.Vitals) board.Status 
 	cur := s.app.current.Load()
 	out := board.Status{
 		At: now, Version: s.app.o.Version, Database: "sqlite", Bytes: c.Bytes,
-		Brake:     board.Brake{Engaged: safety.BrakeEngaged(c.BrakeReverts, c.BrakeReleasedAt, cur.limits), ReleasedAt: known(c.BrakeReleasedAt)},
+		Brake:     board.Brake{Engaged: safety.BrakeEngaged(c.Brake, cur.limits), Held: c.Brake.Held, ReleasedAt: known(c.Brake.ReleasedAt)},
 		Freezes:   append([]verifier.Freeze{}, safety.Frozen(c.Freezing, now, cur.limits)...),
 		Upstreams: s.app.upstreams.all(),
 		Checks:    board.Checks{Pending: v.Pending, Observing: v.Observing, Leased: v.Leased, Overdue: v.Overdue},

@@ -72,6 +72,18 @@ func (o operator) ReleaseBrake(ctx context.Context, by, reason string, now time.
 	return nil
 }
 
+// EngageBrake stops automatic reverts; see store.Store.EngageBrake.
+func (o operator) EngageBrake(ctx context.Context, by, reason string, now time.Time) error {
+	if err := o.store.EngageBrake(ctx, by, reason, now); err != nil {
+		return err
+	}
+	o.log.Warn("brake engaged by a person: no automatic rollback is sent until it is released", "by", by, "reason", reason)
+	return nil
+}
+
+// Brake says whether it is engaged; see store.Store.Brake.
+func (o operator) Brake(ctx context.Context) (verifier.Brake, error) { return o.store.Brake(ctx) }
+
 // decider logs what people decide beside storing it.
 type decider struct {
 	Storage

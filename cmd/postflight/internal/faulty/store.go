@@ -18,15 +18,18 @@ var Methods = []string{
 	"Around",
 	"Audit",
 	"Awaited",
+	"Brake",
 	"Claim",
 	"Counts",
 	"Decide",
+	"EngageBrake",
 	"Evidence",
 	"Freezing",
 	"Inbox",
 	"LeftOut",
 	"NoteAlerts",
 	"Override",
+	"PassedBefore",
 	"PastObservations",
 	"Ping",
 	"Prepare",
@@ -58,15 +61,18 @@ type Inner interface {
 	Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Verification, error)
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
 	Awaited(ctx context.Context, p1 time.Time) ([]verifier.Awaited, error)
+	Brake(ctx context.Context) (verifier.Brake, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
 	Counts(ctx context.Context, p1 time.Time) (store.Counts, error)
 	Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) error
+	EngageBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
 	Evidence(ctx context.Context, p1 string) (verifier.Evidence, error)
 	Freezing(ctx context.Context, p1 time.Time) (verifier.Freezing, error)
 	Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (verifier.Inbox, error)
 	LeftOut(ctx context.Context, p1 string, p2 string, p3 time.Time) ([]verifier.Span, error)
 	NoteAlerts(ctx context.Context, p1 string, p2 []verifier.Alert, p3 time.Time) error
 	Override(ctx context.Context, p1 string, p2 time.Time, p3 verifier.OverrideFunc) error
+	PassedBefore(ctx context.Context, p1 verifier.Deployment, p2 verifier.Signal, p3 time.Time) (bool, error)
 	PastObservations(ctx context.Context, p1 verifier.Deployment, p2 verifier.Signal, p3 time.Time) ([]verifier.Observation, error)
 	Ping(ctx context.Context) error
 	Prepare(ctx context.Context, p1 verifier.Check) error
@@ -173,6 +179,18 @@ func (s *Store) Awaited(ctx context.Context, p1 time.Time) (r0 []verifier.Awaite
 	return r0, err
 }
 
+// Brake may fail.
+func (s *Store) Brake(ctx context.Context) (r0 verifier.Brake, err error) {
+	err = s.faults.around(ctx, "Brake", func() (err error) {
+		r0, err = s.next.Brake(ctx)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.Brake)
+	}
+	return r0, err
+}
+
 // Claim may fail.
 func (s *Store) Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) (r0 []verifier.Check, err error) {
 	err = s.faults.around(ctx, "Claim", func() (err error) {
@@ -201,6 +219,15 @@ func (s *Store) Counts(ctx context.Context, p1 time.Time) (r0 store.Counts, err 
 func (s *Store) Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) (err error) {
 	err = s.faults.around(ctx, "Decide", func() (err error) {
 		err = s.next.Decide(ctx, p1, p2, p3, p4)
+		return err
+	})
+	return err
+}
+
+// EngageBrake may fail.
+func (s *Store) EngageBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) (err error) {
+	err = s.faults.around(ctx, "EngageBrake", func() (err error) {
+		err = s.next.EngageBrake(ctx, p1, p2, p3)
 		return err
 	})
 	return err
@@ -270,6 +297,18 @@ func (s *Store) Override(ctx context.Context, p1 string, p2 time.Time, p3 verifi
 		return err
 	})
 	return err
+}
+
+// PassedBefore may fail.
+func (s *Store) PassedBefore(ctx context.Context, p1 verifier.Deployment, p2 verifier.Signal, p3 time.Time) (r0 bool, err error) {
+	err = s.faults.around(ctx, "PassedBefore", func() (err error) {
+		r0, err = s.next.PassedBefore(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(bool)
+	}
+	return r0, err
 }
 
 // PastObservations may fail.
