@@ -55,6 +55,10 @@ func (v Verification) FeedbackOutcome(r Rating) string {
 	switch {
 	case v.Verdict == nil:
 		return ""
+	case r == Right && v.Verdict.By != ByPostflight:
+		return "It is stored beside the verdict, which " + v.Verdict.By + " gave: the accuracy that the board shows is of postflight's own."
+	case r == Right && v.Verdict.Decision == Inconclusive:
+		return "It is stored beside the verdict; the accuracy that the board shows is of keeps and reverts."
 	case r == Right:
 		return "It counts for the accuracy that the board shows, and changes nothing else."
 	case v.leavesBaselines() && v.Verdict.Decision == Keep:

@@ -49,12 +49,16 @@ func TestFeedbackOutcome(t *testing.T) {
 	overridden.Override, overridden.Effective = &Override{Decision: Keep, By: "kim"}, Keep
 	confirmed := judgedAs(Keep)
 	confirmed.Override = &Override{Decision: Keep, By: "kim"}
+	persons := judgedAs(Keep)
+	persons.Verdict.By = "kim"
 	for name, test := range map[string]struct {
 		v    Verification
 		r    Rating
 		says string
 	}{
 		"right":              {judgedAs(Keep), Right, "changes nothing else"},
+		"right of a person":  {persons, Right, "which kim gave: the accuracy that the board shows is of postflight's own"},
+		"right inconclusive": {judgedAs(Inconclusive), Right, "the accuracy that the board shows is of keeps and reverts"},
 		"wrong keep":         {judgedAs(Keep), Wrong, "no longer counts as usual for later ones"},
 		"mark":               {judgedAs(Keep), Wrong, "1.42.0 can still be gone back to until it is marked bad"},
 		"wrong revert":       {judgedAs(Revert), Wrong, "counts as usual for no later one"},

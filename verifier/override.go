@@ -76,8 +76,8 @@ func (v Verification) Overrule(o Override) (Verification, error) {
 		return v, Errorf(Conflict, "%s was cancelled%s: to go back from %s, deploy the version before it with your pipeline",
 			v.ID, v.cancelledBy(), v.Deployment.Version)
 	case v.State == StateDecided && o.Decision == Cancel:
-		return v, Errorf(Conflict, "%s has its verdict already, %s since %s: cancel ends a running watch; decide keep or revert instead",
-			v.ID, v.Effective, v.Verdict.DecidedAt.UTC().Format(time.RFC3339))
+		return v, Errorf(Conflict, "%s has its verdict already, %s since %s%s: cancel ends a running watch; decide keep or revert instead",
+			v.ID, v.Verdict.Decision, v.Verdict.DecidedAt.UTC().Format(time.RFC3339), v.overruledBy())
 	case v.State == StateDecided:
 		v.Override, v.Effective = &o, o.Decision
 		return v, nil
@@ -99,3 +99,11 @@ func (v Verification) cancelledBy() string {
 }
 
 func (d Deployment) place() string { return d.Service + " in " + d.Environment }
+
+// overruledBy says who decided otherwise than the verdict, "" where nobody did.
+func (v Verification) overruledBy() string {
+	if v.Override == nil || v.Effective == v.Verdict.Decision {
+		return ""
+	}
+	return fmt.Sprintf(" (%s decided %s at %s)", v.Override.By, v.Override.Decision, v.Override.At.UTC().Format(time.RFC3339))
+}

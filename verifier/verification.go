@@ -130,6 +130,7 @@ type Filter struct {
 	Environment string
 	Version     string
 	State       State
+	Cleared     bool // only what is watched and has been cleared
 	Verdict     Decision
 	Limit       int    // 1 to 500
 	Cursor      string // from an earlier page; "" is the first

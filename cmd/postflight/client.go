@@ -75,6 +75,7 @@ type problem struct {
 		Message string `json:"message"`
 		Value   any    `json:"value"`
 	} `json:"errors"`
+	remedy string // in the command's own words
 }
 
 // Error puts the problem into one line.
@@ -91,6 +92,9 @@ func (p *problem) Error() string {
 		if e.Value != nil && e.Value != "" {
 			fmt.Fprintf(&b, " (got %v)", e.Value)
 		}
+	}
+	if p.remedy != "" {
+		b.WriteString("; " + p.remedy)
 	}
 	if p.Status >= 500 && p.RequestID != "" {
 		b.WriteString(" (request " + p.RequestID + ")")
@@ -147,6 +151,9 @@ func (c *client) call(ctx context.Context, method, path string, header http.Head
 			p.Title = http.StatusText(resp.StatusCode)
 		}
 		p.Status = resp.StatusCode
+		if p.Status == http.StatusUnauthorized {
+			p.remedy = c.credentials()
+		}
 		return resp.StatusCode, p
 	}
 	if out == nil {
@@ -156,6 +163,14 @@ func (c *client) call(ctx context.Context, method, path string, header http.Head
 		return resp.StatusCode, fmt.Errorf("read the daemon's answer (is --url right?): %w", err)
 	}
 	return resp.StatusCode, nil
+}
+
+// credentials says how a token that would be taken is given.
+func (c *client) credentials() string {
+	if c.token == "" {
+		return "no token was sent: name its file with --token-file, or in POSTFLIGHT_TOKEN_FILE"
+	}
+	return "the token that was sent is none of these: name another's file with --token-file, or in POSTFLIGHT_TOKEN_FILE"
 }
 
 // verification reads one record. With wait above 0 the daemon answers at the

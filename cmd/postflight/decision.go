@@ -12,7 +12,7 @@ import (
 // decision is a command by which a person decides something about a service:
 // it sends a body and prints one sentence about the answer, or the answer as
 // JSON.
-func decision[T any](s streams, cmd *cobra.Command, name, path string, body func(args []string) (map[string]string, error), sentence func(T) string) *cobra.Command {
+func decision[T any](s streams, cmd *cobra.Command, name, path string, body func(args []string) (map[string]any, error), sentence func(T) string) *cobra.Command {
 	var reason string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if strings.TrimSpace(reason) == "" {

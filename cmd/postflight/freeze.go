@@ -19,17 +19,23 @@ type newFreeze struct {
 
 func freezeCommand(s streams) *cobra.Command {
 	var length string
+	var unknown bool
 	cmd := &cobra.Command{
 		Use:   "freeze SERVICE ENVIRONMENT [--for 4h] --reason R",
 		Short: "Hold the automatic reverts of a service back; its verdicts go on",
 		Args:  exactly(2, "a SERVICE and an ENVIRONMENT"),
 	}
 	cmd.Flags().StringVar(&length, "for", "", "how long, such as 4h or 3d; without it until somebody unfreezes")
-	return decision(s, cmd, "freeze", "/api/v1/freezes", func([]string) (map[string]string, error) {
+	cmd.Flags().BoolVar(&unknown, "unknown", false, "freeze it though no deploy of it was ever announced")
+	return decision(s, cmd, "freeze", "/api/v1/freezes", func([]string) (map[string]any, error) {
 		if d, err := model.ParseDuration(length); length != "" && (err != nil || d <= 0) {
 			return nil, usagef("--for: how long, such as 4h or 3d (got %q)", length)
 		}
-		return map[string]string{"for": length}, nil
+		body := map[string]any{"for": length}
+		if unknown {
+			body["unknown"] = true
+		}
+		return body, nil
 	}, func(f newFreeze) string {
 		if f.Note != "" {
 			fmt.Fprintln(s.err, f.Note)
@@ -56,8 +62,8 @@ func unfreezeCommand(s streams) *cobra.Command {
 		Short: "Let the automatic reverts of a service go on, also after its caps froze it",
 		Args:  exactly(2, "a SERVICE and an ENVIRONMENT"),
 	}
-	return decision(s, cmd, "unfreeze", "/api/v1/unfreezes", func([]string) (map[string]string, error) {
-		return map[string]string{}, nil
+	return decision(s, cmd, "unfreeze", "/api/v1/unfreezes", func([]string) (map[string]any, error) {
+		return map[string]any{}, nil
 	}, func(u unfrozen) string {
 		lines := make([]string, 0, len(u.Freezes))
 		for _, f := range u.Freezes {

@@ -45,7 +45,7 @@ func checkOutput(cmd *cobra.Command) error {
 // The words that list filters by.
 var (
 	listStates = []string{
-		string(verifier.StatePending), string(verifier.StateObserving), string(verifier.StateDecided),
+		string(verifier.StatePending), string(verifier.StateObserving), "cleared", string(verifier.StateDecided),
 		string(verifier.StateSuperseded), string(verifier.StateCancelled),
 	}
 	listVerdicts = []string{string(verifier.Keep), string(verifier.Revert), string(verifier.Inconclusive)}
@@ -119,11 +119,11 @@ func printList(s streams, page verificationPage) error {
 	}
 	now := time.Now()
 	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tENVIRONMENT\tVERSION\tSTATE\tMODE\tAGE\tACTION\tID")
+	fmt.Fprintln(w, "SERVICE\tENVIRONMENT\tVERSION\tSTATE\tMODE\tAGE\tUNTIL\tACTION\tID")
 	for _, v := range page.Verifications {
 		d := v.Deployment
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Service, d.Environment, d.Version,
-			stateWord(v), v.Mode, short(now.Sub(d.FinishedAt)), actionWord(v.Action), v.ID)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Service, d.Environment, d.Version,
+			stateWord(v), v.Mode, short(now.Sub(d.FinishedAt)), until(v, now), actionWord(v.Action), v.ID)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the list: %w", err)
@@ -132,4 +132,16 @@ func printList(s streams, page verificationPage) error {
 		fmt.Fprintf(s.err, "more exist; narrow the list, or raise --limit\n")
 	}
 	return nil
+}
+
+// until is when the window of what is still watched ends; "overdue" once it has
+// ended and no verdict is there.
+func until(v verifier.Verification, now time.Time) string {
+	switch {
+	case v.State.Final():
+		return "-"
+	case !v.ClosesAt.After(now):
+		return "overdue by " + short(now.Sub(v.ClosesAt))
+	}
+	return clockTime(&v.ClosesAt) + " (" + short(v.ClosesAt.Sub(now)) + " left)"
 }

@@ -46,11 +46,12 @@ type receipt struct {
 	Mode           string     `json:"mode,omitempty"`
 	ClosesAt       *time.Time `json:"closes_at,omitempty"`
 	Ignored        string     `json:"ignored,omitempty"`
+	DryRun         string     `json:"dry_run,omitempty"`
 }
 
 func notifyCommand(s streams) *cobra.Command {
 	var n notification
-	var irreversible, wait bool
+	var irreversible, wait, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "notify --service S --environment E --version V",
 		Short: "Announce a deploy, from any pipeline",
@@ -62,12 +63,16 @@ func notifyCommand(s streams) *cobra.Command {
 			if irreversible {
 				n.Reversible = new(bool)
 			}
+			if dryRun {
+				return foresee(cmd, s, n, wait)
+			}
 			return notify(cmd, s, n, wait)
 		},
 	}
 	n.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&irreversible, "irreversible", false, "this deploy can't be taken back: postflight will advise and never roll back")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the verdict, as postflight wait does")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "announce nothing: check the token and the names, and say which policy would watch this deploy")
 	waitFlags(cmd.Flags())
 	clientFlags(cmd.Flags())
 	outputFlag(cmd.Flags())
@@ -136,6 +141,29 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 		return fmt.Errorf("the deploy was announced as %s, and its verdict can't be read with this token: name it under `access` in the daemon's configuration as well, with `may: [read]` (%w)", r.VerificationID, err)
 	}
 	return err
+}
+
+// foresee asks what would come of a notification.
+func foresee(cmd *cobra.Command, s streams, n notification, wait bool) error {
+	if wait {
+		return usagef("--dry-run announces nothing, so there is nothing to --wait for")
+	}
+	c, err := newClient(cmd)
+	if err != nil {
+		return err
+	}
+	var r receipt
+	if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/deployments?dry_run=true", nil, n, &r); err != nil {
+		return err
+	}
+	if r.DryRun == "" {
+		return fmt.Errorf("the daemon is of a version without dry runs, and may have taken this for a deploy: %s", r.URL)
+	}
+	if asJSON(cmd) {
+		return json.NewEncoder(s.out).Encode(r)
+	}
+	fmt.Fprintln(s.out, r.DryRun)
+	return nil
 }
 
 func (c *client) notify(ctx context.Context, n notification) (receipt, error) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -126,6 +128,27 @@ func printDeliveries(w *tabwriter.Writer, deliveries []verifier.Delivery) {
 	}
 	fmt.Fprintln(w, "\nDELIVERY\tTO\tEVENT\tSTATE\tATTEMPTS\tREASON")
 	for _, d := range deliveries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Receiver, d.Event, d.State, len(d.Attempts), d.Reason)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", d.ID, d.Receiver, d.Event, d.State, len(d.Attempts), orDash(undelivered(d)))
 	}
+}
+
+// undelivered is why a delivery isn't done: the last attempt's answer, and why
+// there will be no other; "" for one that is delivered, or that was not tried.
+func undelivered(d verifier.Delivery) string {
+	if d.State == verifier.DeliveryDelivered {
+		return ""
+	}
+	why := d.Reason
+	if n := len(d.Attempts); n > 0 {
+		last := d.Attempts[n-1]
+		answer := cmp.Or(last.Error, last.Result)
+		if last.Status != 0 && !strings.Contains(answer, strconv.Itoa(last.Status)) {
+			answer = fmt.Sprintf("%d: %s", last.Status, answer)
+		}
+		if !strings.Contains(why, answer) {
+			why = strings.TrimPrefix(why+"; "+answer, "; ")
+		}
+		why += " (" + clockTime(&last.At) + ")"
+	}
+	return why
 }

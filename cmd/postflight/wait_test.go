@@ -109,7 +109,7 @@ func TestFaultsNeverLookLikeVerdicts(t *testing.T) {
 		handler http.HandlerFunc
 		says    string
 	}{
-		"unauthorized":    {status(http.StatusUnauthorized), "answered 401: Unauthorized"},
+		"unauthorized":    {status(http.StatusUnauthorized), "answered 401: Unauthorized; no token was sent: name its file with --token-file, or in POSTFLIGHT_TOKEN_FILE"},
 		"not found":       {status(http.StatusNotFound), "answered 404"},
 		"ill":             {status(http.StatusServiceUnavailable), "no verdict in time, for the last call went wrong: the daemon answered 503"},
 		"another program": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "is --url right?"},

@@ -15,6 +15,9 @@ func headline(v verifier.Verification) string {
 	d := v.Deployment
 	what := fmt.Sprintf("%s %s in %s", d.Service, d.Version, d.Environment)
 	line := strings.ToUpper(stateWord(v)) + "  " + what
+	if o := v.Override; o != nil && v.Verdict != nil && v.Effective != v.Verdict.Decision {
+		return line + fmt.Sprintf(": %s decided it: %s. The verdict had been %s: %s", o.By, strings.TrimRight(o.Reason, "."), v.Verdict.Decision, v.Verdict.Summary)
+	}
 	if v.Verdict != nil {
 		line += ": " + v.Verdict.Summary
 	}

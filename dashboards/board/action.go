@@ -114,7 +114,7 @@ func (l look) open() []step {
 		return append(out, l.decide("To decide now instead of the evidence:", "postflight override "+shellWord(v.ID)+` keep|revert|cancel --reason "…"`)...)
 	}
 	out = append(out, l.openAction()...)
-	if v.Verdict != nil && v.Verdict.Decision == verifier.Inconclusive {
+	if v.Verdict != nil && v.Verdict.Decision == verifier.Inconclusive && !asked(v) {
 		out = append(out, step{Text: "Nothing was reverted, and nothing is proven either way: look at what was not known below, and at the service itself."})
 	}
 	if l.feedback {
@@ -124,6 +124,12 @@ func (l look) open() []step {
 		out = append(out, step{Text: "Nothing is open."})
 	}
 	return out
+}
+
+// asked reports whether a rollback was wanted after all, by the verdict or by a
+// person: the action then says what became of it.
+func asked(v verifier.Verification) bool {
+	return v.Effective == verifier.Revert || v.Action.RevertID != ""
 }
 
 // overridden says who decided otherwise, and what that could still change.
@@ -151,7 +157,7 @@ func (l look) openAction() []step {
 	byHand := step{Text: "To go back by hand, deploy the last good version with your pipeline, and announce it like every deploy."}
 	if a.TargetVersion != "" {
 		byHand.Text = fmt.Sprintf("To go back by hand, deploy %s with your pipeline, and announce it:", name(a.TargetVersion))
-		byHand.Command = fmt.Sprintf("postflight notify --service %s --environment %s --version %s", shellWord(d.Service), shellWord(d.Environment), shellWord(a.TargetVersion))
+		byHand.Command = fmt.Sprintf("postflight notify --token-file SOURCE_TOKEN --service %s --environment %s --version %s", shellWord(d.Service), shellWord(d.Environment), shellWord(a.TargetVersion))
 	}
 	switch a.State {
 	case verifier.ActionRequested:
@@ -186,13 +192,16 @@ func (l look) openAction() []step {
 func (l look) liftGuard(g verifier.Guard) []step {
 	v, d := l.v, l.v.Deployment
 	revert := l.decide("To roll back all the same:", "postflight override "+shellWord(v.ID)+` revert --reason "…"`)
+	if p := l.evidence.Policy; g == verifier.GuardMode && p.Name != "" && p.Rollback == "" {
+		return []step{{Text: "The policy names no rollback: nothing can be called from here."}}
+	}
 	switch g {
 	case verifier.GuardMode, verifier.GuardWindow:
 		return revert
 	case verifier.GuardBrake:
 		return append(revert, step{Text: "To let automatic reverts go on, once it is clear why there were so many:", Command: `postflight brake release --reason "…"`})
 	case verifier.GuardCaps:
-		return append(revert, l.decide("To let automatic reverts of this service go on:", fmt.Sprintf("postflight unfreeze %s %s", shellWord(d.Service), shellWord(d.Environment)))...)
+		return append(revert, l.decide("To let automatic reverts of this service go on:", fmt.Sprintf(`postflight unfreeze %s %s --reason "…"`, shellWord(d.Service), shellWord(d.Environment)))...)
 	case verifier.GuardTarget:
 		return l.decide("To name a good version for the next time:", fmt.Sprintf(`postflight mark %s %s VERSION good --reason "…"`, shellWord(d.Service), shellWord(d.Environment)))
 	case verifier.GuardFence:

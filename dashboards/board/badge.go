@@ -75,11 +75,13 @@ func drawBadge(service, environment string, newest []verifier.Verification) ([]b
 // standing is the state of a deploy with what was done about it, in the few
 // words that a badge has room for.
 func standing(v verifier.Verification) badge {
-	b := stateBadge(v)
+	b := effective(v)
 	switch a := v.Action.State; {
-	case v.Override != nil && v.Verdict != nil && v.Effective != v.Verdict.Decision:
-		b = decisionBadge(v.Effective)
-		b.Word += " (by a person)"
+	case overruled(v):
+	case a == verifier.ActionWithheld && v.Action.Guard == verifier.GuardMode && v.Mode == verifier.Shadow:
+		b.Word += " (shadow)"
+	case a == verifier.ActionWithheld:
+		b.Word += ", " + actionBadge(v.Action).Word
 	case a != verifier.ActionNone && a != "":
 		b.Word = actionBadge(v.Action).Word
 	}

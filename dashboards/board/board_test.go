@@ -269,7 +269,7 @@ func TestRuleComesBeforeTheQuestions(t *testing.T) {
 	_, answers, _ := strings.Cut(body, `<dl class="answers">`)
 	answers, _, _ = strings.Cut(answers, "</dl>")
 	require.NotContains(t, answers, "✔")
-	require.Equal(t, 3, strings.Count(answers, "No: "))
+	require.Equal(t, 3, strings.Count(answers, "Not needed: the rule above decided."))
 	wholesome(t, body)
 }
 
@@ -367,4 +367,56 @@ func TestBrakeIsToldAround(t *testing.T) {
 	require.False(t, told(f.now, quiet(), nil))
 	require.False(t, told(f.now, troubled(), errors.New("secret place")))
 	require.False(t, told(f.now.Add(48*time.Hour), troubled(), nil), "of two days ago")
+}
+
+// TestPersonsRevertOfAnInconclusiveVerdict: what counts heads the page, and
+// nothing on it says that nothing was reverted.
+func TestPersonsRevertOfAnInconclusiveVerdict(t *testing.T) {
+	f := stateNamed(t, "inconclusive")
+	page := func() string { return ask(t, f.reader(), f.now, f.path()).Body.String() }
+	require.Contains(t, page(), "Nothing was reverted, and nothing is proven either way")
+	require.Contains(t, page(), `inconclusive checkout 1.42.0 (production)`)
+	f.v.Override = &verifier.Override{Decision: verifier.Revert, By: "dana", At: deployed.Add(31 * time.Minute), Reason: "orders are lost."}
+	f.v.Effective = verifier.Revert
+	for _, state := range []verifier.ActionState{verifier.ActionAccepted, verifier.ActionConfirmed, verifier.ActionWithheld} {
+		f.v.Action = verifier.Action{State: state, RevertID: "rv_1", TargetVersion: "1.41.3", Rollback: "pipeline"}
+		body := page()
+		require.NotContains(t, body, "Nothing was reverted", state)
+		require.Contains(t, body, `<title>✖ revert (by a person) checkout 1.42.0 (production)`, state)
+		require.Contains(t, body, `<p class="lead">dana decided revert: orders are lost. The verdict had been inconclusive: `, state)
+	}
+}
+
+// TestRuleDecides: what a rule decided was not asked, and what is not known is
+// no good news.
+func TestRuleDecides(t *testing.T) {
+	f := stateNamed(t, "reverted-confirmed")
+	share := 1.0
+	f.v.Signals = []verifier.Finding{{Name: "smoke", Kind: verifier.Ratio, Role: verifier.Decisive, State: verifier.SignalBad, Rule: "failed 3 times in a row; 3 are enough",
+		Before: &share, After: &share, Chance: &verifier.Chance{EValue: 2.15, Needed: 1000}, Usual: verifier.Usual{Unknown: true}}}
+	body := ask(t, f.reader(), f.now, f.path()).Body.String()
+	require.Equal(t, 3, strings.Count(body, "Not needed: the rule above decided."))
+	require.NotContains(t, body, "2.15")
+	require.NotContains(t, body, "twice the tolerance")
+
+	f = stateNamed(t, "inconclusive")
+	f.v.Signals = []verifier.Finding{{Name: "smoke", Kind: verifier.Ratio, Role: verifier.Decisive, State: verifier.SignalUnknown, Message: "has never been seen to pass",
+		Before: &share, After: &share, Chance: &verifier.Chance{EValue: 1, Needed: 1000}, Usual: verifier.Usual{Unknown: true}}}
+	body = ask(t, f.reader(), f.now, f.path()).Body.String()
+	require.Contains(t, body, "Not known: it is at 100%, and nothing before says which level is tolerated.")
+	require.Contains(t, body, `<span class="mark" aria-hidden="true">–</span> No: e-value 1, 1,000 needed.`, "without a green tick")
+}
+
+// TestPolicyWithoutRollback: nothing is offered to be called there.
+func TestPolicyWithoutRollback(t *testing.T) {
+	f := stateNamed(t, "withheld-mode")
+	m := f.reader()
+	require.Contains(t, ask(t, m, f.now, f.path()).Body.String(), "To roll back all the same:")
+	for id, e := range m.evidence {
+		e.Policy.Rollback = ""
+		m.evidence[id] = e
+	}
+	body := ask(t, m, f.now, f.path()).Body.String()
+	require.NotContains(t, body, "To roll back all the same:")
+	require.Contains(t, body, "The policy names no rollback: nothing can be called from here.")
 }

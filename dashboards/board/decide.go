@@ -157,7 +157,7 @@ func (h *Handler) formView(r *http.Request, who caller, v verifier.Verification,
 	d := v.Deployment
 	out := decideView{
 		ID: name(v.ID), Back: back, Action: back + "/decide", Service: name(d.Service), Environment: name(d.Environment), Version: name(d.Version),
-		Status: stateBadge(v), Question: f.do.question(v), Headline: l.headline(), Done: l.done(), Problem: clean(problem, 2*sentenceLength),
+		Status: effective(v), Question: f.do.question(v), Headline: l.headline(), Done: l.done(), Problem: clean(problem, 2*sentenceLength),
 		Sent: sentAlready(v), Do: string(f.do), Freeze: f.freeze, Reason: f.reason, ReasonLength: reasonLength,
 		Button: f.do.button(v), Who: name(who.Name), Place: placeOf(v), Length: f.length,
 	}

@@ -122,7 +122,7 @@ func TestChoicesByState(t *testing.T) {
 	offered := func(f fixture) string {
 		_, body, _ := strings.Cut(ask(t, f.reader(), f.now, f.path(), with(dana)).Body.String(), `id="decide"`)
 		var out []string
-		for _, do := range []string{"keep", "revert", "cancel", "right", "wrong", "freeze", "unfreeze", "brake"} {
+		for _, do := range []string{"keep", "revert", "cancel", "right", "wrong", "freeze", "unfreeze", "engage", "brake"} {
 			if strings.Contains(body, "do="+do+`"`) {
 				out = append(out, do)
 			}
@@ -132,7 +132,7 @@ func TestChoicesByState(t *testing.T) {
 	for name, want := range map[string]string{
 		"pending": "keep revert cancel freeze", "observing": "keep revert cancel freeze", "cleared": "keep revert cancel freeze",
 		"kept": "revert right wrong freeze", "inconclusive": "keep revert right wrong freeze", "overridden": "revert right wrong freeze",
-		"reverted-requested": "keep right wrong freeze", "reverted-accepted": "keep right wrong freeze", "reverted-confirmed": "keep right wrong freeze",
+		"reverted-requested": "keep right wrong freeze", "reverted-accepted": "keep right wrong freeze", "reverted-confirmed": "right wrong freeze",
 		"reverted-unconfirmed": "keep right wrong freeze", "reverted-expired": "keep right wrong freeze", "reverted-declined": "keep revert right wrong freeze",
 		"reverted-failed": "keep revert right wrong freeze", "reverted-fenced": "keep revert right wrong freeze",
 		"withheld-mode": "keep revert right wrong freeze", "withheld-brake": "keep revert right wrong freeze brake",
@@ -153,7 +153,7 @@ func TestChoicesByState(t *testing.T) {
 // store, whatever an address says.
 func TestMadeUpAddressesTellNothing(t *testing.T) {
 	f := fixture{v: acted(verifier.ActionAccepted, "", ""), now: deployed.Add(15 * time.Minute)}
-	for _, told := range []string{"override", "feedback", "freeze", "unfreeze", "brake", "<script>", "released"} {
+	for _, told := range []string{"override", "feedback", "freeze", "unfreeze", "engage", "brake", "<script>", "released"} {
 		body := ask(t, f.reader(), f.now, f.path()+"?told="+url.QueryEscape(told), with(dana)).Body.String()
 		require.NotContains(t, body, `class="told"`, told)
 		require.NotContains(t, body, "<script>alert")
@@ -268,4 +268,31 @@ func TestOneFormHoldsNoOtherUpForGood(t *testing.T) {
 	}
 	close(leave)
 	require.Equal(t, http.StatusSeeOther, <-done)
+}
+
+// TestBrakeOnThePage: it is engaged from a page of the last day and released from
+// one while it holds; who did it is said.
+func TestBrakeOnThePage(t *testing.T) {
+	f := stateNamed(t, "kept")
+	page := func(s board.Status, now time.Time) string {
+		return ask(t, f.reader(), now, f.path(), with(dana), withStatus(s, nil)).Body.String()
+	}
+	require.Contains(t, page(quiet(), f.now), `do=engage">Stop those of all services…`)
+	require.NotContains(t, page(quiet(), f.now.Add(48*time.Hour)), "do=engage")
+	held := quiet()
+	held.Brake = board.Brake{Engaged: true, Held: &verifier.BrakeHold{By: "kim", At: deployed, Reason: "the gateway"}}
+	body := page(held, f.now)
+	require.Contains(t, body, `do=brake">Release the brake…`)
+	require.NotContains(t, body, "do=engage")
+	require.Contains(t, body, "No automatic revert is sent until a person releases it: kim engaged it at 2026-11-23 02:41:07 UTC (the gateway).")
+
+	ways := people{may: []string{"read", "decide", "operate"}}
+	form := func(p people, do string) string {
+		return ask(t, f.reader(), f.now, f.path()+"/decide?do="+do, with(p)).Body.String()
+	}
+	require.Contains(t, form(ways, "engage"), "No automatic rollback of any service is sent from then on")
+	require.Contains(t, form(ways, "brake"), "The brake is not engaged: automatic rollbacks go on as it is.")
+	ways.brake = held.Brake
+	require.Contains(t, form(ways, "brake"), "<button>Release the brake</button>")
+	require.Contains(t, form(ways, "engage"), "The brake is engaged, by kim at 2026-11-23 02:41:07 UTC (the gateway)")
 }

@@ -133,7 +133,7 @@ func choices(v verifier.Verification) (out []deed) {
 	default:
 		return nil
 	}
-	if v.Effective != verifier.Keep {
+	if v.Effective != verifier.Keep && a.State != verifier.ActionConfirmed {
 		out = append(out, doKeep)
 	}
 	over := a.Open() || a.State == verifier.ActionConfirmed || a.State == verifier.ActionExpired

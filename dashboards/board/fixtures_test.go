@@ -126,7 +126,7 @@ func evidenceOf(v verifier.Verification, until time.Time) verifier.Evidence {
 	step := 30 * time.Second
 	d := v.Deployment
 	e := verifier.Evidence{VerificationID: v.ID, StartedAt: d.StartedAt, FinishedAt: d.FinishedAt, ClosesAt: v.ClosesAt}
-	e.Policy = verifier.Policy{Name: v.Policy, Step: verifier.Duration(step), Interval: verifier.Duration(15 * time.Second),
+	e.Policy = verifier.Policy{Name: v.Policy, Rollback: "pipeline-rollback", Step: verifier.Duration(step), Interval: verifier.Duration(15 * time.Second),
 		Signals: []verifier.Signal{
 			{Name: "errors", RatioSource: &verifier.RatioSource{Server: "main"}}, {Name: "orders", ValueSource: &verifier.ValueSource{Server: "main"}},
 			{Name: "tickets", TicketSource: &verifier.TicketSource{Feed: "desk"}}}}

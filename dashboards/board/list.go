@@ -184,7 +184,7 @@ func (h *Handler) row(v verifier.Verification, now time.Time) row {
 		Environment: clean(d.Environment, 40), Version: shortVersion(d.Version), FullVersion: name(d.Version), Status: stateBadge(v), Action: actionBadge(v.Action),
 		Rollback: d.Rollback, Mode: string(v.Mode), Age: words(now.Sub(d.FinishedAt)), At: momentAt(d.FinishedAt),
 	}
-	if v.Override != nil && v.Verdict != nil && v.Effective != v.Verdict.Decision {
+	if overruled(v) {
 		out.Effective = string(v.Effective)
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -150,6 +151,10 @@ func (l look) view() verdictView {
 func (l look) headline() string {
 	v := l.v
 	switch {
+	case overruled(v):
+		o := v.Override
+		return fmt.Sprintf("%s decided %s: %s. The verdict had been %s: %s", name(o.By), o.Decision,
+			strings.TrimRight(clean(o.Reason, sentenceLength), "."), v.Verdict.Decision, clean(v.Verdict.Summary, sentenceLength))
 	case v.Verdict != nil:
 		if s := clean(v.Verdict.Summary, sentenceLength); s != "" {
 			return s

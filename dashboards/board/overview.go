@@ -184,9 +184,9 @@ func (b Brake) trouble() trouble {
 func (a Accuracy) sentence() string {
 	all := a.Right + a.Wrong
 	if all == 0 {
-		return "Nobody has said yet whether a verdict was right."
+		return "Nobody has said yet whether a keep or revert was right."
 	}
-	out := fmt.Sprintf("People called %d of %s right (%s%%)", a.Right, plural(all, "verdict", "verdicts"), number(100*float64(a.Right)/float64(all)))
+	out := fmt.Sprintf("People called %d of %s right (%s%%)", a.Right, plural(all, "keep or revert", "keeps and reverts"), number(100*float64(a.Right)/float64(all)))
 	if !a.Since.IsZero() {
 		out += " since " + a.Since.UTC().Format(time.DateOnly)
 	}

@@ -66,7 +66,10 @@ func (l look) signals() []signalView {
 			Answers: []answer{mattersAnswer(f), chanceAnswer(f), usualAnswer(f)},
 			Decided: l.decisive(f), Query: cleanLines(f.Query, limit),
 		}
-		if f.State == verifier.SignalBad {
+		switch {
+		case f.State == verifier.SignalBad && f.Rule != "":
+			s.Answers = unneeded(s.Answers)
+		case f.State == verifier.SignalBad || f.State == verifier.SignalUnknown:
 			s.Answers = undecided(s.Answers)
 		}
 		if f.Onset != nil {
@@ -97,7 +100,19 @@ func (l look) evidenceOf(signal string) (verifier.SignalEvidence, bool) {
 	return verifier.SignalEvidence{}, false
 }
 
-// undecided takes the look of good news from each no of a signal that is bad.
+// unneeded says of each question that isn't answered with yes that a rule decided
+// without it.
+func unneeded(answers []answer) []answer {
+	for i, a := range answers {
+		if a.Tone != "bad" {
+			answers[i] = answer{Question: a.Question, Text: "Not needed: the rule above decided.", Mark: "–", Tone: "quiet"}
+		}
+	}
+	return answers
+}
+
+// undecided takes the look of good news from each no of a signal that is bad, or
+// of which too little is known.
 func undecided(answers []answer) []answer {
 	for i, a := range answers {
 		if a.Tone == "good" {
@@ -116,7 +131,10 @@ func yesNo(yes bool, question, text string) answer {
 
 func mattersAnswer(f verifier.Finding) answer {
 	const question = "Does it matter?"
-	if f.After == nil || f.Matters.Limit == nil {
+	if f.After != nil && f.Matters.Limit == nil {
+		return answer{Question: question, Text: "Not known: it is at " + level(f.Kind, *f.After) + ", and nothing before says which level is tolerated.", Mark: "?", Tone: "warn"}
+	}
+	if f.After == nil {
 		return answer{Question: question, Text: "Not known: the level could not be measured.", Mark: "?", Tone: "warn"}
 	}
 	relation := "is within the limit of"

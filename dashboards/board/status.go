@@ -247,7 +247,7 @@ func (s Status) intake(now time.Time) statusSection {
 }
 
 func (s Status) upstreams(now time.Time) statusSection {
-	out := statusSection{Title: "Sources of evidence", Columns: []string{"Source", "Last asked", "Last answer"}, Empty: "None was asked since the start."}
+	out := statusSection{Title: "Sources of evidence", Columns: []string{"Source", "Last asked", "Last answer"}, Empty: "No Prometheus and no feed was asked since the start; probes ask the service itself."}
 	all := slices.Clone(s.Upstreams)
 	slices.SortStableFunc(all, func(a, b Upstream) int {
 		return cmp.Or(down(b)-down(a), cmp.Compare(a.Name, b.Name))

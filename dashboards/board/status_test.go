@@ -165,13 +165,13 @@ func TestNobodySpokeOfVerdicts(t *testing.T) {
 	body := ask(t, busy(), seenAt, "/", func(o *board.Options, _ *http.Request) {
 		o.Accuracy = func(context.Context) (board.Accuracy, error) { return board.Accuracy{}, nil }
 	}).Body.String()
-	require.Contains(t, body, "Nobody has said yet whether a verdict was right.")
+	require.Contains(t, body, "Nobody has said yet whether a keep or revert was right.")
 }
 
 func TestBadge(t *testing.T) {
 	for name, want := range map[string]string{
 		"kept": "✔ keep 1.42.0", "reverted-confirmed": "✖ rolled back 1.42.0", "observing": "◔ observing 1.42.0",
-		"withheld-target": "✖ withheld: target 1.42.0", "overridden": "✔ keep (by a person) 1.42.0", "inconclusive": "? inconclusive 1.42.0",
+		"withheld-target": "✖ revert, withheld: target 1.42.0", "withheld-mode": "✖ revert (shadow) 1.42.0", "overridden": "✔ keep (by a person) 1.42.0", "inconclusive": "? inconclusive 1.42.0",
 	} {
 		for _, f := range fixtures() {
 			if f.name != name {

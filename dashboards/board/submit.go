@@ -29,6 +29,10 @@ func (h *Handler) takeDecision(w http.ResponseWriter, r *http.Request) {
 		h.form(w, r, http.StatusForbidden, who, v, f, "Nothing was stored: this form was made for somebody else, for another decision, or before the access of the configuration changed. This is a new one.")
 		return
 	}
+	if strings.TrimSpace(f.reason) == "" {
+		h.form(w, r, http.StatusUnprocessableEntity, who, v, f, "Nothing was stored: say why. People read it beside the verdict, with your name and the time.")
+		return
+	}
 	a, problem := h.decideAlone(r, v, f)
 	switch {
 	case problem != "":
@@ -111,6 +115,7 @@ func (f form) request(v verifier.Verification) (method, path string, body map[st
 		if f.length != "" {
 			place["for"] = f.length
 		}
+		place["unknown"] = true // its deploy has a page
 		return http.MethodPost, "/api/v1/freezes", place
 	case doUnfreeze:
 		return http.MethodDelete, "/api/v1/freezes/" + url.PathEscape(f.freeze), map[string]any{"reason": f.reason}

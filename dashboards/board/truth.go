@@ -141,5 +141,5 @@ func (l look) status() badge {
 	if dark, _ := l.dark(); len(dark) > 0 {
 		return badge{"?", "observing, but blind", "warn"}
 	}
-	return stateBadge(l.v)
+	return effective(l.v)
 }

@@ -54,7 +54,7 @@ func (l look) unknownOf(f verifier.Finding) []string {
 	if f.Steps.Error > 0 {
 		say("could not be measured in %d of %s%s.", f.Steps.Error, plural(all, "step", "steps"), l.lastError(f.Name))
 	}
-	if f.Usual.Unknown {
+	if f.Usual.Unknown && (f.State != verifier.SignalBad || f.Rule == "") {
 		say("too little history to say what is usual, so a revert would need twice the tolerance and ten times the evidence.")
 	}
 	if f.State == verifier.SignalPending || f.State == verifier.SignalUnknown {

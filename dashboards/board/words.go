@@ -36,6 +36,23 @@ func stateBadge(v verifier.Verification) badge {
 	return badge{"◔", "observing", "live"}
 }
 
+// overruled reports whether a person decided otherwise than the verdict: theirs
+// is what counts.
+func overruled(v verifier.Verification) bool {
+	return v.Override != nil && v.Verdict != nil && v.Effective != "" && v.Effective != v.Verdict.Decision
+}
+
+// effective is the badge of what counts now, and whose decision it is where a
+// person decided otherwise than the verdict.
+func effective(v verifier.Verification) badge {
+	if !overruled(v) {
+		return stateBadge(v)
+	}
+	b := decisionBadge(v.Effective)
+	b.Word += " (by a person)"
+	return b
+}
+
 func decisionBadge(d verifier.Decision) badge {
 	switch d {
 	case verifier.Keep:

@@ -127,7 +127,12 @@ func TestFreeze(t *testing.T) {
 				Subject: made.ID, Until: test.until, Reason: "the sale"}, d.book.last(t))
 		})
 	}
+	before := len(d.book.entries)
 	r := d.send(http.MethodPost, "/api/v1/freezes", `{"service":"cart","environment":"production","reason":"x"}`, "Authorization", decider)
+	requireProblem(t, r, 409)
+	require.Contains(t, r.Detail, "no deploy of cart in production is known, and nothing was frozen")
+	require.Len(t, d.book.entries, before)
+	r = d.send(http.MethodPost, "/api/v1/freezes", `{"service":"cart","environment":"production","reason":"x","unknown":true}`, "Authorization", decider)
 	require.Equal(t, 201, r.status)
 	require.Contains(t, r.body, `"note":"no deploy of cart in production is known yet: check the names"`)
 }

@@ -45,6 +45,8 @@ type freezeInput struct {
 		ServiceDecision
 		For   string `json:"for,omitempty" maxLength:"64" example:"4h" doc:"How long; instead of until. Neither: until somebody unfreezes it"`
 		Until string `json:"until,omitempty" maxLength:"64" example:"2026-11-30T08:00:00Z" doc:"When it ends by itself"`
+		// Unknown is the caller's word that the names are meant as they are.
+		Unknown bool `json:"unknown,omitempty" doc:"Freeze it though no deploy of it is known: otherwise that is refused, for the names may be misspelt"`
 	}
 }
 
@@ -75,6 +77,10 @@ func (a *reads) freeze(ctx context.Context, in *freezeInput) (*freezeOutput, err
 	known, err := a.Decider.Versions(ctx, verifier.Location{Service: e.Service, Environment: e.Environment})
 	if err != nil {
 		return nil, err
+	}
+	if len(known) == 0 && !in.Body.Unknown {
+		return nil, verifier.Errorf(verifier.Conflict, "no deploy of %s in %s is known, and nothing was frozen: check the names, or say `unknown` to freeze it before its first deploy",
+			e.Service, e.Environment)
 	}
 	if e, err = a.Decider.RecordDecision(ctx, e); err != nil {
 		return nil, err

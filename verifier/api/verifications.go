@@ -24,7 +24,7 @@ type listInput struct {
 	Service     string `query:"service" maxLength:"253"`
 	Environment string `query:"environment" maxLength:"253"`
 	Version     string `query:"version" maxLength:"253"`
-	State       string `query:"state" enum:"pending,observing,decided,superseded,cancelled"`
+	State       string `query:"state" enum:"pending,observing,cleared,decided,superseded,cancelled" doc:"cleared: observing, and waiting pipelines may go on"`
 	Verdict     string `query:"verdict" enum:"keep,revert,inconclusive"`
 	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 	Cursor      string `query:"cursor" maxLength:"1024" doc:"next_cursor of the page before"`
@@ -41,9 +41,13 @@ type VerificationList struct {
 }
 
 func (a *reads) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	state, cleared := verifier.State(in.State), in.State == "cleared"
+	if cleared {
+		state = verifier.StateObserving
+	}
 	found, next, err := a.Reader.Verifications(ctx, verifier.Filter{
 		Service: in.Service, Environment: in.Environment, Version: in.Version,
-		State: verifier.State(in.State), Verdict: verifier.Decision(in.Verdict),
+		State: state, Cleared: cleared, Verdict: verifier.Decision(in.Verdict),
 		Limit: in.Limit, Cursor: in.Cursor,
 	})
 	if err != nil {

@@ -60,6 +60,8 @@ func TestListFilters(t *testing.T) {
 	d.shelf.next = "more"
 	r = d.get("/api/v1/verifications?service=a&environment=b&version=c&state=decided&verdict=revert&limit=7&cursor=d")
 	require.Equal(t, verifier.Filter{Service: "a", Environment: "b", Version: "c", State: verifier.StateDecided, Verdict: verifier.Revert, Limit: 7, Cursor: "d"}, d.shelf.filter)
+	d.get("/api/v1/verifications?state=cleared")
+	require.Equal(t, verifier.Filter{State: verifier.StateObserving, Cleared: true, Limit: 50}, d.shelf.filter)
 	var page VerificationList
 	require.NoError(t, json.Unmarshal([]byte(r.body), &page))
 	require.Equal(t, "more", page.NextCursor)
@@ -70,7 +72,7 @@ func TestWrongParameters(t *testing.T) {
 	d := start(t)
 	d.shelf.put(observing("vf_1"))
 	tests := map[string]struct{ path, field, message, value string }{
-		"state":         {"/api/v1/verifications?state=done", "state", `expected value to be one of "pending, observing, decided, superseded, cancelled"`, "done"},
+		"state":         {"/api/v1/verifications?state=done", "state", `expected value to be one of "pending, observing, cleared, decided, superseded, cancelled"`, "done"},
 		"verdict":       {"/api/v1/verifications?verdict=good", "verdict", `expected value to be one of "keep, revert, inconclusive"`, "good"},
 		"limit 0":       {"/api/v1/verifications?limit=0", "limit", "expected number >= 1", "0"},
 		"limit 501":     {"/api/v1/verifications?limit=501", "limit", "expected number <= 500", "501"},

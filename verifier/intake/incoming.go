@@ -34,6 +34,7 @@ type incoming struct {
 	candidates   []Source // who may have sent it
 	name         string   // of the source; "" while it isn't known
 	known        bool     // the sender has shown that it is the source
+	dryRun       bool     // nothing is to be stored
 	holdsSlot    bool
 	reserved     int64 // bytes, for the body
 	notification verifier.Notification

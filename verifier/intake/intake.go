@@ -49,6 +49,7 @@ const (
 	Duplicate    Result = "duplicate"    // known already
 	Ignored      Result = "ignored"      // starts nothing
 	Noted        Result = "noted"        // alerts, kept for alerts signals
+	DryRun       Result = "dry_run"      // told what would come of it, and not stored
 	Unauthorized Result = "unauthorized" // no source's token or signature
 	Invalid      Result = "invalid"      // can't be read as the source's format
 	Conflict     Result = "conflict"     // contradicts what was announced before
@@ -58,7 +59,7 @@ const (
 
 // Results returns all of them.
 func Results() []Result {
-	return []Result{Accepted, Duplicate, Ignored, Noted, Unauthorized, Invalid, Conflict, Unavailable, TooLarge}
+	return []Result{Accepted, Duplicate, Ignored, Noted, DryRun, Unauthorized, Invalid, Conflict, Unavailable, TooLarge}
 }
 
 // Metrics is told how each notification went. source is the name of a
@@ -164,6 +165,7 @@ type Receipt struct {
 	Mode           string     `json:"mode,omitempty" enum:"enforce,shadow" doc:"Whether a revert verdict calls the rollback hook"`
 	ClosesAt       *time.Time `json:"closes_at,omitempty" doc:"When the verdict is there at the latest"`
 	Ignored        string     `json:"ignored,omitempty" doc:"Why no verification was opened"`
+	DryRun         string     `json:"dry_run,omitempty" doc:"What would have come of it: nothing was stored"`
 	Events         []Receipt  `json:"events,omitempty" doc:"Of a batch, one for each of its events"`
 }
 
@@ -187,7 +189,7 @@ func register(hapi huma.API, o Options) *server {
 	huma.Register(hapi, huma.Operation{
 		OperationID: "announce-deployment", Method: http.MethodPost, Path: "/api/v1/deployments",
 		Summary: "Announce a deploy", Tags: []string{"notifications"},
-		Description: "Authenticated by a source's bearer token or its Standard Webhooks signature. The same delivery (webhook-id or Idempotency-Key) again is answered 200 with the same ids; one that opens nothing 200 with the reason.",
+		Description: "Authenticated by a source's bearer token or its Standard Webhooks signature. The same delivery (webhook-id or Idempotency-Key) again is answered 200 with the same ids; one that opens nothing 200 with the reason. With ?dry_run=true it is checked, answered 200 with what would come of it, and not stored.",
 		Security:    []map[string][]string{{"bearer": {}}}, Responses: answers(),
 	}, s.deployment)
 	huma.Register(hapi, huma.Operation{

@@ -247,3 +247,26 @@ func checkDecoded(t *testing.T, n verifier.Notification, ignored string, err err
 	_, err = json.Marshal(d)
 	require.NoError(t, err, "what is stored must be JSON")
 }
+
+// TestDryRun: a notification may be tried; it is checked like any other, says
+// what would come of it, and leaves nothing.
+func TestDryRun(t *testing.T) {
+	d := start(t)
+	const path = "/api/v1/deployments?dry_run=true"
+	r := d.post(path, with("finished_at", `"`+now.UTC().Format(time.RFC3339)+`"`), bearerHeaders())
+	require.Equal(t, 200, r.status, r.body)
+	var told Receipt
+	require.NoError(t, json.Unmarshal([]byte(r.body), &told))
+	require.Equal(t, `not stored; checkout 1.42.0 in production, from "pipeline", would be watched by the policy "everything" (shadow) until `+now.Add(30*time.Minute).UTC().Format(time.RFC3339), told.DryRun)
+	require.Empty(t, told.VerificationID)
+	r = d.post(path, with("status", `"started"`), bearerHeaders())
+	require.Equal(t, 200, r.status, r.body)
+	require.Contains(t, r.body, "would open nothing: ")
+	require.Equal(t, 422, d.post(path, with("version", "-"), bearerHeaders()).status)
+	require.Equal(t, 401, d.post(path, with("x", "1"), headers("Content-Type", "application/json")).status)
+	require.Equal(t, 422, d.post("/api/v1/deployments?dry_run=yes", with("x", "1"), bearerHeaders()).status, "whoever means one must not get a deploy")
+	require.Empty(t, d.memory.notifications)
+	d.settings.Policies = nil
+	require.Contains(t, d.post(path, with("x", "1"), bearerHeaders()).body, "would open nothing: no policy matches")
+	require.Equal(t, 2+1, d.counts.seen["pipeline dry_run"])
+}

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"slices"
@@ -65,7 +66,15 @@ func (s *server) deployment(ctx context.Context, r *request) (*answer, error) {
 			candidates = append(candidates, source)
 		}
 	}
-	return s.serve(ctx, &incoming{server: s, huma: r.ctx, settings: settings, format: native{}, candidates: candidates})
+	in := &incoming{server: s, huma: r.ctx, settings: settings, format: native{}, candidates: candidates}
+	switch dry := r.ctx.Query("dry_run"); dry {
+	case "", "false":
+	case "true":
+		in.dryRun = true
+	default: // whoever means one must not get a deploy
+		return nil, verifier.InvalidFields("the request has a wrong field", verifier.FieldError{Field: "dry_run", Message: "must be true or false", Value: dry})
+	}
+	return s.serve(ctx, in)
 }
 
 // hook takes a notification to a source's own address.
@@ -146,7 +155,28 @@ func (in *incoming) takeOne(ctx context.Context, source Source, event Reading) (
 	}
 	in.notification = event.Notification
 	in.notification.ExternalURL = strings.TrimSuffix(in.settings.ExternalURL, "/")
+	if in.dryRun {
+		return in.foresee()
+	}
 	return in.store(ctx)
+}
+
+// foresee answers with what would come of the notification if nothing were known
+// of its service yet, and stores nothing.
+func (in *incoming) foresee() (*answer, Result, error) {
+	a, err := verifier.Accept(in.notification, verifier.History{}, in.settings.Policies, in.server.Now())
+	if err != nil {
+		return nil, "", err
+	}
+	d, receipt := a.Deployment, Receipt{Ignored: a.Ignored}
+	receipt.DryRun = fmt.Sprintf("not stored; %s %s in %s, from %q, would open nothing: %s", d.Service, d.Version, d.Environment, d.Source, a.Ignored)
+	if v := a.Verification; v != nil {
+		closes := v.ClosesAt.UTC()
+		receipt.Mode, receipt.ClosesAt = string(v.Mode), &closes
+		receipt.DryRun = fmt.Sprintf("not stored; %s %s in %s, from %q, would be watched by the policy %q (%s) until %s",
+			d.Service, d.Version, d.Environment, d.Source, v.Policy, v.Mode, closes.Format(time.RFC3339))
+	}
+	return &answer{http.StatusOK, receipt}, DryRun, nil
 }
 
 // note keeps alerts, and that their source is alive.

@@ -227,6 +227,9 @@ func requireAsked(t *testing.T, s subject, v verifier.Verification, d verifier.D
 func TestOverrideComesTooLate(t *testing.T) {
 	cancelled := watched(verifier.StateCancelled)
 	cancelled.v.Override = &verifier.Override{Decision: verifier.Cancel, By: "eve", At: ago(time.Minute)}
+	overruled := judged(t, verifier.Inconclusive)
+	overruled.v.Override = &verifier.Override{Decision: verifier.Revert, By: "kim", At: ago(2 * time.Minute)}
+	overruled.v.Effective = verifier.Revert
 	for name, c := range map[string]struct {
 		subject  subject
 		decision verifier.Decision
@@ -239,6 +242,8 @@ func TestOverrideComesTooLate(t *testing.T) {
 			"vf_1 was cancelled by eve at 2026-11-23T02:59:00Z: to go back from 1.42.0, deploy the version before it with your pipeline"},
 		"cancel after the verdict": {judged(t, verifier.Keep), verifier.Cancel, verifier.Conflict,
 			"vf_1 has its verdict already, keep since 2026-11-23T02:55:00Z: cancel ends a running watch; decide keep or revert instead"},
+		"cancel after the verdict and a person": {overruled, verifier.Cancel, verifier.Conflict,
+			"vf_1 has its verdict already, inconclusive since 2026-11-23T02:55:00Z (kim decided revert at 2026-11-23T02:58:00Z): cancel ends a running watch; decide keep or revert instead"},
 		"unknown": {watched(verifier.StateObserving), "hold", verifier.Invalid, "the decision can't be taken"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -130,6 +130,9 @@ func selectPage(f verifier.Filter) (query string, args []any, err error) {
 	s.equal("environment", f.Environment)
 	s.equal("version", f.Version)
 	s.equal("state", string(f.State))
+	if f.Cleared {
+		s.conditions = append(s.conditions, "state = 'observing' AND cleared_at > 0")
+	}
 	s.equal("decision", string(f.Verdict))
 	if f.Cursor != "" {
 		at, id, err := readCursor(f.Cursor)

@@ -55,6 +55,12 @@ func testList(t *testing.T, db database) {
 		got, _ := list(t, s, test.filter)
 		require.Equal(t, test.want, got, name)
 	}
+	c := claim(t, s, opened(t, s, "cleared", later(112)).ID, later(113))
+	c.Signals, c.Verification.ClearedAt = []verifier.SignalEvidence{{Signal: "errors"}}, &c.Verification.OpenedAt
+	require.NoError(t, s.Prepare(t.Context(), c))
+	require.NoError(t, s.Record(t.Context(), c, nil, later(114), nil))
+	cleared, _ := list(t, s, verifier.Filter{Cleared: true, Limit: 500})
+	require.Equal(t, []string{"cleared"}, cleared)
 	found, _, err := s.Verifications(t.Context(), verifier.Filter{Limit: 1, Version: "2"})
 	require.NoError(t, err)
 	require.NotEmpty(t, found[0].Deliveries)

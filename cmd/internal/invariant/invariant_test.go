@@ -71,6 +71,10 @@ var mutants = []mutant{
 	{"I7", "three automatic reverts came within 15 minutes before another", `UPDATE verifications SET record = json_set(record, '$.action.automatic_at',
 		(SELECT strftime('%Y-%m-%dT%H:%M:%SZ', min(automatic_at) / 1000000, 'unixepoch') FROM verifications WHERE automatic_at > 0))
 		WHERE service = 'search' AND version = '1.2' OR service = 'mail'`, nil},
+	{"I7", "a person had engaged the brake before", "", func(r *Run) {
+		last := r.State.Audit[len(r.State.Audit)-1]
+		r.State.Audit = append(r.State.Audit, verifier.AuditEntry{By: "dana", Action: verifier.AuditBrakeEngage, Reason: "stop"}.Chained(&last))
+	}},
 	{"I8", "a verdict rests on evidence that was a minute old", "", func(r *Run) { decideLater(r, "checkout", "1.2", time.Minute) }},
 	{"I9", "what was reverted was itself a rollback", `UPDATE deployments SET record = json_set(record, '$.rollback', json('true')) WHERE deployment_id = 'ci-d5'`, nil},
 	{"I10", "a hook was called under a policy in shadow mode", record(`checkout`, `1.3`, `'$.mode', 'shadow'`), nil},

@@ -74,7 +74,17 @@ func TestDecisionsOnThePage(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, freezing.Freezes)
 
-	// The brake needs another permission.
+	// Whoever may decide stops the rollbacks of all; to release the brake takes
+	// another permission, and a brake that is engaged.
+	p = f.form("kim", bad, "brake")
+	require.Empty(t, p.action)
+	require.Contains(t, p.text(), "The brake is not engaged: automatic rollbacks go on as it is.")
+	require.Contains(t, f.decide("dana", bad, "engage", "the gateway"), "dana engaged the brake: the gateway.")
+	p = f.form("kim", bad, "engage")
+	require.Empty(t, p.action)
+	require.Regexp(t, `The brake is engaged, by dana at .* UTC \(the gateway\): no automatic revert is sent`, p.text())
+	board := f.browse("wall", "/", nil).text()
+	require.Regexp(t, `No automatic revert is sent until a person releases it: dana engaged it at .* UTC \(the gateway\)\.`, board)
 	require.Equal(t, http.StatusForbidden, f.form("dana", bad, "brake").status)
 	require.Contains(t, f.decide("kim", bad, "brake", "base image fixed"), "kim released the brake: base image fixed.")
 
@@ -88,7 +98,7 @@ func TestDecisionsOnThePage(t *testing.T) {
 
 	entries, _, err := f.app.store.Audit(t.Context(), verifier.AuditFilter{Limit: 100})
 	require.NoError(t, err)
-	require.Len(t, entries, 8, "every decision is in the audit trail")
+	require.Len(t, entries, 9, "every decision is in the audit trail")
 }
 
 // TestFormsThatAreNotOurs: what a form decides is taken from our own pages and
@@ -288,6 +298,9 @@ func TestStaleForms(t *testing.T) {
 	got = f.submit("dana", end, "over")
 	require.Equal(t, http.StatusConflict, got.status)
 	require.Contains(t, got.text(), "This freeze is over already.")
+	p = f.form("dana", id, "engage")
+	require.Equal(t, http.StatusSeeOther, f.submit("dana", p, "the gateway").status)
+	require.Equal(t, http.StatusConflict, f.submit("dana", p, "the gateway").status)
 	p = f.form("kim", id, "brake")
 	require.Equal(t, http.StatusSeeOther, f.submit("kim", p, "fixed").status)
 	require.Equal(t, http.StatusConflict, f.submit("kim", p, "fixed").status)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func RollbackRequest(ctx context.Context, configFile string, env func(string) (s
 	}
 	receiver, ok := cur.rollbacks[name]
 	if !ok {
-		return "", verifier.Errorf(verifier.Invalid, "no rollback %q in %s: it has %s", name, configFile, strings.Join(sortedNames(c.Rollbacks), ", "))
+		return "", verifier.Errorf(verifier.Invalid, "no rollback %q in %s: it has %s", name, configFile, cmp.Or(strings.Join(sortedNames(c.Rollbacks), ", "), "none"))
 	}
 	policy, found := verifier.PolicyFor(c.Policies, d.Service, d.Environment)
 	note := "note: " + policyNote(policy, found, name, d)

@@ -17,7 +17,10 @@ const accuracyDays = 90
 func (a *App) accuracy(ctx context.Context) (board.Accuracy, error) {
 	said, err := a.store.Accuracy(ctx, time.Now().AddDate(0, 0, -accuracyDays))
 	out := board.Accuracy{Since: said.Since}
-	for _, r := range said.Verdicts {
+	for decision, r := range said.Verdicts {
+		if decision == verifier.Inconclusive { // neither right nor wrong about the deploy
+			continue
+		}
 		out.Right += r.Right
 		out.Wrong += r.Wrong + r.Disputed
 	}

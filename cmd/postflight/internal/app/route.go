@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -77,7 +78,7 @@ func TestRoute(configFile string, env func(string) (string, bool), name string, 
 		for _, s := range all {
 			names = append(names, s.Name)
 		}
-		return Route{}, verifier.Errorf(verifier.Invalid, "no source %q in %s: it has %s", name, configFile, strings.Join(names, ", "))
+		return Route{}, verifier.Errorf(verifier.Invalid, "no source %q in %s: it has %s", name, configFile, cmp.Or(strings.Join(names, ", "), "none"))
 	}
 	source := all[at]
 	if h.Get("Content-Type") == "" {
