@@ -208,7 +208,8 @@ type Safety struct {
 type Metrics struct {
 	// Services lets /metrics tell of each service's last deploy and verdict, and
 	// of each signal of a watched deploy its state and its levels. The dashboard
-	// postflight / Service needs it.
+	// postflight / Service needs it. Where `access` is configured, /metrics then
+	// asks for an entry with read, whose token_file Prometheus is given.
 	Services bool `yaml:"services" default:"false"`
 	// Series is how many series that may make on each replica, 10 to 10000; what
 	// was deployed longest ago is left out first.

@@ -39,6 +39,9 @@ func TestAlertsAreExplained(t *testing.T) {
 	require.ElementsMatch(t, slices.Collect(maps.Keys(shipped(t))), explained)
 }
 
+// asksDaemon finds commands that ask a daemon, by its address and with a token.
+var asksDaemon = regexp.MustCompile(`postflight (list|show|notify|brake|override|feedback|freeze) `)
+
 // TestEveryAlertHasItsRunbook: each says what the alert means and what to do
 // first, with a command and the metrics that it asks. The other tests of docs
 // find its commands, links and metrics.
@@ -57,7 +60,12 @@ func TestEveryAlertHasItsRunbook(t *testing.T) {
 		for _, heading := range []string{"What it means", "First", "Then"} {
 			require.Regexp(t, `(?m)^## `+heading+`$`, text, name)
 		}
-		require.Contains(t, text, "```console\n./postflight ", name)
+		require.Contains(t, text, "```console\npostflight ", name)
+		require.NotContains(t, text, "./postflight", "%s: a service has it elsewhere", name)
+		if asksDaemon.MatchString(text) {
+			require.Contains(t, text, "## First\n\n```console\nexport POSTFLIGHT_URL=https://postflight.example ", name)
+			require.Contains(t, text, "\nexport POSTFLIGHT_TOKEN_FILE=$HOME/", name)
+		}
 		for _, metric := range dashboards.Metrics(alert.Expr) {
 			metric = regexp.MustCompile(`_(bucket|count)$`).ReplaceAllString(metric, "")
 			require.Contains(t, text, "`"+metric+"`", name)

@@ -168,7 +168,7 @@ func TestCommandsInDocsParse(t *testing.T) {
 		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
 			line, _, _ = strings.Cut(line, " #")
 			args := strings.Fields(line)
-			if len(args) == 0 || args[0] != "./postflight" {
+			if len(args) == 0 || args[0] != "./postflight" && args[0] != "postflight" {
 				continue
 			}
 			requireParses(t, args[1:])

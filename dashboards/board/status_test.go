@@ -137,7 +137,7 @@ func TestBoardSaysWhatIsGoingOn(t *testing.T) {
 	wholesome(t, body)
 	for _, said := range []string{"No automatic revert is sent until a person releases it", "checkout in production, for 4h00m more (dana: incident 812)",
 		"main does not answer", "pipelines wait", "cleared: pipelines may go on", "a rollback: nobody waits", "25m00s left",
-		"People called 47 of 49 verdicts right (95.9%) since 2026-08-23."} {
+		"People called 47 of 49 keeps and reverts right (95.9%) since 2026-08-23."} {
 		require.Contains(t, body, said)
 	}
 	require.Contains(t, body, `aria-label="1.42.0: revert, rolled back"`)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -104,4 +105,33 @@ func TestServiceMetricsAreBounded(t *testing.T) {
 	require.Regexp(t, `(?m)^postflight_service_series_left_out [1-9]`, text)
 	require.Contains(t, text, `postflight_service_last_deploy_timestamp_seconds{environment="production",service="s-7"}`, "the newest stays")
 	require.NotContains(t, text, `service="s-0"`, "what was deployed longest ago is left out")
+}
+
+// TestServiceMetricsAreForWhoMayRead: what they tell of services the pages keep
+// behind access; the daemon's own metrics stay open to whoever reaches it.
+func TestServiceMetricsAreForWhoMayRead(t *testing.T) {
+	for _, tt := range []struct {
+		services bool
+		open     int
+	}{{false, http.StatusOK}, {true, http.StatusUnauthorized}} {
+		o := configuration(t)
+		b, err := os.ReadFile(o.ConfigFile)
+		require.NoError(t, err)
+		b = fmt.Appendf(b, "metrics: { services: %t }\naccess: [{ name: prometheus, token_file: scrape, may: [read] }]\n", tt.services)
+		require.NoError(t, os.WriteFile(o.ConfigFile, b, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(o.ConfigFile), "scrape"), []byte("token-of-prometheus"), 0o600))
+		a := started(t, o)
+		for token, want := range map[string]int{"": tt.open, "another": tt.open, "token-of-prometheus": http.StatusOK} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.Address()+"/metrics", nil)
+			require.NoError(t, err)
+			if token != "" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			answer, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			require.NoError(t, answer.Body.Close())
+			require.Equal(t, want, answer.StatusCode, "services %t, token %q", tt.services, token)
+		}
+		require.NoError(t, a.Stop())
+	}
 }

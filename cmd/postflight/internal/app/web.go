@@ -130,10 +130,7 @@ func (a *App) handler() http.Handler {
 		API: mux, FormKey: a.formKey(), Accuracy: a.accuracy,
 	}).Register(mux)
 	mux.Handle("GET /dashboards/{file}", api.Require(a.access, api.Read)(http.HandlerFunc(dashboards.Download)))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{
-		MaxRequestsInFlight: scrapesAtOnce,
-		Registry:            a.metrics.registry, ErrorHandling: promhttp.ContinueOnError, // what the store can't tell is missing; that it can't is told
-	}))
+	mux.Handle("GET /metrics", a.metricsHandler())
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "postflight is healthy") })
 	mux.HandleFunc("GET /-/ready", a.ready)
 	if a.o.EnableLifecycle {
@@ -141,6 +138,23 @@ func (a *App) handler() http.Handler {
 		mux.Handle("POST /-/reload", http.NewCrossOriginProtection().Handler(http.HandlerFunc(a.reloadOverHTTP)))
 	}
 	return api.Middleware(mux, a.o.Log)
+}
+
+// metricsHandler serves /metrics: to whoever may read where it tells of single
+// services, and to everybody where it doesn't.
+func (a *App) metricsHandler() http.Handler {
+	open := promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapesAtOnce,
+		Registry:            a.metrics.registry, ErrorHandling: promhttp.ContinueOnError, // what the store can't tell is missing; that it can't is told
+	})
+	guarded := api.Require(a.access, api.Read)(open)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.current.Load().config.Metrics.Services {
+			guarded.ServeHTTP(w, r)
+			return
+		}
+		open.ServeHTTP(w, r)
+	})
 }
 
 // ready says whether notifications can be stored.
