@@ -62,10 +62,10 @@ func (v Verification) FeedbackOutcome(r Rating) string {
 	case r == Right:
 		return "It counts for the accuracy that the board shows, and changes nothing else."
 	case v.leavesBaselines() && v.Verdict.Decision == Keep:
-		return "What was measured after this deploy no longer counts as usual for later ones. The verdict stays, and nothing is called: " +
+		return "What was measured after this deploy no longer counts as usual for later ones, while enough of the past is left. The verdict stays, and nothing is called: " +
 			v.Deployment.Version + " can still be gone back to until it is marked bad."
 	case v.leavesBaselines():
-		return "What was measured after this deploy counts as usual for no later one. The verdict stays, and nothing is called."
+		return "What was measured after this deploy counts as usual for no later one, while enough of the past is left. The verdict stays, and nothing is called."
 	}
 	return "The verdict stays, and nothing is called; what was measured goes on counting as usual, as " + v.Override.By + " decided."
 }

@@ -51,6 +51,9 @@ type Timing struct {
 type Span struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+	// Feedback: it is left out of the past only because somebody says that the
+	// verdict was wrong.
+	Feedback bool `json:"feedback,omitempty"`
 }
 
 // Contains reports whether t lies in the span.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -204,6 +205,9 @@ func (e *Engine) prepareSignal(ctx context.Context, c verifier.Check, signal ver
 	if err != nil {
 		s.Plan = verifier.Plan{Note: fmt.Sprintf("write calibration: %v", err)}
 		return
+	}
+	if n := learnt.Spared; n > 0 {
+		plan.Note = strings.TrimPrefix(plan.Note+fmt.Sprintf("; counts as usual what followed %d deploys whose verdict people called wrong: too little of the past would be left without", n), "; ")
 	}
 	s.Plan, s.Calibration, s.Before = plan, calibration, tail(history, until.Add(-2*c.Policy.Window.D()))
 }

@@ -86,6 +86,10 @@ type Calibration struct {
 	// Passed: a probe has been seen to succeed before the deploy.
 	Passed bool `json:"passed,omitempty"`
 
+	// Spared is how many deploys whose verdict people called wrong were learnt
+	// from all the same, for too little would have been left.
+	Spared int `json:"spared,omitempty"`
+
 	// Control is what the control group was like, for a signal that has one.
 	// Drift, Kappa and the placebos are then about the difference to it.
 	Control *ControlCalibration `json:"control,omitempty"`
@@ -116,16 +120,20 @@ const maxPlacebos = 512
 
 // Calibrate learns from the observations before startedAt what is usual for
 // the signal. Observations inside a span of leftOut (reverted deploys,
-// declared incidents) are not learnt from. Observations may be in any order.
+// declared incidents) are not learnt from, those that people called wrong while
+// enough is left. Observations may be in any order.
 func Calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observation, leftOut []verifier.Span, startedAt time.Time) Calibration {
 	history = inOrder(history) // sums round by the order of what they add
+	leftOut, spared := heed(s, p, history, leftOut, startedAt)
 	if !s.HasControl() {
-		return calibrate(s, p, history, leftOut, startedAt, nil)
+		c := calibrate(s, p, history, leftOut, startedAt, nil)
+		c.Spared = spared
+		return c
 	}
 	ours, control := paired(s.Kind, history, stepOf(p))
 	alone := calibrate(s, p, ours, leftOut, startedAt, nil)
 	c := calibrate(s, p, ours, leftOut, startedAt, control)
-	c.Alone = &alone
+	c.Alone, c.Spared = &alone, spared
 	return c
 }
 

@@ -210,7 +210,9 @@ func (s *Store) LeftOut(ctx context.Context, service, environment string, since 
 	err := s.read(ctx, "read the reverted deploys of "+service, func(tx *sql.Tx) error {
 		reverted, err := queryAll(ctx, tx, scanReverted, `SELECT v.record, coalesce((
 				SELECT min(d.finished_at) FROM deployments d
-				WHERE d.service = v.service AND d.environment = v.environment AND d.place > v.place), 0)
+				WHERE d.service = v.service AND d.environment = v.environment AND d.place > v.place), 0),
+				CASE WHEN v.effective = 'revert' OR v.effective = 'inconclusive' AND v.action_state = 'withheld'
+					OR coalesce(m.decision, '') = 'bad' AND v.opened_at <= m.at THEN 0 ELSE 1 END
 			FROM verifications v LEFT JOIN `+marksSQL+` m ON m.version = v.version
 			WHERE v.service = $1 AND v.environment = $2
 				AND (v.effective = 'revert' OR v.effective = 'inconclusive' AND v.action_state = 'withheld' OR coalesce(m.decision, '') = 'bad' AND v.opened_at <= m.at
@@ -231,15 +233,15 @@ func (s *Store) LeftOut(ctx context.Context, service, environment string, since 
 
 func scanReverted(rows *sql.Rows) (span verifier.Span, err error) {
 	var record string
-	var next int64
-	if err := rows.Scan(&record, &next); err != nil {
+	var next, feedback int64
+	if err := rows.Scan(&record, &next, &feedback); err != nil {
 		return span, err
 	}
 	var v verifier.Verification
 	if err := decode("verification", record, &v); err != nil {
 		return span, err
 	}
-	span = verifier.Span{From: v.Deployment.StartedAt, To: v.ClosesAt}
+	span = verifier.Span{From: v.Deployment.StartedAt, To: v.ClosesAt, Feedback: feedback != 0}
 	if next != 0 {
 		span.To = fromMicros(next)
 		if latest := v.ClosesAt.Add(v.ClosesAt.Sub(v.Deployment.FinishedAt)); span.To.After(latest) && v.Action.State != verifier.ActionConfirmed {

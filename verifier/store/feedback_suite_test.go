@@ -148,6 +148,8 @@ func testWrongLeavesBaselines(t *testing.T, db database) {
 	require.Equal(t, []time.Time{utc(start), revert}, leftOut(), "one who says wrong is enough")
 	spans, err := s.LeftOut(t.Context(), "checkout", "production", later(-100))
 	require.NoError(t, err)
+	require.True(t, spans[0].Feedback, "nothing else leaves it out")
+	require.False(t, spans[1].Feedback)
 	require.Equal(t, utc(later(60)), spans[0].To, "as long as a revert that was never seen: two windows")
 	rate(t, s, kept, verifier.Right, "kim", later(302), "it was another service")
 	require.Equal(t, []time.Time{revert}, leftOut(), "taken back")
