@@ -74,7 +74,7 @@ func TestExitCodeTellsTheVerdict(t *testing.T) {
 		{"inconclusive", ended(verifier.Inconclusive, nil), 11, "INCONCLUSIVE  "},
 		{"superseded", ended("", state(verifier.StateSuperseded)), 12, "SUPERSEDED  checkout 1.42.0 in production\n"},
 		{"cancelled", ended("", state(verifier.StateCancelled)), 12, "CANCELLED  "},
-		{"kept by a person", ended(verifier.Revert, override(verifier.Keep)), 0, "KEEP  checkout 1.42.0 in production: so it is (keep by dana: I looked)\n"},
+		{"kept by a person", ended(verifier.Revert, override(verifier.Keep)), 0, "KEEP  checkout 1.42.0 in production: dana decided it: I looked. The verdict had been revert: so it is\n"},
 		{"reverted by a person", ended(verifier.Keep, override(verifier.Revert)), 10, "REVERT  "},
 		{"a word from a newer daemon", ended("perhaps", nil), 11, "PERHAPS  "},
 	}

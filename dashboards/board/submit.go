@@ -30,7 +30,7 @@ func (h *Handler) takeDecision(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.TrimSpace(f.reason) == "" {
-		h.form(w, r, http.StatusUnprocessableEntity, who, v, f, "Nothing was stored: say why. People read it beside the verdict, with your name and the time.")
+		h.form(w, r, http.StatusUnprocessableEntity, who, v, f, "Nothing was stored: the reason is empty. Say why: people read it beside the verdict, with your name and the time.")
 		return
 	}
 	a, problem := h.decideAlone(r, v, f)

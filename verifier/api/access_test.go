@@ -104,7 +104,7 @@ func TestReleaseOfNoBrake(t *testing.T) {
 	d.shelf.braking = verifier.Brake{Reverts: reverts}
 	r = d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r"}`)
 	requireProblem(t, r, 409)
-	require.Contains(t, r.Detail, "would forget 1 recent automatic rollback")
+	require.Contains(t, r.Detail, "and would forget the recent automatic rollbacks that count for it (1)")
 	require.Empty(t, d.shelf.releases)
 	r = d.send(http.MethodPost, "/api/v1/brake/release", `{"reason":"r","force":true}`)
 	require.Equal(t, 200, r.status, r.body)

@@ -101,7 +101,7 @@ func (a *reads) releaseBrake(ctx context.Context, in *brakeInput) (*brakeOutput,
 	case !now.Engaged && !in.Body.Force:
 		forgotten := ""
 		if now.Counted > 0 {
-			forgotten = fmt.Sprintf(", and would forget %d recent automatic rollbacks that count for it", now.Counted)
+			forgotten = fmt.Sprintf(", and would forget the recent automatic rollbacks that count for it (%d)", now.Counted)
 		}
 		return nil, verifier.Errorf(verifier.Conflict, "the brake is not engaged, and nothing was changed: releasing it all the same takes `force`%s", forgotten)
 	}

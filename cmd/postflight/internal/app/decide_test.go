@@ -230,7 +230,7 @@ func TestReasonsAreTextAndNothingElse(t *testing.T) {
 	p := f.form("dana", id, "keep")
 	for reason, says := range map[string]string{
 		"":                        "reason",
-		" \n ":                    "say why",
+		" \n ":                    "Say why",
 		strings.Repeat("x", 1001): "reason",
 		"ring \a":                 "can't be printed",
 		"1.41.3\u202e":            "can't be printed",
