@@ -150,8 +150,12 @@ func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][
 		if err != nil {
 			return err
 		}
-		if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
-			return err
+		// Only a revert is attributed. The others need not read everybody's
+		// records while all who decide wait.
+		if c.Verification.Attribution != nil {
+			if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
+				return err
+			}
 		}
 		if facts.Release, err = loadRelease(ctx, tx, v, now); err != nil {
 			return err
