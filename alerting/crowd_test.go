@@ -63,3 +63,46 @@ func TestRollbacksWaitForNoMessages(t *testing.T) {
 		require.Len(t, b.receiver.sent, 1)
 	})
 }
+
+// TestThousandsForAReceiverThatHangsComeBackFewAtATime: however many wait for
+// it, the workers that others need are asked a bounded number of times.
+func TestThousandsForAReceiverThatHangsComeBackFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(message(), always(Result{Outcome: Delivered, Status: 204}))
+		for range messagesAtOnce {
+			require.True(t, b.crowd.enter("hangs"))
+		}
+		const waiting, minute = 10_000, 60
+		began := time.Now()
+		asks := map[int]int{} // by second
+		due := make([]time.Duration, waiting)
+		for at := time.Duration(0); at < 20*minute*time.Second; at += time.Second {
+			if since := time.Since(began); since < at {
+				time.Sleep(at - since)
+			}
+			for i := range due {
+				if due[i] <= at {
+					due[i] = at + b.StandBack("hangs", false)
+					require.GreaterOrEqual(t, due[i], at+whileCrowded)
+					asks[int(at/time.Second)]++
+				}
+			}
+			if at == 5*minute*time.Second { // it is left alone for a moment, and hangs again
+				for range messagesAtOnce {
+					b.crowd.leave("hangs")
+				}
+				require.Zero(t, b.StandBack("hangs", false))
+				for range messagesAtOnce {
+					require.True(t, b.crowd.enter("hangs"))
+				}
+			}
+		}
+		require.Equal(t, waiting, asks[0])
+		delete(asks, 0)
+		for second, n := range asks {
+			require.LessOrEqual(t, n, int(time.Second/apart)+1, second)
+		}
+		require.Zero(t, b.StandBack("good", false), "others have room")
+		require.Equal(t, whileCrowded, b.StandBack("hangs", true), "who has to act is asked for soon")
+	})
+}

@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -66,12 +67,14 @@ type step struct {
 func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error) {
 	until := time.Now().Add(SendTimeout)
 	var place string
+	var crowded time.Duration
 	defer func() { d.crowd.leave(place) }()
 	begin := func(in *verifier.Inbox) (step, error) {
 		return d.update(ctx, deliveryID, func(o verifier.Outgoing, now time.Time) (step, error) {
 			if o.Delivery.Kind != verifier.RollbackDelivery && place == "" && !ended(o.Delivery) {
 				if !d.crowd.enter(o.Delivery.Receiver) {
-					return step{again: whileCrowded}, nil
+					crowded = cmp.Or(crowded, d.crowd.standBack(o.Delivery.Receiver, isUrgent(o.Delivery), time.Now()), whileCrowded)
+					return step{again: crowded}, nil
 				}
 				place = o.Delivery.Receiver
 			}
@@ -129,6 +132,13 @@ func (d *Dispatcher) Deliver(ctx context.Context, deliveryID string) (again time
 		}
 	}
 	return recorded.again, nil
+}
+
+// StandBack returns how long a message to a receiver has to wait before Deliver
+// is called for it: 0 while there is room among those on their way, which
+// Deliver itself makes sure of. It asks no store.
+func (d *Dispatcher) StandBack(receiver string, urgent bool) time.Duration {
+	return d.crowd.standBack(receiver, urgent, time.Now())
 }
 
 // update runs one transaction, and tells of the action's move once it has

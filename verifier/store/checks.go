@@ -17,7 +17,7 @@ import (
 // that a look needs. A verification whose lease runs out is due again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	var checks []verifier.Check
-	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.failed}
+	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.note}
 	err := claiming.run(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
 		checks, err = queryAll(ctx, tx, scanCheck, s.dialect.claim, s.clock(now), lease.Microseconds(), limit)
 		return err
@@ -68,7 +68,7 @@ func scanCheck(rows *sql.Rows) (c verifier.Check, err error) {
 // was claimed again or has ended, is a Conflict.
 func (s *Store) Renew(ctx context.Context, c verifier.Check, now time.Time, lease time.Duration) error {
 	id := c.Verification.ID
-	renewing := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.failed}
+	renewing := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.note}
 	return renewing.run(ctx, "renew the lease of verification "+id, func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, s.dialect.renew, s.clock(now), lease.Microseconds(), id, c.Epoch)
 		return affected(result, err, "verification %s was claimed again, given back or ended since epoch %d", id, c.Epoch)
@@ -150,8 +150,12 @@ func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][
 		if err != nil {
 			return err
 		}
-		if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
-			return err
+		// Only a revert is attributed. The others need not read everybody's
+		// records while all who decide wait.
+		if c.Verification.Attribution != nil {
+			if facts.Overlapping, err = loadOverlapping(ctx, tx, v, c.Policy); err != nil {
+				return err
+			}
 		}
 		if facts.Release, err = loadRelease(ctx, tx, v, now); err != nil {
 			return err

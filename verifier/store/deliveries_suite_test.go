@@ -254,3 +254,59 @@ func testStopWaits(t *testing.T, db database) {
 	}
 	require.Len(t, seen.times(id), 1)
 }
+
+// patient is a Deliverer that has room for all receivers but one.
+type patient struct {
+	deliverFunc
+	crowded string
+	asked   map[string]int // how often, of each receiver
+	mu      sync.Mutex
+}
+
+func (p *patient) StandBack(receiver string, _ bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked[receiver]++
+	if receiver == p.crowded {
+		return time.Hour
+	}
+	return 0
+}
+
+// testDeliveriesOfALongQueue: a thousand messages wait for a receiver that
+// hangs. None of them costs a transaction, an urgent message passes all that
+// wait, and another receiver's has to wait for each of them once at most.
+func testDeliveriesOfALongQueue(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "1", start)
+	message := func(receiver, body string) verifier.Delivery {
+		return verifier.Delivery{ID: verifier.NewID("dl_"), VerificationID: v.ID, Kind: verifier.MessageDelivery, Receiver: receiver,
+			State: verifier.DeliveryPending, CreatedAt: start, Body: []byte(body)}
+	}
+	const waiting = 1000
+	var all []verifier.Delivery
+	for range waiting {
+		all = append(all, message("hangs", `{}`))
+	}
+	all = append(all, message("good", `{}`), message("pager", `{"urgent":true}`))
+	require.NoError(t, s.Record(t.Context(), claim(t, s, v.ID, later(1)), nil, later(2), all))
+	seen := newCalls()
+	p := &patient{crowded: "hangs", asked: map[string]int{}}
+	before := 0 // of those that wait, asked before the urgent one
+	p.deliverFunc = func(_ context.Context, id string) (time.Duration, error) {
+		if id == all[waiting+1].ID {
+			p.mu.Lock()
+			before = p.asked["hangs"]
+			p.mu.Unlock()
+		}
+		seen.add(id)
+		return 0, nil
+	}
+	stop := run(t, s, p, store.DeliveryOptions{Messages: 4, Poll: 5 * time.Millisecond})
+	seen.wait(t, all[waiting].ID)
+	stop()
+	require.Less(t, before, waiting/10, "the urgent one came first")
+	require.Len(t, seen.times(all[waiting+1].ID), 1)
+	require.Len(t, seen.at, 2, "nothing was begun for those that stand back")
+	require.LessOrEqual(t, p.asked["hangs"], waiting, "each stands back once")
+}

@@ -34,7 +34,14 @@ func TestFullIsUnavailable(t *testing.T) {
 	}
 	require.Equal(t, verifier.Unavailable, verifier.KindOf(err))
 	require.ErrorContains(t, err, "store notification")
+	var unwritten *NoWrites
+	require.ErrorAs(t, s.Ping(t.Context()), &unwritten, "not ready")
+	require.Contains(t, unwritten.Why, "full")
 	limit("100000")
+	require.Error(t, s.Ping(t.Context()), "no more than a try a second")
+	s.writes.tried = time.Time{}
+	require.NoError(t, s.Ping(t.Context()))
+	require.NoError(t, s.Ping(t.Context()))
 	_, again, err := s.Accept(t.Context(), refused, nil, now)
 	require.NoError(t, err)
 	require.False(t, again, "nothing of the refused one was stored")

@@ -196,11 +196,11 @@ func (i *importer) queue(ctx context.Context) error {
 		if err != nil {
 			return i.from.wrong("%v", err)
 		}
-		options := &river.InsertOpts{Queue: queueOf(d.Kind)}
+		job := jobOf(d)
 		if due := fromMicros(at); due.After(time.Now()) {
-			options.ScheduledAt = due
+			job.InsertOpts.ScheduledAt = due
 		}
-		jobs = append(jobs, river.InsertManyParams{Args: deliveryJob{ID: id}, InsertOpts: options})
+		jobs = append(jobs, job)
 	}
 	_, err := i.store.jobs.InsertManyTx(ctx, i.tx, jobs)
 	return err

@@ -155,11 +155,15 @@ func TestPostgresReadOnlySessions(t *testing.T) {
 		})
 	}
 	busy.Wait()
+	var unwritten *store.NoWrites
+	require.ErrorAs(t, s.Ping(t.Context()), &unwritten)
+	require.Contains(t, unwritten.Why, "read-only")
 	pgtest.Exec(t, place, `BEGIN READ WRITE; ALTER DATABASE `+name+` RESET default_transaction_read_only; COMMIT`)
 	for i := range 20 {
 		_, _, err := s.Accept(t.Context(), finished(fmt.Sprint("2.", i), later(i)), []verifier.Policy{policy()}, later(i))
 		require.NoError(t, err)
 	}
+	require.Eventually(t, func() bool { return s.Ping(t.Context()) == nil }, time.Minute, 100*time.Millisecond, "ready again")
 }
 
 // TestPostgresPausedReplica stops one replica in the middle of a decision: the

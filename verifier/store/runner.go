@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -22,6 +23,16 @@ type Deliverer interface {
 	// that is at its end, and never twice at once for the same one. It must
 	// return when ctx ends.
 	Deliver(ctx context.Context, deliveryID string) (again time.Duration, err error)
+}
+
+// Patient is a Deliverer that takes only so many messages to one receiver at
+// once.
+type Patient interface {
+	// StandBack returns how long a message to a receiver has to wait before
+	// Deliver is called for it, 0 where there is room. It is asked before
+	// anything is read or written, for of those that wait for a receiver that
+	// hangs there may be thousands.
+	StandBack(receiver string, urgent bool) time.Duration
 }
 
 // DeliveryOptions bound how many deliveries run at once, and how long one may
@@ -57,6 +68,31 @@ func queueOf(kind verifier.DeliveryKind) string {
 // deliveryJob is what River keeps of a delivery.
 type deliveryJob struct {
 	ID string `json:"id"`
+	// Receiver is whom a message goes to: "" of a rollback, and of a message
+	// that an earlier version queued.
+	Receiver string `json:"receiver,omitempty"`
+	// Urgent is a message for somebody who has to act.
+	Urgent bool `json:"urgent,omitempty"`
+}
+
+// ordinary is the priority of what is neither a rollback nor urgent: those come
+// first, with River's default.
+const ordinary = river.PriorityDefault + 1
+
+// jobOf returns the job that sends a delivery.
+func jobOf(d verifier.Delivery) river.InsertManyParams {
+	job, options := deliveryJob{ID: d.ID}, &river.InsertOpts{Queue: queueOf(d.Kind)}
+	if d.Kind != verifier.RollbackDelivery {
+		var told struct {
+			Urgent bool `json:"urgent"`
+		}
+		// What can't be read is as urgent as the one who sends it takes it for.
+		job.Receiver, job.Urgent = d.Receiver, json.Unmarshal(d.Body, &told) != nil || told.Urgent
+		if !job.Urgent {
+			options.Priority = ordinary
+		}
+	}
+	return river.InsertManyParams{Args: job, InsertOpts: options}
 }
 
 // Kind names the job for River.
@@ -79,6 +115,11 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 			err = fmt.Errorf("deliver %s: a fault of postflight's own; the log has more", job.Args.ID)
 		}
 	}()
+	if patient, ok := w.deliverer.(Patient); ok && job.Args.Receiver != "" {
+		if wait := patient.StandBack(job.Args.Receiver, job.Args.Urgent); wait > 0 {
+			return river.JobSnooze(wait)
+		}
+	}
 	again, err := w.deliverer.Deliver(withClaim(ctx, job.ID), job.Args.ID)
 	if err != nil {
 		return fmt.Errorf("deliver %s: %w", job.Args.ID, err)

@@ -24,6 +24,7 @@ type Store struct {
 	// callersTime: leases count by the times that callers pass.
 	callersTime bool
 	failed      func(verifier.Kind) // nil tells nobody
+	writes      writable
 }
 
 // Options are what Open needs beside the place.
@@ -118,7 +119,8 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping reports whether the store answers.
+// Ping reports whether the store answers and, as far as writes tell, takes
+// them: a NoWrites where it doesn't.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.lock.there(); err != nil {
 		return err
@@ -126,6 +128,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	var n int
 	if err := s.reader.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit`).Scan(&n); err != nil {
 		return fail("ask the store", err)
+	}
+	if err := s.writes.check(func() error { return s.tryWrite(ctx) }); err != nil {
+		return noWrites(err)
 	}
 	return nil
 }
@@ -136,7 +141,7 @@ func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error)
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.failed}.run(ctx, doing, fn)
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.note}.run(ctx, doing, fn)
 }
 
 // alone is write for what others' rows decide, such as how many reverts there
@@ -145,10 +150,10 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.failed}.run(ctx, doing, fn)
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.note}.run(ctx, doing, fn)
 }
 
 // read runs fn on one unchanging view of the state.
 func (s *Store) read(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
-	return transaction{db: s.reader, options: s.dialect.reading, within: s.dialect.within, failed: s.failed}.run(ctx, doing, fn)
+	return transaction{db: s.reader, options: s.dialect.reading, within: s.dialect.within, failed: s.noteRead}.run(ctx, doing, fn)
 }

@@ -78,6 +78,7 @@ func conform(t *testing.T, db database) {
 		"deliveries resume":                  testDeliveriesResume,
 		"deliveries: messages block nothing": testQueuesIndependent,
 		"deliveries: faults are retried":     testDeliveryFault,
+		"deliveries: a long queue":           testDeliveriesOfALongQueue,
 		"deliveries: stop waits":             testStopWaits,
 		"deliveries: nobody has them":        testOrphans,
 		"alerts":                             testAlerts,

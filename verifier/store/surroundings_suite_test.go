@@ -84,7 +84,9 @@ func testOverlapping(t *testing.T, db database) {
 	require.NoError(t, err)
 	check(overlapping)
 	// The decision sees the same, in its own transaction.
-	require.NoError(t, s.Decide(t.Context(), claim(t, s, v.ID, later(6)), nil, later(6), func(f verifier.Facts) (verifier.Decided, error) {
+	c := claim(t, s, v.ID, later(6))
+	c.Verification.Attribution = &verifier.Attribution{} // of a revert
+	require.NoError(t, s.Decide(t.Context(), c, nil, later(6), func(f verifier.Facts) (verifier.Decided, error) {
 		check(f.Overlapping)
 		decided, err := v.Decide(verifier.Verdict{Decision: verifier.Keep, DecidedAt: later(6)}, verifier.Action{State: verifier.ActionNone})
 		return verifier.Decided{Verification: decided}, err

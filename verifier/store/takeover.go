@@ -30,13 +30,13 @@ func (s *Store) takeOver(ctx context.Context, free []string) error {
 
 // unqueued are the deliveries that are to be sent and have no job: it was taken
 // from a replica that was killed, or River gave it up, or somebody deleted it.
-const unqueued = `SELECT id, kind FROM deliveries WHERE state IN ('pending', 'retryable') AND id NOT IN (
+const unqueued = `SELECT id, kind, receiver, body FROM deliveries WHERE state IN ('pending', 'retryable') AND id NOT IN (
 	SELECT args ->> 'id' FROM river_job
 	WHERE kind = 'delivery' AND state NOT IN ('completed', 'cancelled', 'discarded') AND args ->> 'id' IS NOT NULL)
 	ORDER BY created_at, id LIMIT 500`
 
 func scanUnqueued(rows *sql.Rows) (d verifier.Delivery, err error) {
-	err = rows.Scan(&d.ID, &d.Kind)
+	err = rows.Scan(&d.ID, &d.Kind, &d.Receiver, &d.Body)
 	return d, err
 }
 
@@ -66,7 +66,7 @@ func (s *Store) queueDeliveries(ctx context.Context, tx *sql.Tx, deliveries []ve
 	}
 	jobs := make([]river.InsertManyParams, 0, len(deliveries))
 	for _, d := range deliveries {
-		jobs = append(jobs, river.InsertManyParams{Args: deliveryJob{ID: d.ID}, InsertOpts: &river.InsertOpts{Queue: queueOf(d.Kind)}})
+		jobs = append(jobs, jobOf(d))
 	}
 	_, err := s.jobs.InsertManyTx(ctx, tx, jobs)
 	return err

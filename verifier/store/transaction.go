@@ -23,7 +23,7 @@ type transaction struct {
 	options *sql.TxOptions
 	within  time.Duration // 0 for no bound
 	first   string        // a statement to begin with, "" for none
-	failed  func(verifier.Kind)
+	failed  func(verifier.Kind, error)
 }
 
 func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
@@ -58,7 +58,7 @@ func (t transaction) count(ctx context.Context, err, told error) {
 		return
 	}
 	if kind := verifier.KindOf(told); kind == verifier.Unavailable || kind == verifier.Internal {
-		t.failed(kind)
+		t.failed(kind, told)
 	}
 }
 

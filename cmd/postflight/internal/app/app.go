@@ -49,6 +49,8 @@ type App struct {
 	server     *server
 
 	reloading  sync.Mutex // one reload at a time
+	swapping   sync.Mutex // held while one configuration takes another's place
+	stopped    bool       // no other takes it any more; guarded by swapping
 	background context.Context
 	endPolls   context.CancelFunc // of the configuration in force
 	stop       context.CancelFunc
@@ -153,6 +155,9 @@ func (a *App) Address() string { return a.listener.Addr().String() }
 func (a *App) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finishWithin)
 	defer cancel()
+	a.swapping.Lock()
+	a.stopped = true
+	a.swapping.Unlock()
 	if a.stop != nil {
 		a.stop()
 	}
@@ -193,20 +198,35 @@ func (a *App) Reload(ctx context.Context) error {
 	if err == nil {
 		err = failpoint.Reach(ctx, failpoint.ReloadBeforeSwap)
 	}
+	if err == nil {
+		err = a.swap(cur)
+	}
 	a.metrics.reloaded(err == nil, time.Now())
 	if err != nil {
 		return err
 	}
-	a.veil.learn(cur.config)
-	a.current.Store(cur)
 	a.metrics.expect(cur.config)
-	a.poll(cur)
 	if err := failpoint.Reach(ctx, failpoint.ReloadAfterSwap); err != nil {
 		return err
 	}
 	old.close()
 	a.doubt(cur)
 	a.o.Log.Info("configuration reloaded", "file", a.o.ConfigFile, "policies", len(cur.config.Policies))
+	return nil
+}
+
+// swap puts a configuration in force, unless the daemon has begun to stop
+// meanwhile: what was begun then nobody would end.
+func (a *App) swap(cur *current) error {
+	a.swapping.Lock()
+	defer a.swapping.Unlock()
+	if a.stopped {
+		cur.close()
+		return errors.New("the configuration isn't reloaded: the daemon is stopping")
+	}
+	a.veil.learn(cur.config)
+	a.current.Store(cur)
+	a.poll(cur)
 	return nil
 }
 

@@ -323,14 +323,14 @@ func (c caller) reloads(file, written string) {
 		broken := strings.Replace(written, change[0], change[1], 1)
 		require.NotEqual(t, written, broken, change[0])
 		require.NoError(t, os.WriteFile(file, []byte(broken), 0o600))
-		status, answer := c.call(http.MethodPost, "/-/reload", "", "")
+		status, answer := c.call(http.MethodPost, "/-/reload", "Bearer "+c.b.value("access-token"), "")
 		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", change[1], answer)
 		_, err := configs.Load(file, func(string) (string, bool) { return c.b.value("environment"), true }) // what `check config` prints
 		require.Error(t, err)
 		c.b.requireUnseen("check config", err.Error())
 	}
 	require.NoError(t, os.WriteFile(file, []byte(written), 0o600))
-	status, answer := c.call(http.MethodPost, "/-/reload", "", "")
+	status, answer := c.call(http.MethodPost, "/-/reload", "Bearer "+c.b.value("access-token"), "")
 	require.Equal(t, http.StatusOK, status, answer)
 	shown := fmt.Sprintf("%v %+v", c.b.t.Name(), answer)
 	c.b.requireUnseen("a reload", shown)

@@ -369,3 +369,11 @@ func TestServeRefusesKindsThatDoNotExistYet(t *testing.T) {
 	require.ErrorContains(t, err, "spinnaker")
 	require.NotContains(t, err.Error(), "\n", "one clear line")
 }
+
+func TestAReloadThatOutlastsTheStopChangesNothing(t *testing.T) {
+	a := started(t, configuration(t))
+	before := a.current.Load()
+	require.NoError(t, a.Stop())
+	require.ErrorContains(t, a.Reload(context.Background()), "stopping")
+	require.Same(t, before, a.current.Load())
+}

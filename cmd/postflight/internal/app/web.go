@@ -16,6 +16,7 @@ import (
 	"github.com/postflight/postflight/dashboards/board"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/store"
 )
 
 // Limits of the HTTP server. An answer has to be written within writeTimeout
@@ -135,7 +136,7 @@ func (a *App) handler() http.Handler {
 	mux.HandleFunc("GET /-/ready", a.ready)
 	if a.o.EnableLifecycle {
 		// Browsers are not made to do it by pages from elsewhere.
-		mux.Handle("POST /-/reload", http.NewCrossOriginProtection().Handler(http.HandlerFunc(a.reloadOverHTTP)))
+		mux.Handle("POST /-/reload", api.Require(a.access, api.Operate)(http.HandlerFunc(a.reloadOverHTTP)))
 	}
 	return api.Middleware(mux, a.o.Log)
 }
@@ -163,7 +164,12 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if err := a.store.Ping(ctx); err != nil {
 		a.o.Log.Error("not ready", "err", err)
-		http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		why := "the store does not answer"
+		var unwritten *store.NoWrites
+		if errors.As(err, &unwritten) {
+			why = "the store takes no writes: " + unwritten.Why
+		}
+		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "postflight is ready")

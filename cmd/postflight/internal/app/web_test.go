@@ -73,6 +73,34 @@ func TestReloadIsNotForPagesFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestReloadNeedsOperate(t *testing.T) {
+	o := configuration(t)
+	b, err := os.ReadFile(o.ConfigFile)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(o.ConfigFile, append(b, "access: [{ name: dana, token_file: token, may: [read, decide] }]\n"...), 0o600))
+	a := started(t, o)
+	defer func() { require.NoError(t, a.Stop()) }()
+	reload := func(token string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.Address()+"/-/reload", nil)
+		require.NoError(t, err)
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	token := a.access()[0].Token
+	require.Equal(t, http.StatusUnauthorized, reload(""))
+	require.Equal(t, http.StatusForbidden, reload(token))
+	// SIGHUP needs no token.
+	require.NoError(t, os.WriteFile(o.ConfigFile, append(b, "access: [{ name: dana, token_file: token, may: [operate] }]\n"...), 0o600))
+	require.NoError(t, a.Reload(t.Context()))
+	require.Equal(t, http.StatusOK, reload(token))
+}
+
 func TestExternalURLIsAnAddress(t *testing.T) {
 	for _, bad := range []string{"postflight.example", "ftp://x", "https://", "https://u:p@x", "https://x/?a=b"} {
 		require.ErrorContains(t, Options{ExternalURL: bad}.check(), bad)
