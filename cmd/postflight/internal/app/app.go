@@ -250,7 +250,7 @@ func (a *App) pageURL(id string) string { return a.externalURL() + "/verificatio
 
 func (a *App) intake() intake.Options {
 	return intake.Options{
-		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Now: time.Now, Log: a.o.Log,
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Warnings: a.unsendable, Now: time.Now, Log: a.o.Log,
 		Settings: func() intake.Settings {
 			cur := a.current.Load()
 			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}

@@ -37,7 +37,14 @@ func TestSourcesOfOtherFormatsNameNoRepository(t *testing.T) {
 		return commits.Send(t.Context(), verifier.Delivery{ID: "dl_1", Receiver: "commits", Event: verifier.EventDecided, Body: body})
 	}
 	theirs := send("pipeline")
-	require.Equal(t, alerting.Rejected, theirs.Outcome)
+	require.Equal(t, alerting.Skipped, theirs.Outcome)
 	require.ErrorContains(t, theirs.Err, "is no source of format github")
 	require.Equal(t, alerting.Retry, send("hub").Outcome, "nobody listens there, and it was tried")
+
+	// Who announces such a deploy is told at once.
+	v := verifier.Verification{ID: "vf_1", Deployment: verifier.Deployment{Service: "checkout", Environment: "production", Version: "1.1", Source: "hub", Labels: map[string]string{"repository": "acme/checkout"}}}
+	accepted := verifier.Acceptance{Verification: &v, Policy: verifier.Policy{Receivers: []string{"commits", "gone"}}}
+	require.Equal(t, []string{`receiver "commits" is told nothing of this deploy: no commit: the source of checkout 1.1 has to tell the whole hash as label "commit", or the receiver name it`}, a.unsendable(accepted))
+	v.Deployment.Version = strings.Repeat("a", 40)
+	require.Empty(t, a.unsendable(accepted))
 }
