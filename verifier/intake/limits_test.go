@@ -211,7 +211,9 @@ func TestRepeatedDeployWithoutLookup(t *testing.T) {
 // A deploy that can't be told of everywhere is taken, and says so to its sender.
 func TestWhatIsLackingIsToldAtOnce(t *testing.T) {
 	d := start(t, func(o *Options) {
-		o.Warnings = func(a verifier.Acceptance) []string { return []string{a.Verification.Deployment.Version + " has no commit"} }
+		o.Warnings = func(a verifier.Acceptance) []string {
+			return []string{a.Verification.Deployment.Version + " has no commit"}
+		}
 	})
 	first := d.post("/api/v1/deployments", announced, bearerHeaders())
 	require.Equal(t, 202, first.status)

@@ -342,6 +342,9 @@ func requireHidden(t *testing.T, w *town, a *App, v verifier.Verification) {
 		status, answer := ask(t, http.MethodGet, "http://"+a.Address()+path, "")
 		require.Equal(t, http.StatusOK, status, path)
 		w.birds.requireUnseen(path, answer)
+		if path == "/status" {
+			require.Contains(t, answer, "</span> takes</span>", "receivers have a line each")
+		}
 	}
 }
 
