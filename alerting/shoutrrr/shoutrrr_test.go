@@ -333,3 +333,29 @@ func TestCheck(t *testing.T) {
 		require.Equal(t, verifier.Invalid, verifier.KindOf(err))
 	}
 }
+
+// TestDigest: many deliveries are one message that every service has room for.
+func TestDigest(t *testing.T) {
+	f := newFake(t, answers(http.StatusOK, `{"id":"1"}`))
+	r, err := New("phone", "ntfy://"+f.address+"/"+topic+"?scheme=http", alerting.Words{}, process(t, "send"))
+	require.NoError(t, err)
+	var all []verifier.Delivery
+	for range 3 {
+		for _, s := range receivertest.Samples() {
+			all = append(all, s.Delivery)
+		}
+	}
+	got := r.SendDigest(t.Context(), all)
+	require.NoError(t, got.Err)
+	require.Equal(t, int32(1), f.calls.Load())
+	require.Empty(t, got.Reference)
+	for _, said := range []string{"✖ REVERT checkout 1.42.0 in production", "more on the board", "https://postflight.example/"} {
+		require.Contains(t, f.body, said)
+	}
+	require.LessOrEqual(t, len([]rune(f.body)), maxDigest)
+	for _, never := range []string{"@here", "@everyone", "](http"} {
+		require.NotContains(t, f.body, never)
+	}
+	few := r.words.Digest(all[:2])
+	require.NotContains(t, list(few, 2), "more on the board")
+}
