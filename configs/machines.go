@@ -2,8 +2,9 @@ package configs
 
 import (
 	"strings"
-	"text/template"
 	"time"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 // checkMachines checks the receivers that are systems rather than people.
@@ -48,7 +49,7 @@ func (d *decoder) naming(fields ...*string) {
 			continue
 		}
 		n := d.at(field)
-		t, err := template.New("").Parse(n.text)
+		t, err := verifier.NewTemplate("", n.text)
 		if err != nil {
 			d.foreign(n, "is not a template that can be read", templateError(err))
 			continue
