@@ -44,6 +44,7 @@ func (d *decoder) wording(r *Receiver) {
 
 // tryWording renders a template for each of the changes that are wanted.
 func (d *decoder) tryWording(n *node, t *template.Template, wanted []verifier.Change, address bool) {
+	var tried, said bool
 	for _, sample := range sampleTellings() {
 		is := verifier.Event{Type: sample.Event, Urgent: sample.Urgent, Data: sample.Verification}.Changes()
 		if !slices.ContainsFunc(is, func(c verifier.Change) bool { return slices.Contains(wanted, c) }) {
@@ -61,6 +62,10 @@ func (d *decoder) tryWording(n *node, t *template.Template, wanted []verifier.Ch
 			d.url(n, out.String())
 			return
 		}
+		tried, said = true, said || strings.TrimSpace(out.String()) != ""
+	}
+	if tried && !said {
+		d.got(n, "says nothing for any message that it is told: take the key out for postflight's own words")
 	}
 }
 

@@ -150,7 +150,10 @@ func (w *town) requireNoneRefused(t *testing.T) {
 
 // slack keeps messages, and changes those that it has.
 func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
-	var m struct{ Channel, TS, Text string }
+	var m struct {
+		Channel, TS, Text string
+		ThreadTS          string `json:"thread_ts"`
+	}
 	if err := json.Unmarshal(body, &m); err != nil || m.Channel != "C0123456789" {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"channel_not_found"}`)
 		return
@@ -159,6 +162,9 @@ func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case m.ThreadTS != "" && w.messages[m.ThreadTS] == "":
+		_, _ = io.WriteString(out, `{"ok":false,"error":"thread_not_found"}`)
+		return
 	case r.URL.Path == "/api/chat.postMessage":
 		w.posted++
 		m.TS = fmt.Sprintf("1700000000.%06d", w.posted)
@@ -166,7 +172,9 @@ func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"message_not_found"}`)
 		return
 	}
-	w.messages[m.TS] = m.Text
+	if m.ThreadTS == "" { // a reply is no message of its own
+		w.messages[m.TS] = m.Text
+	}
 	_, _ = fmt.Fprintf(out, `{"ok":true,"channel":%q,"ts":%q}`, m.Channel, m.TS)
 }
 
@@ -187,7 +195,7 @@ func openTown(t *testing.T) (*town, Options, *logged) {
 	t.Helper()
 	o := configuration(t)
 	dir := filepath.Dir(o.ConfigFile)
-	b := &birds{t: t, dir: dir, known: map[string]string{"pagerduty-key": "R0c4nary9abcdef0123456789abcdeZq", "ntfy-topic": "c4nary-topic-Zq", "slack-hook-part": "B00000000/c4naryc4naryc4naryZq"}}
+	b := &birds{t: t, dir: dir, known: map[string]string{"pagerduty-key": "R0c4nary9abcdef0123456789abcdeZq", "ntfy-topic": "c4nary-topic-Zq", "slack-token": "xoxb-0c4nary9-c4naryZq", "slack-hook-part": "B00000000/c4naryc4naryc4naryZq"}}
 	w := &town{birds: b, took: map[string][]string{}, messages: map[string]string{}, hold: make(chan struct{})}
 	w.http = httptest.NewServer(w)
 	t.Cleanup(w.http.Close)
