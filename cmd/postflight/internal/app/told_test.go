@@ -158,7 +158,11 @@ func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"channel_not_found"}`)
 		return
 	}
-	w.take("chat", r.URL.Path+string(body))
+	by := "chat"
+	if m.ThreadTS != "" { // a reply is no message of its own
+		by = "reply"
+	}
+	w.take(by, r.URL.Path+string(body))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -172,7 +176,7 @@ func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"message_not_found"}`)
 		return
 	}
-	if m.ThreadTS == "" { // a reply is no message of its own
+	if m.ThreadTS == "" {
 		w.messages[m.TS] = m.Text
 	}
 	_, _ = fmt.Fprintf(out, `{"ok":true,"channel":%q,"ts":%q}`, m.Channel, m.TS)
@@ -326,6 +330,7 @@ func requireOnce(t *testing.T, w *town, v verifier.Verification) {
 		}
 	}
 	require.Equal(t, 1, posts)
+	require.LessOrEqual(t, len(w.about("reply", v.ID)), 1, "the verdict alone needs somebody to look up")
 }
 
 // requireContents: each is told in its own way.
