@@ -329,6 +329,7 @@ func TestCheck(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "passw0rd")
+		require.NotContains(t, err.Error(), "hangouts", "googlechat is its name now")
 		_, err = New("tail", address, alerting.Words{}, nil)
 		require.Equal(t, verifier.Invalid, verifier.KindOf(err))
 	}

@@ -215,6 +215,9 @@ func (a *App) doubt(cur *current) {
 	for _, doubt := range cur.config.Doubts() {
 		a.o.Log.Warn("the configuration is valid, but consider this", "doubt", doubt)
 	}
+	if a.o.ExternalURL == "" && len(cur.config.Receivers) > 0 {
+		a.o.Log.Warn("--web.external-url is not set: the links in messages lead to this replica's own address, where people may not reach it and no other replica answers", "links", a.externalURL())
+	}
 }
 
 func (a *App) storageURL(cur *current) string {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +25,15 @@ func TestSourcesOfOtherFormatsNameNoRepository(t *testing.T) {
 	require.NotEqual(t, string(good), text)
 	text += "receivers:\n  - { name: commits, github: { url: \"http://127.0.0.1:1\", token_file: github-token } }\n"
 	require.NoError(t, os.WriteFile(o.ConfigFile, []byte(text), 0o600))
+	log := &logged{}
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	a := started(t, o)
 	defer func() { require.NoError(t, a.Stop()) }()
+	// Messages of a daemon that doesn't know its address link to this replica.
+	require.Equal(t, 1, strings.Count(log.String(), "--web.external-url is not set"))
+	a.o.ExternalURL = "https://postflight.example"
+	a.doubt(a.current.Load())
+	require.Equal(t, 1, strings.Count(log.String(), "--web.external-url is not set"))
 	commits, ok := a.receiver(verifier.MessageDelivery, "commits")
 	require.True(t, ok)
 	send := func(source string) alerting.Result {
