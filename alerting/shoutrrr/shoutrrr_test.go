@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,9 @@ import (
 	"github.com/postflight/postflight/alerting/receivertest"
 	"github.com/postflight/postflight/verifier"
 )
+
+// update is the flag of samples: to write the golden files anew.
+func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // TestMain is also the process that sends: the test's own program, asked by its
 // arguments.
@@ -98,6 +102,9 @@ type fake struct {
 	last    *http.Request
 	body    string
 }
+
+// told is the last message of ntfy.
+func (f *fake) told() string { return "Title: " + f.last.Header.Get("Title") + "\n\n" + f.body + "\n" }
 
 func newFake(t *testing.T, answer http.HandlerFunc) *fake {
 	f := &fake{}
@@ -357,6 +364,10 @@ func TestDigest(t *testing.T) {
 	for _, never := range []string{"@here", "@everyone", "](http"} {
 		require.NotContains(t, f.body, never)
 	}
+	receivertest.GoldenText(t, "digest.txt", f.told(), update())
+	got = r.Send(t.Context(), receivertest.Sampled("revert"))
+	require.NoError(t, got.Err)
+	receivertest.GoldenText(t, "revert.txt", f.told(), update())
 	few := r.words.Digest(all[:2])
 	require.NotContains(t, list(few, 2), "more on the board")
 }
