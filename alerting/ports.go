@@ -65,6 +65,15 @@ type Skipper interface {
 	Skips(d verifier.Delivery) string
 }
 
+// Prober is a receiver that can be asked, without telling it anything, whether
+// it would take what it is sent.
+type Prober interface {
+	Receiver
+	// Probe asks once and returns what is known by that; an error is why it would
+	// take nothing, without secrets.
+	Probe(ctx context.Context) (said string, err error)
+}
+
 // Display is a receiver that shows one state for each verification, the one
 // that it was told last: a commit status, an alert.
 type Display interface {

@@ -66,6 +66,7 @@ type Receiver struct {
 var (
 	_ alerting.Display = (*Receiver)(nil)
 	_ alerting.Skipper = (*Receiver)(nil)
+	_ alerting.Prober  = (*Receiver)(nil)
 )
 
 // New makes the receiver of that name; transport is as of webhook.New. An
@@ -242,10 +243,12 @@ func (r *Receiver) post(ctx context.Context, path string, status any) alerting.R
 	if err != nil {
 		return r.call.Refuse("write the status: %w", err)
 	}
-	result, answer := r.call.Post(ctx, r.base+path, map[string]string{
-		"Accept": "application/vnd.github+json", "Authorization": "Bearer " + r.s.Token, "X-GitHub-Api-Version": apiVersion,
-	}, body)
+	result, answer := r.call.Post(ctx, r.base+path, r.header(), body)
 	return limited(result, answer, time.Now())
+}
+
+func (r *Receiver) header() map[string]string {
+	return map[string]string{"Accept": "application/vnd.github+json", "Authorization": "Bearer " + r.s.Token, "X-GitHub-Api-Version": apiVersion}
 }
 
 // limited takes what is a rate limit for one: GitHub answers 403 as well as 429,

@@ -76,6 +76,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(401, "Bad credentials")
 	case r.Header.Get("X-GitHub-Api-Version") != "2022-11-28":
 		say(400, "unsupported API version")
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v3/rate_limit":
+		_, _ = io.WriteString(w, `{"resources":{},"rate":{"limit":5000,"remaining":4999}}`)
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v3/repos/acme/checkout":
+		_, _ = io.WriteString(w, `{"id":1,"full_name":"acme/checkout","private":true}`)
 	case r.Method != http.MethodPost || commit == nil && deployment == nil:
 		say(404, "Not Found")
 	case json.Unmarshal(body, &fields) != nil:

@@ -40,6 +40,7 @@ type Settings struct {
 
 // Receiver writes commit statuses to GitLab.
 type Receiver struct {
+	who  string
 	base string
 	s    Settings
 	call *call.Caller
@@ -48,6 +49,7 @@ type Receiver struct {
 var (
 	_ alerting.Display = (*Receiver)(nil)
 	_ alerting.Skipper = (*Receiver)(nil)
+	_ alerting.Prober  = (*Receiver)(nil)
 )
 
 // New makes the receiver of that name; transport is as of webhook.New. An
@@ -58,7 +60,7 @@ func New(name string, s Settings, transport http.RoundTripper) (*Receiver, error
 	if err != nil {
 		return nil, err
 	}
-	return &Receiver{base: base.String() + "/api/v4", s: s, call: call.New(who, transport, append(call.Credentials(base), s.Token)...)}, nil
+	return &Receiver{who: who, base: base.String() + "/api/v4", s: s, call: call.New(who, transport, append(call.Credentials(base), s.Token)...)}, nil
 }
 
 // WithTimeout bounds each attempt at d, and returns r.

@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 type fake struct {
 	t        *testing.T
 	running  map[string]bool
+	scopes   string // of the token
 	requests []*http.Request
 	bodies   [][]byte
 }
@@ -61,6 +62,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Private-Token") != token:
 		say(401, `{"message":"401 Unauthorized"}`)
+	case r.Method == http.MethodGet && r.RequestURI == "/gitlab/api/v4/personal_access_tokens/self":
+		say(200, `{"id":4,"name":"postflight","revoked":false,"scopes":[%s],"active":true}`, f.scopes)
+	case r.Method == http.MethodGet && r.RequestURI == "/gitlab/api/v4/projects/acme%2Fcheckout":
+		say(200, `{"id":3,"path_with_namespace":"acme/checkout"}`)
 	case r.Method != http.MethodPost || !strings.HasPrefix(r.RequestURI, "/gitlab/api/v4/projects/acme%2Fcheckout/statuses/"):
 		say(404, `{"message":"404 Project Not Found"}`)
 	case !strings.HasSuffix(r.RequestURI, "/"+samples.Commit):

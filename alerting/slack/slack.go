@@ -41,6 +41,7 @@ type Receiver struct {
 var (
 	_ alerting.Editor   = (*Receiver)(nil)
 	_ alerting.Digester = (*Receiver)(nil)
+	_ alerting.Prober   = (*Receiver)(nil)
 )
 
 // New makes the receiver of that name. Errors are of kind Invalid and hold no

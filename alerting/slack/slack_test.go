@@ -42,6 +42,7 @@ type workspace struct {
 	replies  []string          // shown in the channel as well
 	fail     map[string]string // the error of a method
 	retry    string            // Retry-After with it
+	scopes   string            // of the token
 }
 
 func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -67,12 +68,17 @@ func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	var m message
 	switch {
-	case method != "chat.postMessage" && method != "chat.update":
+	case method != "chat.postMessage" && method != "chat.update" && method != "auth.test":
 		answer("unknown_method")
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		answer("invalid_auth")
 	case !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		answer("invalid_form_data")
+	case method == "auth.test" && w.fail[method] != "":
+		answer(w.fail[method])
+	case method == "auth.test":
+		out.Header().Set("X-OAuth-Scopes", w.scopes)
+		_, _ = io.WriteString(out, `{"ok":true,"url":"https://acme.slack.com/","team":"Acme","user":"postflight","team_id":"T1","user_id":"U1","bot_id":"B1"}`)
 	case json.Unmarshal(body, &m) != nil:
 		answer("invalid_json")
 	case blocksOf(body) != "":
@@ -324,6 +330,31 @@ func TestAnotherChannel(t *testing.T) {
 	w.messages["C0000000001/1699999999.000001"] = "WATCHING"
 	require.NoError(t, r.Send(t.Context(), next).Err)
 	require.Contains(t, w.messages["C0000000001/1699999999.000001"], "ROLLED BACK")
+}
+
+func TestProbe(t *testing.T) {
+	r, w := withToken(t)
+	for scopes, want := range map[string]string{"": "", "chat:write,users:read": "", "chat:write.public, users:read": "lacks the scope chat:write"} {
+		w.scopes = scopes
+		said, err := r.Probe(t.Context())
+		if want != "" {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, "the token is of postflight in Acme; whether the bot is in the channel, only a message would tell", said)
+	}
+	require.Empty(t, w.messages)
+	w.fail["auth.test"] = "account_inactive"
+	_, err := r.Probe(t.Context())
+	require.ErrorContains(t, err, "the token's app was removed")
+	r, _ = open(t, Options{Token: "xoxb-another-token", Channel: "C0123456789"})
+	_, err = r.Probe(t.Context())
+	require.ErrorContains(t, err, "the token is not valid")
+	require.NotContains(t, err.Error(), "xoxb-another-token")
+	r, _ = open(t, Options{})
+	_, err = r.Probe(t.Context())
+	require.Error(t, err)
 }
 
 func TestErrorsAreClassified(t *testing.T) {
