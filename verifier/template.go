@@ -19,8 +19,8 @@ func NewTemplate(name, text string) (*template.Template, error) {
 // TemplateFunctions are those of text/template that make texts, bounded: a
 // template can't be stopped while it runs.
 func TemplateFunctions() template.FuncMap {
-	bounded := func(make func(args ...any) string) func(args ...any) (string, error) {
-		return func(args ...any) (string, error) { return short(make(args...)) }
+	bounded := func(text func(args ...any) string) func(args ...any) (string, error) {
+		return func(args ...any) (string, error) { return short(text(args...)) }
 	}
 	return template.FuncMap{
 		"print": bounded(fmt.Sprint), "println": bounded(fmt.Sprintln), "printf": printf,

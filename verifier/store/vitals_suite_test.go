@@ -121,19 +121,10 @@ func testAround(t *testing.T, db database) {
 // skip one.
 func testReceiverVitals(t *testing.T, db database) {
 	s := open(t, db.place(t))
-	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
-	stored, err := s.Verification(t.Context(), v.ID)
-	require.NoError(t, err)
-	var list []verifier.Delivery
-	for i := range 4 {
-		messages, err := verifier.Messages(verifier.EventActionChanged, v, policy(), later(6+i))
-		require.NoError(t, err)
-		list = append(list, messages[0])
-	}
+	_, list := fourMessages(t, s)
 	change := func(id string, c verifier.DeliveryChange) {
 		require.NoError(t, s.UpdateDelivery(t.Context(), id, later(6), func(verifier.Outgoing) (verifier.DeliveryChange, error) { return c, nil }))
 	}
-	change(stored.Deliveries[0].ID, verifier.DeliveryChange{Messages: list})
 	vitals := func(minute int) []store.ReceiverVitals {
 		v, err := s.Vitals(t.Context(), later(minute))
 		require.NoError(t, err)
