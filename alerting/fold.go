@@ -30,7 +30,9 @@ const (
 func beginMessage(o verifier.Outgoing, r Receiver, in *verifier.Inbox, wait time.Duration, now time.Time) step {
 	_, digests := r.(Digester)
 	th := thread{o, r}
-	switch {
+	switch why := th.skips(); {
+	case why != "":
+		return step{}.discard(verifier.SkippedBecause + "as before, " + why)
 	case th.overtaken():
 		return step{}.discard("a later message tells how it stands: it would show what isn't any more")
 	case th.waits(now):

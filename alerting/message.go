@@ -23,6 +23,8 @@ func finishMessage(s step, o verifier.Outgoing, t *try, r Result, now time.Time)
 		s.change.State = verifier.DeliveryRetryable
 		s.again = min(waitAfter(t.number, r.RetryAfter), left)
 		return s
+	case Skipped:
+		return s.discard(verifier.SkippedBecause + r.Err.Error())
 	default: // Declined has no meaning for a message
 		return s.discard(fmt.Sprintf("refused by %s: %v", o.Delivery.Receiver, r.Err))
 	}

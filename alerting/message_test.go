@@ -136,3 +136,45 @@ func TestAttemptIsBounded(t *testing.T) {
 		require.Equal(t, verifier.Duration(SendTimeout), b.store.out.Delivery.Attempts[0].Duration)
 	})
 }
+
+// skipper needs to know something that deploys don't tell.
+type skipper struct {
+	script
+	why string
+}
+
+func (s *skipper) Skips(verifier.Delivery) string { return s.why }
+
+// TestWhatCantBeSentIsSkippedOnce: it counts with the first change alone, and
+// as no refusal; what is told later on, or a mended receiver, ends that.
+func TestWhatCantBeSentIsSkippedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		skips := func(thread ...verifier.Delivery) (*bench, *skipper) {
+			out := message()
+			out.Thread = thread
+			r := &skipper{script{answer: always(Result{Outcome: Skipped, Err: errors.New("no commit: tell it")})}, "no commit: tell it"}
+			b := newBench(out, nil)
+			b.receivers["oncall"] = r
+			return b, r
+		}
+		first, r := skips()
+		first.drive(t)
+		require.Equal(t, verifier.DeliveryDiscarded, first.store.out.Delivery.State)
+		require.Equal(t, "skipped: no commit: tell it", first.store.out.Delivery.Reason)
+		require.True(t, first.store.out.Delivery.Skipped())
+		require.Equal(t, []Outcome{Skipped}, first.heard.attempts)
+		require.Len(t, r.sent, 1)
+
+		second, r := skips(first.store.out.Delivery)
+		second.drive(t)
+		require.Equal(t, "skipped: as before, no commit: tell it", second.store.out.Delivery.Reason)
+		require.Empty(t, second.store.out.Delivery.Attempts)
+		require.Empty(t, second.heard.attempts)
+		require.Empty(t, r.sent)
+
+		mended, r := skips(first.store.out.Delivery)
+		r.why, r.answer = "", always(Result{Outcome: Delivered})
+		mended.drive(t)
+		require.Equal(t, verifier.DeliveryDelivered, mended.store.out.Delivery.State)
+	})
+}

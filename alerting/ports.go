@@ -33,6 +33,7 @@ const (
 	Declined  Outcome = "declined"  // 409, 412: the receiver's state differs; rollbacks only
 	Retry     Outcome = "retry"     // may go through later: no answer, 429, 5xx
 	Rejected  Outcome = "failed"    // will never go through: any other answer
+	Skipped   Outcome = "skipped"   // nobody was called: there is nothing to send, see Skipper
 )
 
 // Result is how an attempt went.
@@ -53,6 +54,24 @@ type Editor interface {
 	Receiver
 	// Edits reports whether this one does, as it is configured.
 	Edits() bool
+}
+
+// Skipper is a receiver that can't tell of every deploy: it needs to know
+// something of it that not every source tells, such as its commit.
+type Skipper interface {
+	Receiver
+	// Skips says what of the deploy isn't known; "" where the delivery can be
+	// sent. It calls nobody.
+	Skips(d verifier.Delivery) string
+}
+
+// Prober is a receiver that can be asked, without telling it anything, whether
+// it would take what it is sent.
+type Prober interface {
+	Receiver
+	// Probe asks once and returns what is known by that; an error is why it would
+	// take nothing, without secrets.
+	Probe(ctx context.Context) (said string, err error)
 }
 
 // Display is a receiver that shows one state for each verification, the one

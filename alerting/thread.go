@@ -33,6 +33,17 @@ func (t thread) counts(d verifier.Delivery) bool { return t.edits() || t.shows(d
 
 func (t thread) later(d verifier.Delivery) bool { return d.CreatedAt.After(t.Delivery.CreatedAt) }
 
+// skips says what of the deploy isn't known that the receiver needs, where it
+// was asked once already: each deploy is told of once, for what its source
+// doesn't tell with the first change comes with no other either.
+func (t thread) skips() string {
+	s, ok := t.receiver.(Skipper)
+	if !ok || !slices.ContainsFunc(t.Thread, func(d verifier.Delivery) bool { return d.Skipped() }) {
+		return ""
+	}
+	return s.Skips(t.Delivery)
+}
+
 // overtaken reports whether the receiver took a later message, after which this
 // one would only mislead.
 func (t thread) overtaken() bool {

@@ -28,11 +28,11 @@ func NewWords(title, text, incidentURL string) (Words, error) {
 		if t.text == "" {
 			continue
 		}
-		parsed, err := template.New(t.name).Option("missingkey=error").Parse(t.text)
+		parsed, err := verifier.NewTemplate(t.name, t.text)
 		if err != nil {
 			return Words{}, verifier.Errorf(verifier.Invalid, "%s is not a template that can be read: %w", t.name, err)
 		}
-		*t.to = parsed
+		*t.to = parsed.Option("missingkey=error")
 	}
 	return w, nil
 }

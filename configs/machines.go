@@ -1,9 +1,11 @@
 package configs
 
 import (
+	"regexp"
 	"strings"
-	"text/template"
 	"time"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 // checkMachines checks the receivers that are systems rather than people.
@@ -13,6 +15,8 @@ func (d *decoder) checkMachines(r *Receiver) {
 		d.staticURL(&g.URL)
 		within(&g.Timeout)
 		d.naming(&g.Repository, &g.Commit, &g.Context)
+		d.literal(&g.Repository, repositoryForm, "must be OWNER/NAME, such as acme/checkout, or a template of it")
+		d.literal(&g.Commit, commitForm, wholeHash)
 		if g.Status == "deployment" {
 			for _, field := range []*string{&g.Commit, &g.Context} {
 				if d.usable(field) {
@@ -25,9 +29,12 @@ func (d *decoder) checkMachines(r *Receiver) {
 		d.staticURL(&g.URL)
 		within(&g.Timeout)
 		d.naming(&g.Project, &g.Commit, &g.StatusName)
+		d.literal(&g.Project, projectForm, "must be a project's path, such as acme/checkout, its number, or a template of either")
+		d.literal(&g.Commit, commitForm, wholeHash)
 	}
 	if g := r.Grafana; g != nil {
 		d.staticURL(&g.URL)
+		d.literal(&g.Dashboard, uidForm, "must be the uid of a dashboard, which stands in its address behind /d/: 1 to 40 letters, digits, dashes and underscores")
 		within(&g.Timeout)
 	}
 	if c := r.CDEvents; c != nil {
@@ -40,6 +47,21 @@ func (d *decoder) checkMachines(r *Receiver) {
 	}
 }
 
+var (
+	projectForm = regexp.MustCompile(`^([0-9]+|[^/\s]+(/[^/\s]+)+)$`)
+	commitForm  = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+	uidForm     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+)
+
+const wholeHash = "must be a template of a whole hash, such as {{ .Deployment.Labels.git_sha }}: 40 or 64 letters and digits"
+
+// literal checks a name that is written out and so is the same for every deploy.
+func (d *decoder) literal(field *string, form *regexp.Regexp, must string) {
+	if d.usable(field) && !strings.Contains(*field, "{{") && strings.TrimSpace(*field) != "" && !form.MatchString(strings.TrimSpace(*field)) {
+		d.fail(d.at(field), field, "%s", must)
+	}
+}
+
 // naming checks templates of names: that they can be read, and every name in
 // them. Labels differ from source to source, so nothing is tried.
 func (d *decoder) naming(fields ...*string) {
@@ -48,7 +70,7 @@ func (d *decoder) naming(fields ...*string) {
 			continue
 		}
 		n := d.at(field)
-		t, err := template.New("").Parse(n.text)
+		t, err := verifier.NewTemplate("", n.text)
 		if err != nil {
 			d.foreign(n, "is not a template that can be read", templateError(err))
 			continue

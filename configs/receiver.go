@@ -21,10 +21,14 @@ type Receiver struct {
 	// verification keeps what held when its deploy was seen.
 	On []string `yaml:"on" oneof:"deploy cleared keep revert inconclusive superseded cancelled action escalation"`
 	// Title is a Go template of a message's first line, in place of
-	// postflight's own, for kinds that people read. It may use .Title and .Text
-	// (postflight's own words), .Event, .Urgent, .At and everything in the record
-	// of the verification, such as .Deployment.Service, .Action.Reason or
-	// range .Signals.
+	// postflight's own, for kinds that people read: slack, teams, pagerduty, email
+	// and shoutrrr. It may use .Title and .Text (postflight's own words), .Change (a
+	// word of on: deploy, cleared, keep, revert, inconclusive, superseded, cancelled,
+	// action or escalation), .Event (verification.opened, verification.cleared,
+	// verification.decided, verification.superseded, verification.cancelled or
+	// action.changed), .Urgent, .At and everything in the record of the
+	// verification, such as .Deployment.Service, .Action.Reason or range .Signals.
+	// It loops over lists of the record alone, two in one another at most.
 	Title string `yaml:"title"`
 	// Text is a template likewise, of what a message says below its first line.
 	Text string `yaml:"text"`

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"text/template"
 	"text/template/parse"
 	"time"
 
@@ -30,11 +29,12 @@ var sampleFeed = feedTarget{
 
 // render checks a template and tries it with sample values.
 func (d *decoder) render(n *node, sample any) (string, bool) {
-	t, err := template.New("").Option("missingkey=error").Parse(n.text)
+	t, err := verifier.NewTemplate("", n.text)
 	if err != nil {
 		d.foreign(n, "is not a template that can be read", templateError(err))
 		return "", false
 	}
+	t.Option("missingkey=error")
 	if t.Tree == nil { // nothing but definitions or white space
 		return "", true
 	}

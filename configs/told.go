@@ -3,6 +3,7 @@ package configs
 import (
 	"net"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,12 +69,14 @@ func (d *decoder) checkReceivers(list []Receiver) {
 		if d.usable(&r.On) && len(r.On) == 0 {
 			d.problem(d.at(&r.On), "is empty: it would be told nothing; take the key out to be told the usual")
 		}
+		d.toldOnce(r)
+		d.silent(r)
 		d.wording(r)
 		if r.Slack != nil {
 			d.checkSlack(r.Slack)
 		}
 		if r.Teams != nil {
-			d.secretURL(&r.Teams.WebhookURL)
+			d.secretURL(&r.Teams.WebhookURL, "https://prod-00.westeurope.logic.azure.com/workflows/...")
 			d.between(&r.Teams.Timeout, time.Second, 20*time.Second)
 		}
 		if r.PagerDuty != nil {
@@ -91,7 +94,11 @@ func (d *decoder) checkReceivers(list []Receiver) {
 func (d *decoder) checkSlack(s *Slack) {
 	d.staticURL(&s.URL)
 	d.between(&s.Timeout, time.Second, 20*time.Second)
-	d.secretURL(&s.WebhookURL)
+	d.secretURL(&s.WebhookURL, "https://hooks.slack.com/services/...")
+	if d.usable(&s.Token) && !botToken.MatchString(s.Token.Reveal()) {
+		d.problem(d.at(&s.Token), "must hold a bot token, which begins with xoxb-: of the app's page \"OAuth & Permissions\", and nothing else")
+		d.failed[&s.Token] = true
+	}
 	switch {
 	case d.failed[s]:
 	case d.written(&s.Token) && d.written(&s.WebhookURL):
@@ -102,20 +109,47 @@ func (d *decoder) checkSlack(s *Slack) {
 		d.problem(d.at(&s.Channel), "is required with a token: the id of the channel, such as C0123456789")
 	case !d.written(&s.Token) && d.written(&s.Channel):
 		d.problem(d.at(&s.Channel), "goes with a token only: a webhook posts to its own channel")
-	case d.usable(&s.Channel) && strings.TrimSpace(s.Channel) == "":
-		d.got(d.at(&s.Channel), "must be the id of a channel, such as C0123456789")
+	case d.usable(&s.Channel) && !channelForm.MatchString(s.Channel):
+		d.got(d.at(&s.Channel), "must be the id of a channel, such as C0123456789, or its name, which has no white space")
+	}
+}
+
+var (
+	// botToken is the form of Slack's tokens of bots, rotated ones as well.
+	botToken    = regexp.MustCompile(`^(xoxe\.)?xoxb-[A-Za-z0-9-]+$`)
+	channelForm = regexp.MustCompile(`^#?[^\s,#@/]{1,80}$`)
+)
+
+// toldOnce refuses a change that is written twice.
+func (d *decoder) toldOnce(r *Receiver) {
+	for i, on := range r.On {
+		if d.usable(&r.On[i]) && slices.Contains(r.On[:i], on) {
+			d.got(d.at(&r.On[i]), "is written already: take it out")
+		}
+	}
+}
+
+// silent refuses words for a receiver that says none: they would do nothing.
+func (d *decoder) silent(r *Receiver) {
+	if r.Slack != nil || r.Teams != nil || r.PagerDuty != nil || r.Email != nil || r.Shoutrrr != nil || r.Kind() == "" {
+		return
+	}
+	for _, field := range []*string{&r.Title, &r.Text, &r.IncidentURL} {
+		if d.usable(field) {
+			d.fail(d.at(field), field, "has no effect on a receiver of kind %s, which people don't read: take it out", r.Kind())
+		}
 	}
 }
 
 // secretURL checks an address that is a secret: what is wrong is told without
-// it.
-func (d *decoder) secretURL(s *Secret) {
+// it. example is one of its kind.
+func (d *decoder) secretURL(s *Secret, example string) {
 	if !d.usable(s) {
 		return
 	}
 	address := s.Reveal()
 	if !strings.HasPrefix(address, "http://") && !strings.HasPrefix(address, "https://") || strings.ContainsAny(address, " \t\r\n") {
-		d.problem(d.at(s), "must hold one whole address, such as https://hooks.slack.com/services/..., and nothing else")
+		d.problem(d.at(s), "must hold one whole address, such as %s, and nothing else", example)
 		d.failed[s] = true
 	}
 }

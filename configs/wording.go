@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,11 +24,12 @@ func (d *decoder) wording(r *Receiver) {
 			continue
 		}
 		n := d.at(field)
-		t, err := template.New("").Option("missingkey=error").Parse(n.text)
+		t, err := verifier.NewTemplate("", n.text)
 		if err != nil {
 			d.foreign(n, "is not a template that can be read", templateError(err))
 			continue
 		}
+		t.Option("missingkey=error")
 		if t.Tree == nil || strings.TrimSpace(n.text) == "" {
 			d.got(n, "says nothing: take the key out for postflight's own words")
 			continue
@@ -42,6 +44,7 @@ func (d *decoder) wording(r *Receiver) {
 
 // tryWording renders a template for each of the changes that are wanted.
 func (d *decoder) tryWording(n *node, t *template.Template, wanted []verifier.Change, address bool) {
+	var tried, said bool
 	for _, sample := range sampleTellings() {
 		is := verifier.Event{Type: sample.Event, Urgent: sample.Urgent, Data: sample.Verification}.Changes()
 		if !slices.ContainsFunc(is, func(c verifier.Change) bool { return slices.Contains(wanted, c) }) {
@@ -59,6 +62,10 @@ func (d *decoder) tryWording(n *node, t *template.Template, wanted []verifier.Ch
 			d.url(n, out.String())
 			return
 		}
+		tried, said = true, said || strings.TrimSpace(out.String()) != ""
+	}
+	if tried && !said {
+		d.got(n, "says nothing for any message that it is told: take the key out for postflight's own words")
 	}
 }
 
@@ -68,16 +75,32 @@ func unknownName(t *template.Template) string {
 	if len(t.Templates()) > 1 {
 		return "a template here can't define others"
 	}
-	w := wordingWalk{root: reflect.TypeFor[verifier.Telling]()}
+	w := wordingWalk{root: reflect.TypeFor[verifier.Telling](), variables: map[string]reflect.Type{}}
+	// Twice: what a loop sets at its end holds where it comes round.
+	w.list(t.Root, w.root)
 	w.list(t.Root, w.root)
 	return w.what
 }
 
-// wordingWalk follows what . stands for through range and with. What can't be
-// told before the template runs is a nil type, and is left to the samples.
+// wordingWalk follows what . and variables stand for through range and with.
+// What can't be told before the template runs is a nil type, and is left to the
+// samples, but for range: a template can't be stopped while it runs, so it loops
+// over the lists of the record alone.
 type wordingWalk struct {
-	root reflect.Type
-	what string
+	root      reflect.Type
+	variables map[string]reflect.Type
+	ranges    int // around the place
+	what      string
+}
+
+// mostRanges is how many ranges may stand in one another: the lists of a record
+// are short, and three of them multiplied are not.
+const mostRanges = 2
+
+func (w *wordingWalk) refuse(what string) {
+	if w.what == "" {
+		w.what = what
+	}
 }
 
 func (w *wordingWalk) list(l *parse.ListNode, dot reflect.Type) {
@@ -96,33 +119,84 @@ func (w *wordingWalk) list(l *parse.ListNode, dot reflect.Type) {
 			w.list(n.List, w.pipe(n.Pipe, dot))
 			w.list(n.ElseList, dot)
 		case *parse.RangeNode:
-			w.list(n.List, element(w.pipe(n.Pipe, dot)))
-			w.list(n.ElseList, dot)
+			w.loop(n, dot)
+		case *parse.TemplateNode:
+			w.refuse("a template here can't call others")
 		}
 	}
 }
 
-// pipe checks the names of a pipeline, and returns its type where it is one
-// name.
-func (w *wordingWalk) pipe(p *parse.PipeNode, dot reflect.Type) (is reflect.Type) {
+// loop checks a range. What it declares are the key and the element.
+func (w *wordingWalk) loop(n *parse.RangeNode, dot reflect.Type) {
+	over := w.values(n.Pipe, dot)
+	if over == nil || over.Kind() != reflect.Slice && over.Kind() != reflect.Map {
+		w.refuse("range takes a list of the record here, such as .Signals, and no number or other value")
+		return
+	}
+	if w.ranges++; w.ranges > mostRanges {
+		w.refuse(fmt.Sprintf("a template here has at most %d ranges in one another", mostRanges))
+	}
+	for i, v := range n.Pipe.Decl {
+		is := over.Elem()
+		if i+1 < len(n.Pipe.Decl) {
+			is = nil // the key
+		}
+		w.declare(v, is, n.Pipe.IsAssign)
+	}
+	w.list(n.List, over.Elem())
+	w.ranges--
+	w.list(n.ElseList, dot)
+}
+
+// declare notes the type of a variable. One that is assigned anew, or declared
+// twice, may be anything.
+func (w *wordingWalk) declare(v *parse.VariableNode, is reflect.Type, assigned bool) {
+	if known, again := w.variables[v.Ident[0]]; assigned || again && known != is {
+		is = nil
+	}
+	w.variables[v.Ident[0]] = is
+}
+
+// pipe checks the names of a pipeline, notes the variables that it declares, and
+// returns its type where it is one name, or a slice of one.
+func (w *wordingWalk) pipe(p *parse.PipeNode, dot reflect.Type) reflect.Type {
+	is := w.values(p, dot)
+	for _, v := range p.Decl {
+		w.declare(v, is, p.IsAssign)
+	}
+	return is
+}
+
+func (w *wordingWalk) values(p *parse.PipeNode, dot reflect.Type) (is reflect.Type) {
+	var sliced reflect.Type
 	for _, command := range p.Cmds {
-		for _, arg := range command.Args {
+		for i, arg := range command.Args {
 			switch arg := arg.(type) {
 			case *parse.FieldNode:
 				is = w.names(dot, arg.Ident)
 			case *parse.VariableNode:
-				if is = nil; arg.Ident[0] == "$" {
-					is = w.names(w.root, arg.Ident[1:])
+				from := w.root
+				if arg.Ident[0] != "$" {
+					from = w.variables[arg.Ident[0]]
 				}
+				is = w.names(from, arg.Ident[1:])
 			case *parse.DotNode:
 				is = dot
 			case *parse.PipeNode:
 				is = w.pipe(arg, dot)
+			default:
+				is = nil // a number, a text, a function
+			}
+			if f, ok := command.Args[0].(*parse.IdentifierNode); ok && f.Ident == "slice" && i == 1 {
+				sliced = is
 			}
 		}
 		if len(command.Args) > 1 || len(p.Cmds) > 1 {
 			is = nil
 		}
+	}
+	if len(p.Cmds) == 1 && sliced != nil {
+		return sliced
 	}
 	return is
 }
@@ -150,19 +224,6 @@ func (w *wordingWalk) names(t reflect.Type, chain []string) reflect.Type {
 		t = next
 	}
 	return t
-}
-
-// element is what range sets . to.
-func element(t reflect.Type) reflect.Type {
-	if t == nil {
-		return nil
-	}
-	switch t.Kind() {
-	case reflect.Slice, reflect.Map:
-		return t.Elem()
-	default:
-		return nil
-	}
 }
 
 // sampleTellings are messages of each kind, which templates are tried with.

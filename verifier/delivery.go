@@ -3,6 +3,7 @@ package verifier
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -46,12 +47,21 @@ type Delivery struct {
 	Attempts []Attempt `json:"attempts"`
 }
 
+// SkippedBecause begins the reason of a delivery that was discarded because
+// there was nothing to send: nobody was called, and nobody refused it.
+const SkippedBecause = "skipped: "
+
+// Skipped reports whether it was discarded for want of something to send.
+func (d Delivery) Skipped() bool {
+	return d.State == DeliveryDiscarded && strings.HasPrefix(d.Reason, SkippedBecause)
+}
+
 // Attempt is one try of a delivery.
 type Attempt struct {
 	At       time.Time `json:"at"`
 	Duration Duration  `json:"duration"`
 	Status   int       `json:"status,omitempty"` // HTTP status; 0 when no answer came
-	Result   string    `json:"result"`           // started, delivered, retry, declined, failed
+	Result   string    `json:"result"`           // started, delivered, retry, declined, failed, skipped
 	Error    string    `json:"error,omitempty"`
 	// Reference is what the receiver calls the message, where it can be changed.
 	Reference string `json:"reference,omitempty"`

@@ -111,3 +111,13 @@ type Telling struct {
 	Text   string    // what comes below it
 	Verification
 }
+
+// Change returns what is told, as a word of a receiver's `on`; of a verdict that
+// needs a person it is the escalation.
+func (t Telling) Change() Change {
+	is := Event{Type: t.Event, Timestamp: t.At, Urgent: t.Urgent, Data: t.Verification}.Changes()
+	if len(is) == 0 {
+		return ""
+	}
+	return is[len(is)-1]
+}

@@ -62,7 +62,10 @@ type Receiver struct {
 	from       *mail.Address
 }
 
-var _ alerting.Digester = (*Receiver)(nil)
+var (
+	_ alerting.Digester = (*Receiver)(nil)
+	_ alerting.Prober   = (*Receiver)(nil)
+)
 
 // New makes the receiver of that name. Errors are of kind Invalid and hold no
 // secret.
@@ -146,10 +149,48 @@ func (r *Receiver) mail(ctx context.Context, l letter) alerting.Result {
 	return result
 }
 
-// deliver hands the mail over, within the context: the library has no limit of
-// its own while it waits for the server's greeting. Recipients that the server
-// refused while it took the mail for others are told apart from a failure.
+// deliver hands the mail over. Recipients that the server refused while it took
+// the mail for others are told apart from a failure.
 func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) (refused, err error) {
+	ctx, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	session, err := r.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused, err = transact(session, m)
+	bye(session)
+	return refused, err
+}
+
+// bye ends a session. The mail is the server's or it isn't: how the goodbye goes
+// changes nothing.
+func bye(session *smtp.Client) {
+	if session.UpdateDeadline(goodbye) == nil {
+		_ = session.Quit()
+	}
+}
+
+// Probe greets the server, secures the connection and logs in, and sends
+// nothing.
+func (r *Receiver) Probe(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
+	defer cancel()
+	session, err := r.session(ctx)
+	if err != nil {
+		return "", r.failed(ctx, err).Err
+	}
+	bye(session)
+	said := "the server greets " + map[Encryption]string{STARTTLS: "after STARTTLS", TLS: "over TLS", None: "in clear"}[r.o.Encryption]
+	if r.o.Username != "" {
+		said += ", and takes the login"
+	}
+	return said + "; whether it takes mails for these recipients, only one would tell", nil
+}
+
+// session greets the server and logs in, within the context: the library has no
+// limit of its own while it waits for the server's greeting.
+func (r *Receiver) session(ctx context.Context) (*smtp.Client, error) {
 	dial := func(_ context.Context, network, address string) (net.Conn, error) {
 		conn, err := r.o.Dial(ctx, network, address)
 		if err != nil {
@@ -167,8 +208,6 @@ func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) (refused, err err
 		}
 		return conn, nil
 	}
-	ctx, hangUp := context.WithCancel(ctx)
-	defer hangUp()
 	port, err := strconv.Atoi(r.port)
 	if err != nil {
 		return nil, err
@@ -188,12 +227,7 @@ func (r *Receiver) deliver(ctx context.Context, m *gomail.Msg) (refused, err err
 	if err != nil {
 		return nil, fmt.Errorf("dial failed: %w", err)
 	}
-	refused, err = transact(session, m)
-	// The mail is the server's or it isn't: how the goodbye goes changes nothing.
-	if session.UpdateDeadline(goodbye) == nil {
-		_ = session.Quit()
-	}
-	return refused, err
+	return session, nil
 }
 
 // transact sends the mail once, to all recipients that the server takes. It

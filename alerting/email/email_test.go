@@ -380,3 +380,26 @@ func TestNewRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestProbe logs in and leaves: no mail is begun.
+func TestProbe(t *testing.T) {
+	for kind, says := range map[Encryption]string{STARTTLS: "the server greets after STARTTLS, and takes the login", TLS: "the server greets over TLS, and takes the login", None: "the server greets in clear;"} {
+		o := &office{needs: kind != None}
+		r := open(t, o, kind, func(opts *Options) {
+			if kind != None {
+				login(opts)
+			}
+		})
+		said, err := r.Probe(t.Context())
+		require.NoError(t, err)
+		require.Contains(t, said, says)
+		require.Empty(t, o.mails)
+		require.Empty(t, o.rcpts)
+	}
+	o := &office{needs: true}
+	_, err := open(t, o, STARTTLS, func(opts *Options) { opts.Username, opts.Password = "postflight", "another-password-0123" }).Probe(t.Context())
+	require.ErrorContains(t, err, "535")
+	require.NotContains(t, err.Error(), "another-password-0123")
+	_, err = open(t, o, None, func(opts *Options) { opts.Encryption = STARTTLS }).Probe(t.Context())
+	require.ErrorContains(t, err, "STARTTLS")
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -62,7 +63,11 @@ type Receiver struct {
 	call *call.Caller
 }
 
-var _ alerting.Display = (*Receiver)(nil)
+var (
+	_ alerting.Display = (*Receiver)(nil)
+	_ alerting.Skipper = (*Receiver)(nil)
+	_ alerting.Prober  = (*Receiver)(nil)
+)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.
@@ -92,52 +97,108 @@ func (r *Receiver) ShowsState(d verifier.Delivery) bool {
 	return err == nil && (r.s.Writes != DeploymentStatus || deploymentState(e) != "")
 }
 
+// aim is where the status of a deploy goes.
+type aim struct {
+	repository string
+	commit     string // of commit statuses
+	deployment int64  // of deployment statuses
+}
+
 // Send writes the status that the message leads to, if any.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
 	e, err := alerting.Read(d)
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
-	if source := e.Data.Deployment.Source; (r.s.Repository == nil || r.s.Writes == DeploymentStatus) && r.s.Trusts != nil && !r.s.Trusts(source) {
-		return r.call.Refuse("the deploy of %s was announced by %q, which is no source of format github, and may not say which repository or deployment gets a status: name the repository in the receiver, and let it write statuses of commits", e.Data.Deployment.Service, source)
+	at, unknown, err := r.aim(e)
+	switch {
+	case err != nil:
+		return r.call.Refuse("%w", err)
+	case unknown != "":
+		return alerting.Result{Outcome: alerting.Skipped, Err: errors.New(unknown)}
+	case r.s.Writes == DeploymentStatus:
+		return r.deployment(ctx, e, at)
 	}
-	labels := e.Data.Deployment.Labels
-	repository, err := standing.Name(r.s.Repository, e, labels["repository"])
-	if err != nil {
-		return r.call.Refuse("repository: %w", err)
-	}
-	if !repositoryName.MatchString(repository) || strings.Contains(repository, "..") {
-		return r.call.Refuse("the repository of %s is not known (got %q): its source has to tell it as label \"repository\", as OWNER/NAME, or the receiver name it", e.Data.Deployment.Service, repository)
-	}
-	if r.s.Writes == DeploymentStatus {
-		return r.deployment(ctx, e, repository)
-	}
-	return r.commit(ctx, e, repository)
+	return r.commit(ctx, e, at)
 }
 
-func (r *Receiver) commit(ctx context.Context, e verifier.Event, repository string) alerting.Result {
+// Skips says what of the deploy isn't known that a status needs.
+func (r *Receiver) Skips(d verifier.Delivery) string {
+	e, err := alerting.Read(d)
+	if err != nil {
+		return ""
+	}
+	_, unknown, err := r.aim(e)
+	if err != nil {
+		return ""
+	}
+	return unknown
+}
+
+// aim finds where the status goes; unknown says what its source would have to
+// tell. What was told and can't be is an error.
+func (r *Receiver) aim(e verifier.Event) (at aim, unknown string, err error) {
+	d := e.Data.Deployment
+	if (r.s.Repository == nil || r.s.Writes == DeploymentStatus) && r.s.Trusts != nil && !r.s.Trusts(d.Source) {
+		return at, fmt.Sprintf("no repository: the deploy of %s was announced by %q, which is no source of format github, and may not say which repository or deployment gets a status: name the repository in the receiver, and let it write statuses of commits", d.Service, d.Source), nil
+	}
+	if at.repository, err = standing.Name(r.s.Repository, e, d.Labels["repository"]); err != nil {
+		return at, "", fmt.Errorf("repository: %w", err)
+	}
+	switch {
+	case at.repository == "":
+		return at, fmt.Sprintf("no repository: the source of %s has to tell it as label \"repository\", as OWNER/NAME, or the receiver name it", d.Service), nil
+	case !repositoryName.MatchString(at.repository) || strings.Contains(at.repository, ".."):
+		return at, "", fmt.Errorf("the repository of %s must be OWNER/NAME (got %q): its source tells it as label \"repository\", unless the receiver names it", d.Service, at.repository)
+	case r.s.Writes == DeploymentStatus:
+		return r.aimAtDeployment(at, d)
+	}
+	return r.aimAtCommit(at, e)
+}
+
+func (r *Receiver) aimAtDeployment(at aim, d verifier.Deployment) (aim, string, error) {
+	told := d.Labels["deployment"]
+	if told == "" {
+		return at, fmt.Sprintf("no deployment: the source of %s %s has to be GitHub, or tell the deployment's number as label \"deployment\"", d.Service, d.Version), nil
+	}
+	id, err := strconv.ParseInt(told, 10, 64)
+	if err != nil || id <= 0 {
+		return at, "", fmt.Errorf("the deployment of %s %s at GitHub must be a number (got %q): its source tells it as label \"deployment\"", d.Service, d.Version, told)
+	}
+	at.deployment = id
+	return at, "", nil
+}
+
+func (r *Receiver) aimAtCommit(at aim, e verifier.Event) (aim, string, error) {
 	d := e.Data.Deployment
 	told := d.Labels["commit"]
 	if told == "" && commitHash.MatchString(d.Version) {
 		told = d.Version
 	}
 	hash, err := standing.Name(r.s.Commit, e, told)
-	if err != nil {
-		return r.call.Refuse("commit: %w", err)
+	switch {
+	case err != nil:
+		return at, "", fmt.Errorf("commit: %w", err)
+	case hash == "":
+		return at, fmt.Sprintf("no commit: the source of %s %s has to tell the whole hash as label \"commit\", or the receiver name it", d.Service, d.Version), nil
+	case !commitHash.MatchString(hash):
+		return at, "", fmt.Errorf("the commit of %s %s must be a whole hash (got %q): its source tells it as label \"commit\", unless the receiver names it", d.Service, d.Version, hash)
 	}
-	if !commitHash.MatchString(hash) {
-		return r.call.Refuse("the commit of %s %s is not known (got %q): its source has to tell the whole hash as label \"commit\", or the receiver name it", d.Service, d.Version, hash)
-	}
-	usual := "postflight/" + d.Environment
-	if d.Service != repository { // several services may come out of one commit
-		usual += "/" + d.Service
+	at.commit = hash
+	return at, "", nil
+}
+
+func (r *Receiver) commit(ctx context.Context, e verifier.Event, at aim) alerting.Result {
+	usual := "postflight/" + e.Data.Deployment.Environment
+	if e.Data.Deployment.Service != at.repository { // several services may come out of one commit
+		usual += "/" + e.Data.Deployment.Service
 	}
 	name, err := standing.Name(r.s.Context, e, usual)
 	if err != nil {
 		return r.call.Refuse("context: %w", err)
 	}
 	s := standing.Of(e.Data)
-	return r.post(ctx, "/repos/"+repository+"/statuses/"+hash, gh.RepoStatus{
+	return r.post(ctx, "/repos/"+at.repository+"/statuses/"+at.commit, gh.RepoStatus{
 		State: ptr(commitStates[s.State]), TargetURL: optional(e.Data.URL),
 		Description: ptr(alerting.Cut(s.Line, maxDescription)), Context: ptr(alerting.Cut(name, maxContext)),
 	})
@@ -153,18 +214,14 @@ var commitStates = map[standing.State]string{
 // deployment writes a status of the deployment once it is known what becomes of
 // it: a verdict to revert is no failed deployment before the version before it
 // runs again. Anything else has nothing to write, and counts as delivered.
-func (r *Receiver) deployment(ctx context.Context, e verifier.Event, repository string) alerting.Result {
-	id, err := strconv.ParseInt(e.Data.Deployment.Labels["deployment"], 10, 64)
-	if err != nil || id <= 0 {
-		return r.call.Refuse("the deployment of %s %s at GitHub is not known: its source has to be GitHub, or tell the deployment's number as label \"deployment\"", e.Data.Deployment.Service, e.Data.Deployment.Version)
-	}
+func (r *Receiver) deployment(ctx context.Context, e verifier.Event, at aim) alerting.Result {
 	state := deploymentState(e)
 	if state == "" {
 		return alerting.Result{Outcome: alerting.Delivered}
 	}
 	s := standing.Of(e.Data)
 	// No environment: the one that GitHub has stays, for ours may be mapped.
-	return r.post(ctx, fmt.Sprintf("/repos/%s/deployments/%d/statuses", repository, id), gh.DeploymentStatusRequest{
+	return r.post(ctx, fmt.Sprintf("/repos/%s/deployments/%d/statuses", at.repository, at.deployment), gh.DeploymentStatusRequest{
 		State: ptr(state), LogURL: optional(e.Data.URL), Description: ptr(alerting.Cut(Marker+s.Line, maxDescription)),
 		EnvironmentURL: optional(e.Data.Deployment.Labels["environment_url"]), AutoInactive: ptr(false),
 	})
@@ -186,10 +243,12 @@ func (r *Receiver) post(ctx context.Context, path string, status any) alerting.R
 	if err != nil {
 		return r.call.Refuse("write the status: %w", err)
 	}
-	result, answer := r.call.Post(ctx, r.base+path, map[string]string{
-		"Accept": "application/vnd.github+json", "Authorization": "Bearer " + r.s.Token, "X-GitHub-Api-Version": apiVersion,
-	}, body)
+	result, answer := r.call.Post(ctx, r.base+path, r.header(), body)
 	return limited(result, answer, time.Now())
+}
+
+func (r *Receiver) header() map[string]string {
+	return map[string]string{"Accept": "application/vnd.github+json", "Authorization": "Bearer " + r.s.Token, "X-GitHub-Api-Version": apiVersion}
 }
 
 // limited takes what is a rate limit for one: GitHub answers 403 as well as 429,

@@ -76,6 +76,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		say(401, "Bad credentials")
 	case r.Header.Get("X-GitHub-Api-Version") != "2022-11-28":
 		say(400, "unsupported API version")
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v3/rate_limit":
+		_, _ = io.WriteString(w, `{"resources":{},"rate":{"limit":5000,"remaining":4999}}`)
+	case r.Method == http.MethodGet && r.URL.Path == "/api/v3/repos/acme/checkout":
+		_, _ = io.WriteString(w, `{"id":1,"full_name":"acme/checkout","private":true}`)
 	case r.Method != http.MethodPost || commit == nil && deployment == nil:
 		say(404, "Not Found")
 	case json.Unmarshal(body, &fields) != nil:
@@ -188,7 +192,7 @@ func TestOnlyGitHubNamesTheRepository(t *testing.T) {
 		f := &fake{t: t}
 		s := samples.Of("kept", func(v *verifier.Verification) { v.Deployment.Source = "pipeline" })
 		got := f.receiver(Settings{Writes: writes, Trusts: func(source string) bool { return source == "github" }}).Send(t.Context(), s.Delivery())
-		require.Equal(t, alerting.Rejected, got.Outcome)
+		require.Equal(t, alerting.Skipped, got.Outcome)
 		require.ErrorContains(t, got.Err, `was announced by "pipeline", which is no source of format github`)
 		require.Empty(t, f.requests)
 	}
@@ -200,23 +204,27 @@ func TestOnlyGitHubNamesTheRepository(t *testing.T) {
 
 func TestWhatIsNotKnownIsNotSent(t *testing.T) {
 	for name, c := range map[string]struct {
-		writes string
-		change func(*verifier.Deployment)
-		want   string
+		writes  string
+		change  func(*verifier.Deployment)
+		outcome alerting.Outcome
+		want    string
 	}{
-		"no repository": {CommitStatus, func(d *verifier.Deployment) { delete(d.Labels, "repository") }, `github "ci": the repository of acme/checkout is not known (got ""): its source has to tell it as label "repository", as OWNER/NAME, or the receiver name it`},
-		"a path":        {CommitStatus, func(d *verifier.Deployment) { d.Labels["repository"] = "../orgs" }, `is not known (got "../orgs")`},
-		"too deep":      {CommitStatus, func(d *verifier.Deployment) { d.Labels["repository"] = "acme/checkout/hooks" }, `is not known (got "acme/checkout/hooks")`},
-		"no commit":     {CommitStatus, func(d *verifier.Deployment) { delete(d.Labels, "commit"); d.Version = "v7" }, `the commit of acme/checkout v7 is not known (got "")`},
-		"short commit":  {CommitStatus, func(d *verifier.Deployment) { d.Labels["commit"] = "a10867b" }, `is not known (got "a10867b")`},
-		"no deployment": {DeploymentStatus, func(d *verifier.Deployment) { delete(d.Labels, "deployment") }, `at GitHub is not known`},
+		"no repository": {CommitStatus, func(d *verifier.Deployment) { delete(d.Labels, "repository") }, alerting.Skipped, `no repository: the source of acme/checkout has to tell it as label "repository", as OWNER/NAME, or the receiver name it`},
+		"a path":        {CommitStatus, func(d *verifier.Deployment) { d.Labels["repository"] = "../orgs" }, alerting.Rejected, `github "ci": the repository of acme/checkout must be OWNER/NAME (got "../orgs")`},
+		"too deep":      {CommitStatus, func(d *verifier.Deployment) { d.Labels["repository"] = "acme/checkout/hooks" }, alerting.Rejected, `must be OWNER/NAME (got "acme/checkout/hooks")`},
+		"no commit":     {CommitStatus, func(d *verifier.Deployment) { delete(d.Labels, "commit"); d.Version = "v7" }, alerting.Skipped, `no commit: the source of acme/checkout v7 has to tell the whole hash`},
+		"short commit":  {CommitStatus, func(d *verifier.Deployment) { d.Labels["commit"] = "a10867b" }, alerting.Rejected, `must be a whole hash (got "a10867b")`},
+		"no deployment": {DeploymentStatus, func(d *verifier.Deployment) { delete(d.Labels, "deployment") }, alerting.Skipped, `no deployment: the source of acme/checkout`},
+		"no number":     {DeploymentStatus, func(d *verifier.Deployment) { d.Labels["deployment"] = "-7" }, alerting.Rejected, `must be a number (got "-7")`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{t: t}
 			s := samples.Of("kept", func(v *verifier.Verification) { c.change(&v.Deployment) })
-			got := f.receiver(Settings{Writes: c.writes}).Send(t.Context(), s.Delivery())
-			require.Equal(t, alerting.Rejected, got.Outcome)
+			r := f.receiver(Settings{Writes: c.writes})
+			got := r.Send(t.Context(), s.Delivery())
+			require.Equal(t, c.outcome, got.Outcome)
 			require.ErrorContains(t, got.Err, c.want)
+			require.Equal(t, c.outcome == alerting.Skipped, r.Skips(s.Delivery()) != "", "what is wrong is no reason to skip it")
 			require.Empty(t, f.requests)
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -39,12 +40,17 @@ type Settings struct {
 
 // Receiver writes commit statuses to GitLab.
 type Receiver struct {
+	who  string
 	base string
 	s    Settings
 	call *call.Caller
 }
 
-var _ alerting.Display = (*Receiver)(nil)
+var (
+	_ alerting.Display = (*Receiver)(nil)
+	_ alerting.Skipper = (*Receiver)(nil)
+	_ alerting.Prober  = (*Receiver)(nil)
+)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.
@@ -54,7 +60,7 @@ func New(name string, s Settings, transport http.RoundTripper) (*Receiver, error
 	if err != nil {
 		return nil, err
 	}
-	return &Receiver{base: base.String() + "/api/v4", s: s, call: call.New(who, transport, append(call.Credentials(base), s.Token)...)}, nil
+	return &Receiver{who: who, base: base.String() + "/api/v4", s: s, call: call.New(who, transport, append(call.Credentials(base), s.Token)...)}, nil
 }
 
 // WithTimeout bounds each attempt at d, and returns r.
@@ -91,28 +97,14 @@ func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alertin
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
+	project, hash, unknown, err := r.aim(e)
+	switch {
+	case err != nil:
+		return r.call.Refuse("%w", err)
+	case unknown != "":
+		return alerting.Result{Outcome: alerting.Skipped, Err: errors.New(unknown)}
+	}
 	d := e.Data.Deployment
-	if r.s.Project == nil && r.s.Trusts != nil && !r.s.Trusts(d.Source) {
-		return r.call.Refuse("the deploy of %s was announced by %q, which is no source of format gitlab, and may not say which project gets a status: name the project in the receiver", d.Service, d.Source)
-	}
-	project, err := standing.Name(r.s.Project, e, d.Labels["project"])
-	switch {
-	case err != nil:
-		return r.call.Refuse("project: %w", err)
-	case project == "":
-		return r.call.Refuse("the project of %s is not known: its source has to tell it as label \"project\", or the receiver name it", d.Service)
-	}
-	told := d.Labels["commit"]
-	if told == "" {
-		told = d.Version
-	}
-	hash, err := standing.Name(r.s.Commit, e, told)
-	switch {
-	case err != nil:
-		return r.call.Refuse("commit: %w", err)
-	case !commitHash.MatchString(hash):
-		return r.call.Refuse("the commit of %s %s is not known (got %q): its source has to tell the whole hash as label \"commit\", or the receiver name it", d.Service, d.Version, hash)
-	}
 	usual := "postflight/" + d.Environment
 	if d.Service != project { // several services may come out of one commit
 		usual += "/" + d.Service
@@ -130,6 +122,49 @@ func (r *Receiver) Send(ctx context.Context, delivery verifier.Delivery) alertin
 		return r.call.Refuse("write the status: %w", err)
 	}
 	return r.post(ctx, "/projects/"+url.PathEscape(project)+"/statuses/"+hash, body)
+}
+
+// Skips says what of the deploy isn't known that a status needs.
+func (r *Receiver) Skips(delivery verifier.Delivery) string {
+	e, err := alerting.Read(delivery)
+	if err != nil {
+		return ""
+	}
+	_, _, unknown, err := r.aim(e)
+	if err != nil {
+		return ""
+	}
+	return unknown
+}
+
+// aim finds where the status goes; unknown says what its source would have to
+// tell. What was told and can't be is an error.
+func (r *Receiver) aim(e verifier.Event) (project, hash, unknown string, err error) {
+	d := e.Data.Deployment
+	if r.s.Project == nil && r.s.Trusts != nil && !r.s.Trusts(d.Source) {
+		return "", "", fmt.Sprintf("no project: the deploy of %s was announced by %q, which is no source of format gitlab, and may not say which project gets a status: name the project in the receiver", d.Service, d.Source), nil
+	}
+	project, err = standing.Name(r.s.Project, e, d.Labels["project"])
+	switch {
+	case err != nil:
+		return "", "", "", fmt.Errorf("project: %w", err)
+	case project == "":
+		return "", "", fmt.Sprintf("no project: the source of %s has to tell it as label \"project\", or the receiver name it", d.Service), nil
+	}
+	told := d.Labels["commit"]
+	if told == "" && commitHash.MatchString(d.Version) {
+		told = d.Version
+	}
+	hash, err = standing.Name(r.s.Commit, e, told)
+	switch {
+	case err != nil:
+		return "", "", "", fmt.Errorf("commit: %w", err)
+	case hash == "":
+		return "", "", fmt.Sprintf("no commit: the source of %s %s has to tell the whole hash as label \"commit\", or the receiver name it", d.Service, d.Version), nil
+	case !commitHash.MatchString(hash):
+		return "", "", "", fmt.Errorf("the commit of %s %s must be a whole hash (got %q): its source tells it as label \"commit\", unless the receiver names it", d.Service, d.Version, hash)
+	}
+	return project, hash, "", nil
 }
 
 func (r *Receiver) post(ctx context.Context, path string, body []byte) alerting.Result {

@@ -42,6 +42,7 @@ func TestConformance(t *testing.T) {
 type fake struct {
 	t        *testing.T
 	running  map[string]bool
+	scopes   string // of the token
 	requests []*http.Request
 	bodies   [][]byte
 }
@@ -61,6 +62,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Private-Token") != token:
 		say(401, `{"message":"401 Unauthorized"}`)
+	case r.Method == http.MethodGet && r.RequestURI == "/gitlab/api/v4/personal_access_tokens/self":
+		say(200, `{"id":4,"name":"postflight","revoked":false,"scopes":[%s],"active":true}`, f.scopes)
+	case r.Method == http.MethodGet && r.RequestURI == "/gitlab/api/v4/projects/acme%2Fcheckout":
+		say(200, `{"id":3,"path_with_namespace":"acme/checkout"}`)
 	case r.Method != http.MethodPost || !strings.HasPrefix(r.RequestURI, "/gitlab/api/v4/projects/acme%2Fcheckout/statuses/"):
 		say(404, `{"message":"404 Project Not Found"}`)
 	case !strings.HasSuffix(r.RequestURI, "/"+samples.Commit):
@@ -159,7 +164,7 @@ func TestOnlyGitLabNamesTheProject(t *testing.T) {
 	s := samples.Of("kept", func(v *verifier.Verification) { v.Deployment.Source = "pipeline" })
 	f, r := newFake(t, Settings{Trusts: func(source string) bool { return source == "gitlab" }})
 	got := r.Send(t.Context(), s.Delivery())
-	require.Equal(t, alerting.Rejected, got.Outcome)
+	require.Equal(t, alerting.Skipped, got.Outcome)
 	require.ErrorContains(t, got.Err, `was announced by "pipeline", which is no source of format gitlab`)
 	require.Empty(t, f.requests)
 	f, r = newFake(t, Settings{Project: template.Must(template.New("").Parse("acme/checkout")), Trusts: func(string) bool { return false }})
@@ -169,19 +174,21 @@ func TestOnlyGitLabNamesTheProject(t *testing.T) {
 
 func TestWhatIsNotKnownIsNotSent(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*verifier.Deployment)
-		want   string
+		change  func(*verifier.Deployment)
+		outcome alerting.Outcome
+		want    string
 	}{
-		"no project":   {func(d *verifier.Deployment) { delete(d.Labels, "project") }, `gitlab "ci": the project of acme/checkout is not known`},
-		"no commit":    {func(d *verifier.Deployment) { delete(d.Labels, "commit"); d.Version = "v7" }, `the commit of acme/checkout v7 is not known (got "v7")`},
-		"a short hash": {func(d *verifier.Deployment) { d.Labels["commit"] = "a10867b" }, `(got "a10867b"): its source has to tell the whole hash as label "commit"`},
+		"no project":   {func(d *verifier.Deployment) { delete(d.Labels, "project") }, alerting.Skipped, `no project: the source of acme/checkout has to tell it`},
+		"no commit":    {func(d *verifier.Deployment) { delete(d.Labels, "commit"); d.Version = "v7" }, alerting.Skipped, `no commit: the source of acme/checkout v7 has to tell the whole hash`},
+		"a short hash": {func(d *verifier.Deployment) { d.Labels["commit"] = "a10867b" }, alerting.Rejected, `must be a whole hash (got "a10867b"): its source tells it as label "commit"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, r := newFake(t, Settings{})
 			s := samples.Of("kept", func(v *verifier.Verification) { c.change(&v.Deployment) })
 			got := r.Send(t.Context(), s.Delivery())
-			require.Equal(t, alerting.Rejected, got.Outcome)
+			require.Equal(t, c.outcome, got.Outcome)
 			require.ErrorContains(t, got.Err, c.want)
+			require.Equal(t, c.outcome == alerting.Skipped, r.Skips(s.Delivery()) != "", "what is wrong is no reason to skip it")
 			require.Empty(t, f.requests)
 		})
 	}

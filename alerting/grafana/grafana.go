@@ -42,7 +42,10 @@ type Receiver struct {
 	call    *call.Caller
 }
 
-var _ alerting.Editor = (*Receiver)(nil)
+var (
+	_ alerting.Editor = (*Receiver)(nil)
+	_ alerting.Prober = (*Receiver)(nil)
+)
 
 // New makes the receiver of that name; transport is as of webhook.New. An
 // address that is none is an error of kind Invalid.

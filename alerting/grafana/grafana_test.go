@@ -39,6 +39,7 @@ type fake struct {
 	t        *testing.T
 	requests []*http.Request
 	bodies   [][]byte
+	narrow   bool // the token may write annotations and nothing else
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -56,6 +57,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		say(401, "Invalid API key")
+	case r.Method == http.MethodGet && r.URL.Path == "/grafana/api/org" && f.narrow:
+		say(403, "You'll need additional permissions to perform this action. Permissions needed: orgs:read")
+	case r.Method == http.MethodGet && r.URL.Path == "/grafana/api/org":
+		_, _ = io.WriteString(w, `{"id":1,"name":"Acme"}`)
 	case r.Method == http.MethodPatch && r.URL.Path == "/grafana/api/annotations/1":
 		say(200, "Annotation patched")
 	case r.Method == http.MethodPatch:

@@ -24,6 +24,14 @@ var Services = []string{
 	"opsgenie", "pushbullet", "pushover", "rocketchat", "signal", "telegram", "wecom", "zulip",
 }
 
+// aliases are older names, which are understood and not offered.
+var aliases = []string{"hangouts"} // of googlechat
+
+// offered lists the services by the names that the documentation uses.
+func offered() string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(Services), func(s string) bool { return slices.Contains(aliases, s) }), ", ")
+}
+
 // instead says what to use in place of services that are not reached.
 var instead = map[string]string{
 	"slack": "use a receiver of kind slack", "teams": "use a receiver of kind teams", "pagerduty": "use a receiver of kind pagerduty",
@@ -41,7 +49,7 @@ func Check(address string) error {
 	case instead[service] != "":
 		return verifier.Errorf(verifier.Invalid, "service %q is not reached this way: %s", service, instead[service])
 	case strings.Contains(service, "+") || !slices.Contains(Services, service):
-		return verifier.Errorf(verifier.Invalid, "is of no service that is reached: %s are", strings.Join(Services, ", "))
+		return verifier.Errorf(verifier.Invalid, "is of no service that is reached: %s are", offered())
 	}
 	if _, err := url.Parse(address); err != nil || strings.ContainsAny(address, " \t\r\n") {
 		return verifier.Errorf(verifier.Invalid, "must be one whole URL of service %q: it can't be read", service)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/alerting/internal/call"
@@ -31,7 +32,7 @@ type Receiver struct {
 	call    *call.Caller
 }
 
-var _ alerting.Receiver = (*Receiver)(nil)
+var _ alerting.Digester = (*Receiver)(nil)
 
 // New makes the receiver of that name. process is the command line of a process
 // that calls Serve and nothing else; it gets no environment but PATH and the
@@ -71,6 +72,10 @@ func hidden(address string) []string {
 	return parts
 }
 
+// maxDigest is how many characters a digest has at most: Pushover takes 1,024,
+// other services more.
+const maxDigest = 1000
+
 // Send makes one attempt, in a process of its own.
 func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Result {
 	e, err := alerting.Read(d)
@@ -78,6 +83,38 @@ func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Resul
 		return r.call.Refuse("%w", err)
 	}
 	title, text := quiet(r.words.Tell(e))
+	return r.send(ctx, title, text)
+}
+
+// SendDigest makes one attempt at telling of several deliveries in one message.
+func (r *Receiver) SendDigest(ctx context.Context, d []verifier.Delivery) alerting.Result {
+	digest := r.words.Digest(d)
+	return r.send(ctx, alerting.Quiet(digest.Headline), list(digest, len(d)))
+}
+
+// list writes a digest of that many deliveries as lines, the worst first, as
+// many as there is room for, and where the others are.
+func list(d alerting.Digest, all int) string {
+	end := ""
+	for _, l := range d.Links {
+		end += l.Text + ": " + inAddress.Replace(l.URL)
+	}
+	text, told := "", 0
+	for _, s := range d.Lines {
+		line := alerting.Quiet(s.Headline) + "\n"
+		more := fmt.Sprintf("and %d more on the board\n", all-told-1)
+		if utf8.RuneCountInString(text+line+more+end) > maxDigest {
+			break
+		}
+		text, told = text+line, told+1
+	}
+	if told < all {
+		text += fmt.Sprintf("and %d more on the board\n", all-told)
+	}
+	return strings.TrimSpace(text + end)
+}
+
+func (r *Receiver) send(ctx context.Context, title, text string) alerting.Result {
 	in, err := json.Marshal(message{URL: r.address, Title: title, Text: text})
 	if err != nil {
 		return r.call.Refuse("write the message: %w", err)

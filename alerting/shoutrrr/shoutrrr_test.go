@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,9 @@ import (
 	"github.com/postflight/postflight/alerting/receivertest"
 	"github.com/postflight/postflight/verifier"
 )
+
+// update is the flag of samples: to write the golden files anew.
+func update() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // TestMain is also the process that sends: the test's own program, asked by its
 // arguments.
@@ -98,6 +102,9 @@ type fake struct {
 	last    *http.Request
 	body    string
 }
+
+// told is the last message of ntfy.
+func (f *fake) told() string { return "Title: " + f.last.Header.Get("Title") + "\n\n" + f.body + "\n" }
 
 func newFake(t *testing.T, answer http.HandlerFunc) *fake {
 	f := &fake{}
@@ -329,7 +336,38 @@ func TestCheck(t *testing.T) {
 		}
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "passw0rd")
+		require.NotContains(t, err.Error(), "hangouts", "googlechat is its name now")
 		_, err = New("tail", address, alerting.Words{}, nil)
 		require.Equal(t, verifier.Invalid, verifier.KindOf(err))
 	}
+}
+
+// TestDigest: many deliveries are one message that every service has room for.
+func TestDigest(t *testing.T) {
+	f := newFake(t, answers(http.StatusOK, `{"id":"1"}`))
+	r, err := New("phone", "ntfy://"+f.address+"/"+topic+"?scheme=http", alerting.Words{}, process(t, "send"))
+	require.NoError(t, err)
+	var all []verifier.Delivery
+	for range 3 {
+		for _, s := range receivertest.Samples() {
+			all = append(all, s.Delivery)
+		}
+	}
+	got := r.SendDigest(t.Context(), all)
+	require.NoError(t, got.Err)
+	require.Equal(t, int32(1), f.calls.Load())
+	require.Empty(t, got.Reference)
+	for _, said := range []string{"✖ REVERT checkout 1.42.0 in production", "more on the board", "https://postflight.example/"} {
+		require.Contains(t, f.body, said)
+	}
+	require.LessOrEqual(t, len([]rune(f.body)), maxDigest)
+	for _, never := range []string{"@here", "@everyone", "](http"} {
+		require.NotContains(t, f.body, never)
+	}
+	receivertest.GoldenText(t, "digest.txt", f.told(), update())
+	got = r.Send(t.Context(), receivertest.Sampled("revert"))
+	require.NoError(t, got.Err)
+	receivertest.GoldenText(t, "revert.txt", f.told(), update())
+	few := r.words.Digest(all[:2])
+	require.NotContains(t, list(few, 2), "more on the board")
 }

@@ -22,6 +22,10 @@ const (
 type message struct {
 	Channel string `json:"channel,omitempty"` // with a token
 	TS      string `json:"ts,omitempty"`      // of the message to be changed
+	// ThreadTS is of the message that this one replies to, which ReplyBroadcast
+	// shows in the channel as well.
+	ThreadTS       string `json:"thread_ts,omitempty"`
+	ReplyBroadcast bool   `json:"reply_broadcast,omitempty"`
 	// Text is shown in notifications, which show no blocks.
 	Text   string  `json:"text"`
 	Blocks []block `json:"blocks"`
@@ -68,6 +72,14 @@ func render(s alerting.Story) message {
 	if s.Command != "" {
 		m.context("To change it: " + s.Command)
 	}
+	return m
+}
+
+// reply says in a line what a message has become, and links to the page.
+func reply(s alerting.Story) message {
+	m := message{Text: escaped(s.Headline, maxText)}
+	m.section(s.Headline)
+	m.buttons(s.Links[:min(len(s.Links), 1)])
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type Receiver struct {
 var (
 	_ alerting.Editor   = (*Receiver)(nil)
 	_ alerting.Digester = (*Receiver)(nil)
+	_ alerting.Prober   = (*Receiver)(nil)
 )
 
 // New makes the receiver of that name. Errors are of kind Invalid and hold no
@@ -83,16 +85,60 @@ func (r *Receiver) Send(ctx context.Context, d verifier.Delivery) alerting.Resul
 	if err != nil {
 		return r.call.Refuse("%w", err)
 	}
-	m := render(r.o.Words.Tell(e))
-	channel, ts, found := strings.Cut(d.Earlier, "/")
+	story := r.o.Words.Tell(e)
+	m := render(story)
+	channel, ts, found := r.earlier(d.Earlier)
 	if !r.Edits() || !found {
 		return r.post(ctx, m)
 	}
 	changed := m
 	changed.Channel, changed.TS = channel, ts
 	result, code := r.api(ctx, "chat.update", changed)
-	if slices.Contains(gone, code) {
+	switch {
+	case slices.Contains(gone, code):
 		return r.post(ctx, m)
+	case result.Outcome == alerting.Delivered && wakes(e):
+		return r.broadcast(ctx, result, channel, ts, story)
+	}
+	return result
+}
+
+// earlier reads what a message was called: the channel's id and its ts, and the
+// channel as it was configured, which earlier versions did not store. One in
+// another channel than is configured now is left alone.
+func (r *Receiver) earlier(reference string) (channel, ts string, found bool) {
+	parts := strings.Split(reference, "/")
+	switch {
+	case len(parts) < 2,
+		len(parts) > 2 && parts[2] != r.o.Channel,
+		len(parts) == 2 && channelID.MatchString(r.o.Channel) && parts[0] != r.o.Channel:
+		return "", "", false
+	}
+	return parts[0], parts[1], true
+}
+
+// channelID is the form of a channel's id; a channel can be configured by its
+// name as well.
+var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{8,}$`)
+
+// wakes reports whether somebody should look up: an edit makes no sound, and
+// may be far up in the channel.
+func wakes(e verifier.Event) bool {
+	inconclusive := e.Type == verifier.EventDecided && e.Data.Verdict != nil && e.Data.Verdict.Decision == verifier.Inconclusive
+	return e.Urgent || inconclusive
+}
+
+// broadcast says in the message's thread, and by that in the channel, what it
+// was changed to. Where it can't be replied to the whole is posted anew.
+func (r *Receiver) broadcast(ctx context.Context, changed alerting.Result, channel, ts string, s alerting.Story) alerting.Result {
+	m := reply(s)
+	m.Channel, m.ThreadTS, m.ReplyBroadcast = channel, ts, true
+	result, code := r.api(ctx, "chat.postMessage", m)
+	if slices.Contains(unanswerable, code) {
+		return r.post(ctx, render(s))
+	}
+	if result.Outcome == alerting.Delivered {
+		result.Reference = changed.Reference // what is edited later on is still the message
 	}
 	return result
 }
@@ -121,6 +167,9 @@ func (r *Receiver) post(ctx context.Context, m message) alerting.Result {
 // gone are the errors of chat.update after which the message is posted anew:
 // somebody deleted it, or it can't be changed any more.
 var gone = []string{"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
+
+// unanswerable are the errors of a reply after which the message is posted anew.
+var unanswerable = []string{"message_not_found", "thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked", "restricted_action_non_threadable_channel"}
 
 // passing are the errors after which the same may go through later.
 var passing = []string{"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
@@ -151,7 +200,7 @@ func (r *Receiver) api(ctx context.Context, method string, m message) (result al
 	}
 	if said.OK {
 		if said.Channel != "" && said.TS != "" {
-			result.Reference = said.Channel + "/" + said.TS
+			result.Reference = said.Channel + "/" + said.TS + "/" + r.o.Channel
 		}
 		return result, ""
 	}

@@ -39,8 +39,10 @@ type workspace struct {
 	ts    int
 	// messages are those that can be changed, by channel and ts.
 	messages map[string]string
+	replies  []string          // shown in the channel as well
 	fail     map[string]string // the error of a method
 	retry    string            // Retry-After with it
+	scopes   string            // of the token
 }
 
 func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -66,12 +68,17 @@ func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	var m message
 	switch {
-	case method != "chat.postMessage" && method != "chat.update":
+	case method != "chat.postMessage" && method != "chat.update" && method != "auth.test":
 		answer("unknown_method")
 	case r.Header.Get("Authorization") != "Bearer "+token:
 		answer("invalid_auth")
 	case !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json"):
 		answer("invalid_form_data")
+	case method == "auth.test" && w.fail[method] != "":
+		answer(w.fail[method])
+	case method == "auth.test":
+		out.Header().Set("X-OAuth-Scopes", w.scopes)
+		_, _ = io.WriteString(out, `{"ok":true,"url":"https://acme.slack.com/","team":"Acme","user":"postflight","team_id":"T1","user_id":"U1","bot_id":"B1"}`)
 	case json.Unmarshal(body, &m) != nil:
 		answer("invalid_json")
 	case blocksOf(body) != "":
@@ -80,6 +87,12 @@ func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		answer(w.fail[method])
 	case method == "chat.update" && w.messages[m.Channel+"/"+m.TS] == "":
 		answer("message_not_found")
+	case m.ReplyBroadcast && m.ThreadTS == "" || m.ThreadTS != "" && method != "chat.postMessage":
+		answer("invalid_arguments")
+	case m.ThreadTS != "" && w.fail["reply"] != "":
+		answer(w.fail["reply"])
+	case m.ThreadTS != "" && w.messages[m.Channel+"/"+m.ThreadTS] == "":
+		answer("thread_not_found")
 	case method == "chat.postMessage" && m.Channel != "C0123456789":
 		answer("channel_not_found")
 	default:
@@ -87,7 +100,11 @@ func (w *workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			w.ts++
 			m.TS = fmt.Sprintf("1700000000.%06d", w.ts)
 		}
-		w.messages[m.Channel+"/"+m.TS] = m.Text
+		if m.ReplyBroadcast {
+			w.replies = append(w.replies, m.ThreadTS+" "+m.Text)
+		} else {
+			w.messages[m.Channel+"/"+m.TS] = m.Text
+		}
 		_, _ = fmt.Fprintf(out, `{"ok":true,"channel":%q,"ts":%q}`, m.Channel, m.TS)
 	}
 }
@@ -227,7 +244,7 @@ func TestOneMessageIsEdited(t *testing.T) {
 	r, w := withToken(t)
 	first := r.Send(t.Context(), receivertest.Sampled("revert"))
 	require.NoError(t, first.Err)
-	require.Equal(t, "C0123456789/1700000000.000001", first.Reference)
+	require.Equal(t, "C0123456789/1700000000.000001/C0123456789", first.Reference)
 	next := receivertest.Sampled("confirmed")
 	next.Earlier = first.Reference
 	second := r.Send(t.Context(), next)
@@ -235,16 +252,109 @@ func TestOneMessageIsEdited(t *testing.T) {
 	require.Equal(t, first.Reference, second.Reference)
 	require.Equal(t, []string{"/api/chat.postMessage", "/api/chat.update"}, w.paths)
 	require.Len(t, w.messages, 1)
-	require.Contains(t, w.messages[first.Reference], "ROLLED BACK")
+	require.Contains(t, w.messages["C0123456789/1700000000.000001"], "ROLLED BACK")
 	receivertest.Golden(t, "update", w.bodys[1], *update)
 
-	delete(w.messages, first.Reference) // somebody deletes it
+	delete(w.messages, "C0123456789/1700000000.000001") // somebody deletes it
 	third := r.Send(t.Context(), next)
 	require.NoError(t, third.Err)
-	require.Equal(t, "C0123456789/1700000000.000002", third.Reference, "it is posted anew")
+	require.Equal(t, "C0123456789/1700000000.000002/C0123456789", third.Reference, "it is posted anew")
 	digest := r.SendDigest(t.Context(), []verifier.Delivery{next})
 	require.NoError(t, digest.Err)
 	require.Empty(t, digest.Reference, "nothing edits a digest")
+}
+
+// TestAnEditThatMattersIsHeard: an edit notifies nobody, so what needs people is
+// said in the channel as well; a rollback that goes well is not.
+func TestAnEditThatMattersIsHeard(t *testing.T) {
+	for name, heard := range map[string]bool{
+		"cleared": false, "keep": false, "accepted": false, "confirmed": false, "superseded": false,
+		"inconclusive": true, "revert": true, "withheld": true, "unconfirmed": true, "failed": true, "hostile": true,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, w := withToken(t)
+			first := r.Send(t.Context(), receivertest.Sampled("deploy"))
+			require.NoError(t, first.Err)
+			next := receivertest.Sampled(name)
+			next.Earlier = first.Reference
+			got := r.Send(t.Context(), next)
+			require.NoError(t, got.Err)
+			require.Equal(t, first.Reference, got.Reference, "the message is edited later on, not the reply")
+			require.Len(t, w.messages, 1)
+			if !heard {
+				require.Empty(t, w.replies)
+				return
+			}
+			require.Len(t, w.replies, 1)
+			require.Equal(t, "1700000000.000001 "+w.messages["C0123456789/1700000000.000001"], w.replies[0])
+			if name == "revert" {
+				receivertest.Golden(t, "reply", w.bodys[2], *update)
+			}
+		})
+	}
+}
+
+// TestAReplyThatFails is tried again with the edit, or gives way to a post.
+func TestAReplyThatFails(t *testing.T) {
+	r, w := withToken(t)
+	first := r.Send(t.Context(), receivertest.Sampled("deploy"))
+	next := receivertest.Sampled("revert")
+	next.Earlier = first.Reference
+	w.fail["reply"], w.retry = "ratelimited", "30"
+	got := r.Send(t.Context(), next)
+	require.Equal(t, alerting.Retry, got.Outcome)
+	require.Equal(t, 30*time.Second, got.RetryAfter)
+	w.fail["reply"] = "restricted_action_thread_locked"
+	got = r.Send(t.Context(), next)
+	require.NoError(t, got.Err)
+	require.NotEqual(t, first.Reference, got.Reference)
+	require.Len(t, w.messages, 2)
+}
+
+// TestAnotherChannel: what was posted to the channel before is left as it is.
+func TestAnotherChannel(t *testing.T) {
+	r, w := withToken(t)
+	next := receivertest.Sampled("confirmed")
+	w.messages["C0000000001/1699999999.000001"] = "WATCHING"
+	next.Earlier = "C0000000001/1699999999.000001/C0000000001"
+	got := r.Send(t.Context(), next)
+	require.NoError(t, got.Err)
+	require.Equal(t, "C0123456789/1700000000.000001/C0123456789", got.Reference)
+	require.Equal(t, "WATCHING", w.messages["C0000000001/1699999999.000001"])
+
+	// References of versions before this one tell the channel's id alone.
+	next.Earlier = "C0000000001/1699999999.000001"
+	require.NoError(t, r.Send(t.Context(), next).Err)
+	require.Equal(t, "WATCHING", w.messages["C0000000001/1699999999.000001"])
+	r, w = open(t, Options{Token: token, Channel: "deploys"})
+	w.messages["C0000000001/1699999999.000001"] = "WATCHING"
+	require.NoError(t, r.Send(t.Context(), next).Err)
+	require.Contains(t, w.messages["C0000000001/1699999999.000001"], "ROLLED BACK")
+}
+
+func TestProbe(t *testing.T) {
+	r, w := withToken(t)
+	for scopes, want := range map[string]string{"": "", "chat:write,users:read": "", "chat:write.public, users:read": "lacks the scope chat:write"} {
+		w.scopes = scopes
+		said, err := r.Probe(t.Context())
+		if want != "" {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, "the token is of postflight in Acme; whether the bot is in the channel, only a message would tell", said)
+	}
+	require.Empty(t, w.messages)
+	w.fail["auth.test"] = "account_inactive"
+	_, err := r.Probe(t.Context())
+	require.ErrorContains(t, err, "the token's app was removed")
+	r, _ = open(t, Options{Token: "xoxb-another-token", Channel: "C0123456789"})
+	_, err = r.Probe(t.Context())
+	require.ErrorContains(t, err, "the token is not valid")
+	require.NotContains(t, err.Error(), "xoxb-another-token")
+	r, _ = open(t, Options{})
+	_, err = r.Probe(t.Context())
+	require.Error(t, err)
 }
 
 func TestErrorsAreClassified(t *testing.T) {

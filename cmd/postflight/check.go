@@ -16,13 +16,17 @@ func checkCommand(s streams) *cobra.Command {
 		Use: "check", Short: "Check a configuration before it is used",
 		Args: cobra.ArbitraryArgs, RunE: needsCommand,
 	}
-	check.AddCommand(&cobra.Command{
-		Use:   "config FILE",
+	var online bool
+	config := &cobra.Command{
+		Use:   "config FILE [--online]",
 		Short: "Tell every problem of a configuration file at once",
 		Long: `Reads FILE as the daemon would, with its secret files, and prints every problem
-as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
+as FILE:LINE:COL: path: what (got "x"). With --online each receiver is asked once
+whether it would take messages, and is told nothing: tokens and logins are tried
+where its system offers that, and else it is connected to. Exit code 0: valid;
+1: problems.`,
 		Args: exactly(1, "a FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := configs.Load(args[0], os.LookupEnv)
 			if err != nil {
 				fmt.Fprintln(s.out, err)
@@ -40,8 +44,37 @@ as FILE:LINE:COL: path: what (got "x"). Exit code 0: valid; 1: problems.`,
 			for _, doubt := range c.Doubts() {
 				fmt.Fprintf(s.out, "note: %s\n", doubt)
 			}
+			if online {
+				return askReceivers(cmd, s, c)
+			}
 			return nil
 		},
-	})
+	}
+	config.Flags().BoolVar(&online, "online", false, "ask each receiver once, without telling it anything")
+	check.AddCommand(config)
 	return check
+}
+
+// askReceivers prints a line for each receiver as it answers.
+func askReceivers(cmd *cobra.Command, s streams, c *configs.Config) error {
+	failed := 0
+	err := app.AskReceivers(cmd.Context(), c, func(a app.ReceiverAnswer) {
+		if a.Err != nil {
+			failed++
+			fmt.Fprintf(s.out, "receiver %s (%s): FAILS: %v\n", a.Name, a.Kind, a.Err)
+			return
+		}
+		word := "ok"
+		if !a.Asked {
+			word = "not asked"
+		}
+		fmt.Fprintf(s.out, "receiver %s (%s): %s: %s\n", a.Name, a.Kind, word, a.Said)
+	})
+	if err != nil {
+		return err
+	}
+	if failed > 0 {
+		return exit{code: exitFault}
+	}
+	return nil
 }

@@ -74,8 +74,13 @@ func written(t *testing.T, configuration string) string {
 		}
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 		secret := "a-secret-of-the-docs-" + string(rune('a'+i)) // each its own
-		if m[1] == "secrets/slack" {
+		switch m[1] {
+		case "secrets/slack":
 			secret = "https://hooks.slack.example/services/T0/B0/x"
+		case "secrets/slackbot":
+			secret = "xoxb-0123456789-of-the-docs"
+		case "secrets/ntfy":
+			secret = "ntfy://ntfy.sh/topic-of-the-docs"
 		}
 		require.NoError(t, os.WriteFile(file, []byte(secret), 0o600))
 	}

@@ -45,6 +45,7 @@ type receipt struct {
 	URL            string     `json:"url,omitempty"`
 	Mode           string     `json:"mode,omitempty"`
 	ClosesAt       *time.Time `json:"closes_at,omitempty"`
+	Warnings       []string   `json:"warnings,omitempty"`
 	Ignored        string     `json:"ignored,omitempty"`
 	DryRun         string     `json:"dry_run,omitempty"`
 }
@@ -135,6 +136,7 @@ func notify(cmd *cobra.Command, s streams, n notification, wait bool) error {
 		return printReceipt(cmd, s, r)
 	}
 	fmt.Fprintf(s.err, "%s is being verified: %s\n", n.Version, r.URL)
+	r.warn(s)
 	err = w.wait(r.VerificationID)
 	var refused *problem
 	if errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
@@ -200,7 +202,14 @@ func printReceipt(cmd *cobra.Command, s streams, r receipt) error {
 	}
 	fmt.Fprintf(s.out, "%s\n", r.VerificationID)
 	fmt.Fprintf(s.err, "verifying (%s) until %s: %s\n", r.Mode, clockTime(r.ClosesAt), r.URL)
+	r.warn(s)
 	return nil
+}
+
+func (r receipt) warn(s streams) {
+	for _, w := range r.Warnings {
+		fmt.Fprintf(s.err, "warning: %s\n", w)
+	}
 }
 
 // sleep waits for d, or less when ctx ends.

@@ -27,6 +27,7 @@ type Status struct {
 	Upstreams []Upstream        `json:"upstreams"`
 	Checks    Checks            `json:"checks"`
 	Queues    []Queue           `json:"queues"`
+	Receivers []Receiver        `json:"receivers"`
 	Replicas  []Replica         `json:"replicas"`
 }
 
@@ -157,7 +158,7 @@ func (s Status) view(now time.Time) statusView {
 	if n := len(out.Troubles); n > 0 {
 		out.Word = badge{"⚠", plural(n, "thing needs a look", "things need a look"), "warn"}
 	}
-	out.Rows = []statusSection{s.heldBack(now), s.intake(now), s.upstreams(now), s.feeds(now), s.checks(now), s.queues(now), s.replicas(now)}
+	out.Rows = []statusSection{s.heldBack(now), s.intake(now), s.upstreams(now), s.feeds(now), s.checks(now), s.queues(now), s.receivers(now), s.replicas(now)}
 	return out
 }
 
@@ -178,6 +179,11 @@ func (s Status) troubles(now time.Time) []string {
 	for _, q := range s.Queues {
 		if q.OldestAt != nil && now.Sub(*q.OldestAt) >= staleDelivery {
 			out = append(out, "A "+string(q.Kind)+" has waited for "+words(now.Sub(*q.OldestAt))+" to be delivered.")
+		}
+	}
+	for _, r := range s.Receivers {
+		if trouble := r.trouble(now); trouble != "" {
+			out = append(out, trouble)
 		}
 	}
 	for _, p := range s.Replicas {
@@ -301,6 +307,8 @@ func (s Status) queues(now time.Time) statusSection {
 			state = badge{"✔", "empty", "good"}
 		} else if now.Sub(*q.OldestAt) >= staleDelivery {
 			state = badge{"⚠", "stuck", "warn"}
+		} else if q.Retrying > 0 {
+			state = badge{"↻", "trying again", "warn"}
 		}
 		out.Rows = append(out.Rows, statusRow{state, string(q.Kind), []statusCell{
 			{Label: "Waiting", Text: plural(q.Pending, "new", "new") + ", " + plural(q.Retrying, "to be tried again", "to be tried again")}, ago("Oldest", q.OldestAt, now, "none"),

@@ -33,6 +33,12 @@ func quiet() board.Status {
 		},
 		Checks: board.Checks{Observing: 3, Pending: 1, Leased: 1, LagSeconds: 0.2},
 		Queues: []board.Queue{{Kind: verifier.RollbackDelivery}, {Kind: verifier.MessageDelivery, Pending: 1, OldestAt: ago(2 * time.Second)}},
+		Receivers: []board.Receiver{
+			{Name: "oncall", Kind: "slack", Sends: verifier.MessageDelivery, DeliveredAt: ago(3 * time.Minute)},
+			{Name: "commits", Kind: "github", Sends: verifier.MessageDelivery, Skipped: 2},
+			{Name: "pager", Kind: "pagerduty", Sends: verifier.MessageDelivery},
+			{Name: "back", Kind: "webhook", Sends: verifier.RollbackDelivery, DeliveredAt: ago(5 * time.Hour), FailedAt: ago(6 * time.Hour), LastError: `webhook "back" answered 503 Service Unavailable`},
+		},
 		Replicas: []board.Replica{
 			{Name: "pf-1", Version: "1.2.0", StartedAt: *ago(50 * time.Hour), SeenAt: *ago(6 * time.Second), LeaseUntil: seenAt.Add(54 * time.Second), Self: true},
 			{Name: "pf-2", Version: "1.2.0", StartedAt: *ago(49 * time.Hour), SeenAt: *ago(11 * time.Second), LeaseUntil: seenAt.Add(49 * time.Second)},
@@ -52,6 +58,12 @@ func troubled() board.Status {
 	s.Upstreams[1].Up, s.Upstreams[1].UpAt = false, ptr(seenAt.Add(-7*time.Minute))
 	s.Checks.Overdue, s.Checks.LagSeconds = 4, 95
 	s.Queues[1] = board.Queue{Kind: verifier.MessageDelivery, Pending: 2, Retrying: 5, OldestAt: ptr(seenAt.Add(-9 * time.Minute))}
+	refused, failed := ptr(seenAt.Add(-4*time.Minute)), ptr(seenAt.Add(-40*time.Second))
+	s.Receivers[0].FailedAt, s.Receivers[0].Retrying, s.Receivers[0].LastError = failed, 5, `slack "oncall" gave no answer: dial tcp 192.0.2.1:443: connect: connection refused`
+	s.Receivers[2].FailedAt, s.Receivers[2].RefusedAt, s.Receivers[2].Refused = refused, refused, 3
+	s.Receivers[2].LastError = `pagerduty "pager" answered 400 Bad Request: "invalid event: routing_key is not known"`
+	s.Receivers[3].RefusedAt, s.Receivers[3].DeliveredAt, s.Receivers[3].Refused = refused, failed, 1
+	s.Receivers = append(s.Receivers, board.Receiver{Name: "old", Sends: verifier.MessageDelivery, FailedAt: failed, Retrying: 1, LastError: `receiver "old" is not in the configuration (any more)`})
 	s.Replicas[1].SeenAt, s.Replicas[1].LeaseUntil = seenAt.Add(-12*time.Minute), seenAt.Add(-11*time.Minute)
 	return s
 }
@@ -70,12 +82,23 @@ func TestStatusPage(t *testing.T) {
 		wholesome(t, w.Body.String())
 	}
 	body := ask(t, &memory{}, seenAt, "/status", withStatus(troubled(), nil)).Body.String()
-	for _, trouble := range []string{"5 things need a look", "The brake is engaged", "main does not answer", "Checks are 1m35s late", "A message has waited for 9m00s",
+	for _, trouble := range []string{"9 things need a look", "oncall did not take the last message 40s ago: slack", "pager refused the last message 4m00s ago, which is not sent again: pagerduty",
+		"back refused a rollback 4m00s ago, and took others since", "not in the configuration", "3 refused</bdi>", "The brake is engaged", "main does not answer", "Checks are 1m35s late", "A message has waited for 9m00s",
 		"Replica pf-2 has not been seen for 12m00s", "none that is kept", "incident 812"} {
 		require.Contains(t, body, trouble)
 	}
 	require.Contains(t, ask(t, &memory{}, seenAt, "/status", withStatus(quiet(), nil)).Body.String(), "All is well")
 	require.Equal(t, http.StatusNotFound, ask(t, &memory{}, seenAt, "/status").Code, "a daemon that knows nothing of itself has no such page")
+}
+
+// What failed once and is tried again is not green.
+func TestWhatIsTriedAgainIsNotGreen(t *testing.T) {
+	s := quiet()
+	s.Queues[1].Retrying = 1
+	s.Receivers[0].Retrying = 1
+	body := ask(t, &memory{}, seenAt, "/status", withStatus(s, nil)).Body.String()
+	require.Equal(t, 2, strings.Count(body, "</span> trying again</span>"), "the queue and the receiver")
+	require.Contains(t, body, "All is well", "others go through")
 }
 
 func TestStatusAsJSON(t *testing.T) {

@@ -112,11 +112,11 @@ type deliveryView struct {
 
 func (l look) deliveries() ([]deliveryView, int) {
 	var out []deliveryView
-	all := l.v.Deliveries
+	all := slices.DeleteFunc(slices.Clone(l.v.Deliveries), func(d verifier.Delivery) bool { return d.Skipped() && len(d.Attempts) == 0 }) // told once already
 	for _, d := range all[:min(len(all), l.room.deliveries)] {
 		w := deliveryView{
 			Receiver: name(d.Receiver), Kind: string(d.Kind), Event: string(d.Event),
-			Status: deliveryBadge(d.State), Created: momentAt(d.CreatedAt), Reason: clean(d.Reason, 200),
+			Status: deliveryBadge(d), Created: momentAt(d.CreatedAt), Reason: clean(d.Reason, 200),
 			More: max(0, len(d.Attempts)-l.room.attempts),
 		}
 		for _, a := range d.Attempts[w.More:] { // the newest say how it stands
@@ -127,8 +127,11 @@ func (l look) deliveries() ([]deliveryView, int) {
 	return out, len(all) - len(out)
 }
 
-func deliveryBadge(s verifier.DeliveryState) badge {
-	switch s {
+func deliveryBadge(d verifier.Delivery) badge {
+	if d.Skipped() {
+		return badge{"–", "skipped", "quiet"}
+	}
+	switch d.State {
 	case verifier.DeliveryDelivered:
 		return badge{"✔", "delivered", "good"}
 	case verifier.DeliveryDiscarded:
@@ -136,5 +139,5 @@ func deliveryBadge(s verifier.DeliveryState) badge {
 	case verifier.DeliveryRetryable:
 		return badge{"↻", "will be tried again", "warn"}
 	}
-	return badge{"…", cmp.Or(string(s), "pending"), "live"}
+	return badge{"…", cmp.Or(string(d.State), "pending"), "live"}
 }

@@ -116,6 +116,9 @@ type Options struct {
 	// Lookup finds the verification of a notification that comes again, so
 	// that its answer is complete; nil answers with its ids only.
 	Lookup Lookup
+	// Warnings says what was stored and will not do all that was meant, a
+	// sentence each; nil warns of nothing.
+	Warnings func(verifier.Acceptance) []string
 	// AtOnce is how many notifications are worked on at once, 0 is 128;
 	// more are told to try again.
 	AtOnce int
@@ -164,6 +167,7 @@ type Receipt struct {
 	URL            string     `json:"url,omitempty" doc:"Its page"`
 	Mode           string     `json:"mode,omitempty" enum:"enforce,shadow" doc:"Whether a revert verdict calls the rollback hook"`
 	ClosesAt       *time.Time `json:"closes_at,omitempty" doc:"When the verdict is there at the latest"`
+	Warnings       []string   `json:"warnings,omitempty" doc:"What the notification should tell and doesn't, such as the commit that a receiver needs"`
 	Ignored        string     `json:"ignored,omitempty" doc:"Why no verification was opened"`
 	DryRun         string     `json:"dry_run,omitempty" doc:"What would have come of it: nothing was stored"`
 	Events         []Receipt  `json:"events,omitempty" doc:"Of a batch, one for each of its events"`

@@ -208,6 +208,19 @@ func TestRepeatedDeployWithoutLookup(t *testing.T) {
 	require.Equal(t, Receipt{VerificationID: first.VerificationID, URL: first.URL}, again.Receipt)
 }
 
+// A deploy that can't be told of everywhere is taken, and says so to its sender.
+func TestWhatIsLackingIsToldAtOnce(t *testing.T) {
+	d := start(t, func(o *Options) {
+		o.Warnings = func(a verifier.Acceptance) []string {
+			return []string{a.Verification.Deployment.Version + " has no commit"}
+		}
+	})
+	first := d.post("/api/v1/deployments", announced, bearerHeaders())
+	require.Equal(t, 202, first.status)
+	require.Equal(t, []string{"1.42.0 has no commit"}, first.Warnings)
+	require.Empty(t, d.post("/api/v1/deployments", announced, bearerHeaders()).Warnings, "once")
+}
+
 // TestLargeBodiesAtOnceAreBounded has strangers send more large bodies at once
 // than there is memory for: each looks signed, so it must be read to be told.
 func TestLargeBodiesAtOnceAreBounded(t *testing.T) {

@@ -212,6 +212,9 @@ func (in *incoming) store(ctx context.Context) (*answer, Result, error) {
 	case accepted.Verification == nil:
 		return &answer{http.StatusOK, receipt}, Ignored, nil
 	}
+	if in.server.Warnings != nil {
+		receipt.Warnings = in.server.Warnings(accepted)
+	}
 	return &answer{http.StatusAccepted, receipt}, Accepted, nil
 }
 

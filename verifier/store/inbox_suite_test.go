@@ -7,24 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
 )
 
 // testInbox sends three of four messages to a receiver: one by itself, and two
 // in a digest.
 func testInbox(t *testing.T, db database) {
 	s := open(t, db.place(t))
-	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
-	stored, err := s.Verification(t.Context(), v.ID)
-	require.NoError(t, err)
-	var list []verifier.Delivery
-	for i := range 4 {
-		messages, err := verifier.Messages(verifier.EventActionChanged, v, policy(), later(6+i))
-		require.NoError(t, err)
-		list = append(list, messages[0])
-	}
-	require.NoError(t, s.UpdateDelivery(t.Context(), stored.Deliveries[0].ID, later(6), func(verifier.Outgoing) (verifier.DeliveryChange, error) {
-		return verifier.DeliveryChange{Messages: list}, nil
-	}))
+	v, list := fourMessages(t, s)
 	inbox := func(since time.Time, limit int) verifier.Inbox {
 		in, err := s.Inbox(t.Context(), "chat", since, limit)
 		require.NoError(t, err)
@@ -90,7 +80,7 @@ func testInbox(t *testing.T, db database) {
 	require.Len(t, now.Waiting, 1)
 	require.Empty(t, now.Waiting[0].Attempts, "a fold that was refused left nothing behind")
 	require.Equal(t, 1, inbox(at.Add(-time.Second), 10).Taken)
-	stored, err = s.Verification(t.Context(), v.ID)
+	stored, err := s.Verification(t.Context(), v.ID)
 	require.NoError(t, err)
 	for _, d := range stored.Deliveries {
 		if d.ID == list[2].ID {
@@ -98,4 +88,22 @@ func testInbox(t *testing.T, db database) {
 			require.Equal(t, []verifier.Attempt{ended}, d.Attempts)
 		}
 	}
+}
+
+// fourMessages stores as many to one receiver about one verification.
+func fourMessages(t *testing.T, s *store.Store) (verifier.Verification, []verifier.Delivery) {
+	t.Helper()
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	stored, err := s.Verification(t.Context(), v.ID)
+	require.NoError(t, err)
+	var list []verifier.Delivery
+	for i := range 4 {
+		messages, err := verifier.Messages(verifier.EventActionChanged, v, policy(), later(6+i))
+		require.NoError(t, err)
+		list = append(list, messages[0])
+	}
+	require.NoError(t, s.UpdateDelivery(t.Context(), stored.Deliveries[0].ID, later(6), func(verifier.Outgoing) (verifier.DeliveryChange, error) {
+		return verifier.DeliveryChange{Messages: list}, nil
+	}))
+	return v, list
 }

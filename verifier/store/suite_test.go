@@ -102,6 +102,7 @@ func conform(t *testing.T, db database) {
 		"counts":                             testCounts,
 		"unknown ids":                        testUnknown,
 		"vitals":                             testVitals,
+		"receiver vitals":                    testReceiverVitals,
 		"replicas":                           testReplicas,
 		"around":                             testAround,
 		"times":                              testTimes,

@@ -18,6 +18,7 @@ type Vitals struct {
 	Overdue            int       // due, and nobody looks
 	DueSince           time.Time // of the one of them that waits longest; zero when there is none
 	Queues             []QueueVitals
+	Receivers          []ReceiverVitals
 	Replicas           []Replica
 }
 
@@ -50,6 +51,9 @@ func (s *Store) Vitals(ctx context.Context, now time.Time) (v Vitals, err error)
 		v.DueSince = fromMicros(due)
 		v.Queues, err = loadQueues(ctx, tx)
 		if err != nil {
+			return err
+		}
+		if v.Receivers, err = loadReceivers(ctx, tx, now); err != nil {
 			return err
 		}
 		v.Replicas, err = loadReplicas(ctx, tx)

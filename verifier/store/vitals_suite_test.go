@@ -116,3 +116,38 @@ func testAround(t *testing.T, db database) {
 	require.Equal(t, []string{"first", "second", "last"}, names(10))
 	require.Equal(t, []string{"first"}, names(1))
 }
+
+// testReceiverVitals has a receiver take a message, refuse one, fail at one and
+// skip one.
+func testReceiverVitals(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	_, list := fourMessages(t, s)
+	change := func(id string, c verifier.DeliveryChange) {
+		require.NoError(t, s.UpdateDelivery(t.Context(), id, later(6), func(verifier.Outgoing) (verifier.DeliveryChange, error) { return c, nil }))
+	}
+	vitals := func(minute int) []store.ReceiverVitals {
+		v, err := s.Vitals(t.Context(), later(minute))
+		require.NoError(t, err)
+		return v.Receivers
+	}
+	require.Empty(t, vitals(7), "nothing was tried")
+	try := func(i, minute int, result, wrong string, state verifier.DeliveryState) {
+		begun := verifier.Attempt{At: utc(later(minute)), Result: verifier.AttemptStarted}
+		change(list[i].ID, verifier.DeliveryChange{Attempt: &begun})
+		ended := begun
+		ended.Result, ended.Error = result, wrong
+		change(list[i].ID, verifier.DeliveryChange{Attempt: &ended, State: state, Reason: wrong})
+	}
+	try(0, 10, "delivered", "", verifier.DeliveryDelivered)
+	require.Equal(t, []store.ReceiverVitals{{Name: "chat", Kind: verifier.MessageDelivery, Delivered: utc(later(10))}}, vitals(11))
+	try(1, 12, "failed", "chat answered 410", verifier.DeliveryDiscarded)
+	try(2, 14, "retry", "chat gave no answer", verifier.DeliveryRetryable)
+	try(3, 15, "skipped", "no commit", verifier.DeliveryDiscarded)
+	want := store.ReceiverVitals{Name: "chat", Kind: verifier.MessageDelivery, Delivered: utc(later(10)), Failed: utc(later(14)), Refused: utc(later(12)),
+		Refusals: 1, Skipped: 1, Retrying: 1, Error: "chat gave no answer"}
+	require.Equal(t, []store.ReceiverVitals{want}, vitals(16))
+	begun := verifier.Attempt{At: utc(later(20)), Result: verifier.AttemptStarted}
+	change(list[2].ID, verifier.DeliveryChange{Attempt: &begun})
+	require.Equal(t, []store.ReceiverVitals{want}, vitals(21), "what is under way has not failed again")
+	require.Empty(t, vitals(21+25*60), "a day later")
+}

@@ -5,6 +5,7 @@ package standing
 import (
 	"strings"
 	"text/template"
+	"text/template/parse"
 	"unicode"
 
 	"github.com/postflight/postflight/verifier"
@@ -107,6 +108,20 @@ func oneLine(s string) string {
 		return ' '
 	}, s)
 	return strings.Join(strings.Fields(s), " ")
+}
+
+// Literal returns the name that a template is for every event; false where it
+// depends on that.
+func Literal(t *template.Template) (string, bool) {
+	if t == nil || t.Tree == nil {
+		return "", false
+	}
+	for _, n := range t.Root.Nodes {
+		if n.Type() != parse.NodeText {
+			return "", false
+		}
+	}
+	return strings.TrimSpace(t.Root.String()), true
 }
 
 // Name runs a template over the event; without one it is what was told.

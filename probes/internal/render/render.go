@@ -38,7 +38,7 @@ func run(text string, data any) (marked, error) {
 		return marked{}, invalid(text, "holds a NUL character: remove it")
 	}
 	// Escaping is decided by the place, so urlquery must not do it first.
-	t, err := template.New("").Funcs(template.FuncMap{"urlquery": fmt.Sprint}).Parse(text)
+	t, err := template.New("").Funcs(verifier.TemplateFunctions()).Funcs(template.FuncMap{"urlquery": fmt.Sprint}).Parse(text)
 	if err != nil {
 		return marked{}, invalid(text, templateReason(err))
 	}

@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/postflight/postflight/alerting"
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/failpoint"
 )
@@ -45,6 +48,26 @@ func (a accepter) Accept(ctx context.Context, n verifier.Notification, policies 
 		a.log.Info("rollback moved on", "verification", v.ID, "revert", v.Action.RevertID, "action", string(v.Action.State))
 	}
 	return acceptance, duplicate, nil
+}
+
+// unsendable names the receivers that can't be told of a deploy, for what its
+// source left out.
+func (a *App) unsendable(accepted verifier.Acceptance) []string {
+	v := accepted.Verification
+	body, err := json.Marshal(verifier.NewEvent(verifier.EventOpened, *v, accepted.Policy, v.OpenedAt))
+	if err != nil {
+		return nil // there is nothing to say: the deploy is stored
+	}
+	var out []string
+	for _, name := range accepted.Policy.Receivers {
+		receiver, _ := a.receiver(verifier.MessageDelivery, name)
+		if s, ok := receiver.(alerting.Skipper); ok {
+			if why := s.Skips(verifier.Delivery{VerificationID: v.ID, Receiver: name, Event: verifier.EventOpened, Body: body}); why != "" {
+				out = append(out, fmt.Sprintf("receiver %q is told nothing of this deploy: %s", name, why))
+			}
+		}
+	}
+	return out
 }
 
 // AlertHistory reads alerts for alerts signals; see store.Store.AlertHistory.

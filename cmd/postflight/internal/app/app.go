@@ -235,6 +235,9 @@ func (a *App) doubt(cur *current) {
 	for _, doubt := range cur.config.Doubts() {
 		a.o.Log.Warn("the configuration is valid, but consider this", "doubt", doubt)
 	}
+	if a.o.ExternalURL == "" && len(cur.config.Receivers) > 0 {
+		a.o.Log.Warn("--web.external-url is not set: the links in messages lead to this replica's own address, where people may not reach it and no other replica answers", "links", a.externalURL())
+	}
 }
 
 func (a *App) storageURL(cur *current) string {
@@ -270,7 +273,7 @@ func (a *App) pageURL(id string) string { return a.externalURL() + "/verificatio
 
 func (a *App) intake() intake.Options {
 	return intake.Options{
-		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Now: time.Now, Log: a.o.Log,
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Warnings: a.unsendable, Now: time.Now, Log: a.o.Log,
 		Settings: func() intake.Settings {
 			cur := a.current.Load()
 			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}

@@ -15,6 +15,7 @@ import (
 	"github.com/postflight/postflight/alerting/grafana"
 	"github.com/postflight/postflight/alerting/shoutrrr"
 	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/verifier"
 )
 
 // machine builds a receiver that is a system rather than people, or the long
@@ -79,11 +80,11 @@ func naming(written string, to **template.Template) error {
 	if written == "" {
 		return nil
 	}
-	t, err := template.New("").Option("missingkey=zero").Parse(written)
+	t, err := verifier.NewTemplate("", written)
 	if err != nil {
 		return fmt.Errorf("read template %q: %w", written, err)
 	}
-	*to = t
+	*to = t.Option("missingkey=zero")
 	return nil
 }
 

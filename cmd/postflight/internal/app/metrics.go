@@ -132,7 +132,7 @@ func (m *metrics) expect(c *configs.Config) {
 		receivers = append(receivers, r.Name)
 	}
 	for _, name := range receivers {
-		for _, outcome := range []alerting.Outcome{alerting.Delivered, alerting.Declined, alerting.Retry, alerting.Rejected} {
+		for _, outcome := range []alerting.Outcome{alerting.Delivered, alerting.Declined, alerting.Retry, alerting.Rejected, alerting.Skipped} {
 			m.deliveries.WithLabelValues(name, string(outcome))
 		}
 	}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -82,16 +81,4 @@ func mailer(r configs.Receiver, words alerting.Words, out ways) (alerting.Receiv
 // noNetwork is the way out of a simulated world for what isn't HTTP.
 func noNetwork(_ context.Context, _, address string) (net.Conn, error) {
 	return nil, fmt.Errorf("connect to %s: there is no network here", address)
-}
-
-// CheckReceivers returns what serve would refuse of the receivers, such as a
-// service that the library behind shoutrrr's URLs doesn't reach. It asks nobody.
-func CheckReceivers(c *configs.Config) error {
-	var wrong []error
-	for _, r := range c.Receivers {
-		if _, err := receiver(r, ways{http: http.DefaultTransport, dial: (&net.Dialer{}).DialContext}); err != nil {
-			wrong = append(wrong, fmt.Errorf("receivers: %w", err))
-		}
-	}
-	return errors.Join(wrong...)
 }

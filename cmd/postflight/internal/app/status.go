@@ -97,7 +97,7 @@ func (s *status) of(now time.Time, c store.Counts, v store.Vitals) board.Status 
 		Freezes:   append([]verifier.Freeze{}, safety.Frozen(c.Freezing, now, cur.limits)...),
 		Upstreams: s.app.upstreams.all(),
 		Checks:    board.Checks{Pending: v.Pending, Observing: v.Observing, Leased: v.Leased, Overdue: v.Overdue},
-		Intake:    []board.Intake{}, Feeds: []board.Feed{}, Queues: []board.Queue{}, Replicas: []board.Replica{},
+		Intake:    []board.Intake{}, Feeds: []board.Feed{}, Queues: []board.Queue{}, Receivers: s.receivers(cur, v.Receivers), Replicas: []board.Replica{},
 	}
 	if strings.HasPrefix(s.app.storageURL(cur), "postgres") {
 		out.Database = "postgres"
@@ -117,6 +117,33 @@ func (s *status) of(now time.Time, c store.Counts, v store.Vitals) board.Status 
 	for _, r := range v.Replicas {
 		out.Replicas = append(out.Replicas, board.Replica{Name: r.Name, Version: r.Version, StartedAt: r.StartedAt, SeenAt: r.SeenAt,
 			LeaseUntil: r.LeaseUntil, Self: r.ID == s.replica.ID})
+	}
+	return out
+}
+
+// receivers are those of the configuration in its order, then what it doesn't
+// name any more and is still waited for.
+func (s *status) receivers(cur *current, vitals []store.ReceiverVitals) []board.Receiver {
+	out := []board.Receiver{}
+	add := func(name, kind string, sends verifier.DeliveryKind) {
+		r := board.Receiver{Name: name, Kind: kind, Sends: sends}
+		if i := slices.IndexFunc(vitals, func(v store.ReceiverVitals) bool { return v.Name == name && v.Kind == sends }); i >= 0 {
+			v := vitals[i]
+			r.DeliveredAt, r.FailedAt, r.RefusedAt, r.LastError = known(v.Delivered), known(v.Failed), known(v.Refused), v.Error
+			r.Refused, r.Skipped, r.Retrying = v.Refusals, v.Skipped, v.Retrying
+		}
+		out = append(out, r)
+	}
+	for _, r := range cur.config.Receivers {
+		add(r.Name, r.Kind(), verifier.MessageDelivery)
+	}
+	for _, r := range cur.config.Rollbacks {
+		add(r.Name, r.Kind(), verifier.RollbackDelivery)
+	}
+	for _, v := range vitals {
+		if v.Retrying > 0 && !slices.ContainsFunc(out, func(r board.Receiver) bool { return r.Name == v.Name && r.Sends == v.Kind }) {
+			add(v.Name, "", v.Kind)
+		}
 	}
 	return out
 }

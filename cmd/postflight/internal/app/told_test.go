@@ -150,15 +150,25 @@ func (w *town) requireNoneRefused(t *testing.T) {
 
 // slack keeps messages, and changes those that it has.
 func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
-	var m struct{ Channel, TS, Text string }
+	var m struct {
+		Channel, TS, Text string
+		ThreadTS          string `json:"thread_ts"`
+	}
 	if err := json.Unmarshal(body, &m); err != nil || m.Channel != "C0123456789" {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"channel_not_found"}`)
 		return
 	}
-	w.take("chat", r.URL.Path+string(body))
+	by := "chat"
+	if m.ThreadTS != "" { // a reply is no message of its own
+		by = "reply"
+	}
+	w.take(by, r.URL.Path+string(body))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case m.ThreadTS != "" && w.messages[m.ThreadTS] == "":
+		_, _ = io.WriteString(out, `{"ok":false,"error":"thread_not_found"}`)
+		return
 	case r.URL.Path == "/api/chat.postMessage":
 		w.posted++
 		m.TS = fmt.Sprintf("1700000000.%06d", w.posted)
@@ -166,7 +176,9 @@ func (w *town) slack(out http.ResponseWriter, r *http.Request, body []byte) {
 		_, _ = io.WriteString(out, `{"ok":false,"error":"message_not_found"}`)
 		return
 	}
-	w.messages[m.TS] = m.Text
+	if m.ThreadTS == "" {
+		w.messages[m.TS] = m.Text
+	}
 	_, _ = fmt.Fprintf(out, `{"ok":true,"channel":%q,"ts":%q}`, m.Channel, m.TS)
 }
 
@@ -187,7 +199,7 @@ func openTown(t *testing.T) (*town, Options, *logged) {
 	t.Helper()
 	o := configuration(t)
 	dir := filepath.Dir(o.ConfigFile)
-	b := &birds{t: t, dir: dir, known: map[string]string{"pagerduty-key": "R0c4nary9abcdef0123456789abcdeZq", "ntfy-topic": "c4nary-topic-Zq", "slack-hook-part": "B00000000/c4naryc4naryc4naryZq"}}
+	b := &birds{t: t, dir: dir, known: map[string]string{"pagerduty-key": "R0c4nary9abcdef0123456789abcdeZq", "ntfy-topic": "c4nary-topic-Zq", "slack-token": "xoxb-0c4nary9-c4naryZq", "slack-hook-part": "B00000000/c4naryc4naryc4naryZq"}}
 	w := &town{birds: b, took: map[string][]string{}, messages: map[string]string{}, hold: make(chan struct{})}
 	w.http = httptest.NewServer(w)
 	t.Cleanup(w.http.Close)
@@ -318,6 +330,7 @@ func requireOnce(t *testing.T, w *town, v verifier.Verification) {
 		}
 	}
 	require.Equal(t, 1, posts)
+	require.LessOrEqual(t, len(w.about("reply", v.ID)), 1, "the verdict alone needs somebody to look up")
 }
 
 // requireContents: each is told in its own way.
@@ -342,6 +355,9 @@ func requireHidden(t *testing.T, w *town, a *App, v verifier.Verification) {
 		status, answer := ask(t, http.MethodGet, "http://"+a.Address()+path, "")
 		require.Equal(t, http.StatusOK, status, path)
 		w.birds.requireUnseen(path, answer)
+		if path == "/status" {
+			require.Contains(t, answer, "</span> takes</span>", "receivers have a line each")
+		}
 	}
 }
 
