@@ -88,7 +88,9 @@ var namesService, namesEnvironment = named("Service"), named("Environment")
 func (cur *current) sampleOf(ctx context.Context, p verifier.Policy, only verifier.Target) verifier.Target {
 	t := verifier.Target{Service: only.Service, Environment: only.Environment, Version: "1.42.0"}
 	if t.Environment == "" {
-		fits := func(v string) bool { return p.Match.Matches(orAny(p.Match.Service), v) || p.Match.Matches(t.Service, v) }
+		fits := func(v string) bool {
+			return p.Match.Matches(orAny(p.Match.Service), v) || p.Match.Matches(t.Service, v)
+		}
 		t.Environment = cur.labelled(ctx, p, namesEnvironment, p.Match.Environment, fits, sampleEnvironment)
 	}
 	if t.Service == "" {

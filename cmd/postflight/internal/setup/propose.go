@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,7 +9,7 @@ import (
 )
 
 // maxPolicies bounds how many services get a policy of their own.
-const maxPolicies = 20
+const maxPolicies = 30
 
 // Policy is a proposed policy.
 type Policy struct {
@@ -51,7 +52,7 @@ func Propose(found []Found, only string) (Proposal, error) {
 		if !ok {
 			return p, fmt.Errorf("no series is about the service %q: there are %s", only, listed(services, maxPolicies))
 		}
-		p.Policies = []Policy{{Name: only, Service: only, From: found[i], Step: step(found[i])}}
+		p.Policies = []Policy{{Name: policyName(only, nil), Service: only, From: found[i], Step: step(found[i])}}
 		return p, nil
 	}
 	most := 0
@@ -64,12 +65,12 @@ func Propose(found []Found, only string) (Proposal, error) {
 		if i := owner[s]; i == most {
 			continue
 		} else if len(p.Policies) < maxPolicies {
-			p.Policies = append(p.Policies, Policy{Name: s, Service: s, From: found[i], Step: step(found[i])})
+			p.Policies = append(p.Policies, Policy{Name: policyName(s, p.Policies), Service: s, From: found[i], Step: step(found[i])})
 		} else {
 			p.LeftOut = append(p.LeftOut, s)
 		}
 	}
-	p.Policies = append(p.Policies, Policy{Name: found[most].Preset.Name, From: found[most], Step: step(found[most])})
+	p.Policies = append(p.Policies, Policy{Name: policyName(found[most].Preset.Name, p.Policies), From: found[most], Step: step(found[most])})
 	return p, nil
 }
 
@@ -94,4 +95,21 @@ func listed(names []string, n int) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], ", "), len(names)-n)
+}
+
+// policyName makes a name that no other policy has out of a service's: letters,
+// digits, dots, dashes and underscores, 63 at most.
+func policyName(service string, others []Policy) string {
+	name := strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, service), ".-_")
+	name = cmp.Or(name[:min(len(name), 60)], "service")
+	for i := 2; slices.ContainsFunc(others, func(p Policy) bool { return p.Name == name }); i++ {
+		name = fmt.Sprintf("%s-%d", name[:min(len(name), 58)], i)
+	}
+	return name
 }
