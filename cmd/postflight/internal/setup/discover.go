@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/prometheus/common/model"
 )
@@ -88,8 +90,11 @@ func (a *asker) values(label, selector string) []string {
 	}
 	values, err := a.from.LabelValues(a.ctx, Server, label, []string{selector}, a.now.Add(-recently), a.now)
 	a.err = err
-	return slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	return slices.DeleteFunc(values, func(v string) bool { return v == "" || strings.ContainsFunc(v, unprintable) })
 }
+
+// unprintable is what no service is called with, and no configuration holds.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 func (a *asker) query(query string, at time.Time) model.Vector {
 	if a.err != nil {
