@@ -35,7 +35,7 @@ verdict: keep or revert.`,
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
-	root.AddCommand(serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), overrideCommand(s), feedbackCommand(s),
+	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), overrideCommand(s), feedbackCommand(s),
 		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
 		feedCommand(s), routeCommand(s), judgeCommand(s), dashboardsCommand(s), sendShoutrrrCommand(s))
 	return root

@@ -28,12 +28,13 @@ import (
 // current is everything that a reload swaps, built whole before it is put in
 // force.
 type current struct {
-	config    *configs.Config
-	sources   []intake.Source
-	access    []api.Access
-	limits    safety.Limits
-	measurers map[verifier.SourceKind]engine.Measurer
-	feeds     *tickets.Measurer
+	config     *configs.Config
+	sources    []intake.Source
+	access     []api.Access
+	limits     safety.Limits
+	measurers  map[verifier.SourceKind]engine.Measurer
+	prometheus *promql.Measurer
+	feeds      *tickets.Measurer
 	// liveVersions asks a policy's source which versions run.
 	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	receivers    map[string]alerting.Receiver
@@ -164,6 +165,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, f
 	if err != nil {
 		return err
 	}
+	cur.prometheus = prometheus
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
 		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
