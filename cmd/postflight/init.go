@@ -47,10 +47,14 @@ is written.`,
 			if access.Username != "" && access.BearerTokenFile != "" {
 				return usagef("--prometheus.bearer-token-file and --prometheus.username: one of them")
 			}
+			server, err := prometheusOf(access)
+			if err != nil {
+				return err
+			}
 			if _, err := os.Lstat(file); err == nil && file != toStdout && !force {
 				return fmt.Errorf("%s is there already: --force writes it anew, --config.file names another", file)
 			}
-			return propose(cmd.Context(), s, access, file, service)
+			return propose(cmd.Context(), s, server, access, file, service)
 		},
 	}
 	f := cmd.Flags()
@@ -66,11 +70,7 @@ is written.`,
 }
 
 // propose asks, writes, and reads again what it wrote.
-func propose(ctx context.Context, s streams, access setup.Access, file, service string) error {
-	p, err := prometheusOf(access)
-	if err != nil {
-		return err
-	}
+func propose(ctx context.Context, s streams, p configs.Prometheus, access setup.Access, file, service string) error {
 	server, err := app.AskPrometheus(p)
 	if err != nil {
 		return err
