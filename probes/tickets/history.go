@@ -213,8 +213,15 @@ func (h *history) keep(ctx context.Context, counts ...verifier.TicketCount) erro
 	if h.m.o.Shelf == nil || len(counts) == 0 || h.f.Kind == kindPush {
 		return nil
 	}
-	return h.m.o.Shelf.SaveTicketCounts(ctx, h.f.Name, h.question, counts)
+	// What was read is kept also when the time is over just now: it was asked for
+	// at a price.
+	kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepWithin)
+	defer cancel()
+	return h.m.o.Shelf.SaveTicketCounts(kept, h.f.Name, h.question, counts)
 }
+
+// keepWithin bounds how long a store may take to keep what was read.
+const keepWithin = 10 * time.Second
 
 func (h *history) count(at time.Time, n float64) verifier.TicketCount {
 	return verifier.TicketCount{At: at, Span: verifier.Duration(h.block), Count: n, ReadAt: time.Now()}

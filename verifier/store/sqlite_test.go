@@ -171,7 +171,10 @@ func TestBusyIsUnavailable(t *testing.T) {
 	_, _, err = s.Accept(ctx, finished("1", start), []verifier.Policy{policy()}, start)
 	requireKind(t, verifier.Unavailable, err)
 	require.ErrorContains(t, err, "store notification")
-	require.NoError(t, s.Ping(t.Context()), "reads go on")
+	_, err = s.Counts(t.Context(), start)
+	require.NoError(t, err, "reads go on")
+	var unwritten store.NoWrites
+	require.ErrorAs(t, s.Ping(t.Context()), &unwritten, "not ready")
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, other.Close())
 	opened(t, s, "1", start)
