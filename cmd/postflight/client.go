@@ -40,9 +40,6 @@ func clientFlags(flags *pflag.FlagSet) {
 
 // newClient makes a client from a command's flags and environment.
 func newClient(cmd *cobra.Command) (*client, error) {
-	if err := checkOutput(cmd); err != nil {
-		return nil, err
-	}
 	v, err := settings(cmd.Flags())
 	if err != nil {
 		return nil, err
