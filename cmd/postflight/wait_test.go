@@ -23,9 +23,15 @@ func command(t *testing.T, ctx context.Context, handler http.HandlerFunc, args .
 	t.Helper()
 	daemon := httptest.NewServer(handler)
 	t.Cleanup(daemon.Close)
-	var stdout, stderr bytes.Buffer
-	code = run(ctx, append(args, "--url="+daemon.URL), streams{in: strings.NewReader(""), out: &stdout, err: &stderr})
+	s, stdout, stderr := buffers()
+	code = run(ctx, append(args, "--url="+daemon.URL), s)
 	return code, stdout.String(), stderr.String()
+}
+
+// buffers are streams with an empty input.
+func buffers() (s streams, out, errs *bytes.Buffer) {
+	out, errs = new(bytes.Buffer), new(bytes.Buffer)
+	return streams{in: strings.NewReader(""), out: out, err: errs}, out, errs
 }
 
 func answer(t *testing.T, w http.ResponseWriter, body any) {

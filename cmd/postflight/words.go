@@ -60,8 +60,7 @@ func progress(v verifier.Verification, now time.Time) string {
 			fmt.Fprintf(&b, " %s -> %s", level(f.Kind, f.Before), level(f.Kind, f.After))
 		}
 	}
-	// Whole ten-second steps, so that a quiet wait doesn't scroll.
-	if left := v.ClosesAt.Sub(now).Truncate(longPoll); left > 0 {
+	if left := v.ClosesAt.Sub(now); left > 0 && !v.State.Final() {
 		fmt.Fprintf(&b, "  (%s left)", short(left))
 	}
 	return b.String()

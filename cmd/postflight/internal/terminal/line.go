@@ -47,11 +47,13 @@ func (l *Line) renew() {
 	}
 }
 
-// Set says what the line shows from now on.
+// Set says what the line shows from now on; nil takes it away.
 func (l *Line) Set(text func(now time.Time) string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.text = text
+	if l.text = text; text == nil {
+		l.hide()
+	}
 	l.show()
 }
 
