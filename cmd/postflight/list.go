@@ -11,36 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/postflight/postflight/verifier"
 )
-
-const (
-	outputTable = "table"
-	outputJSON  = "json"
-)
-
-func outputFlag(f *pflag.FlagSet) {
-	f.StringP("output", "o", outputTable, "table for people, json for machines")
-}
-
-func asJSON(cmd *cobra.Command) bool {
-	output, err := cmd.Flags().GetString("output")
-	return err == nil && output == outputJSON
-}
-
-// checkOutput refuses an output format that does not exist.
-func checkOutput(cmd *cobra.Command) error {
-	flag := cmd.Flags().Lookup("output")
-	if flag == nil {
-		return nil
-	}
-	if output := flag.Value.String(); output != outputTable && output != outputJSON {
-		return usagef("--output: table or json (got %q)", output)
-	}
-	return nil
-}
 
 // The words that list filters by.
 var (
