@@ -54,7 +54,7 @@ func (t *telling) line(tone terminal.Tone, indent, text string) {
 // decided is who decided, when and after how much of the window.
 func (e explained) decided() string {
 	v := e.Verification
-	window := fmt.Sprintf("%s, policy %s (%s), mode %s", short(v.ClosesAt.Sub(v.Deployment.FinishedAt)), v.Policy, v.PolicyHash, v.Mode)
+	window := fmt.Sprintf("%s, policy %s (%s), mode %s", brief(v.ClosesAt.Sub(v.Deployment.FinishedAt)), v.Policy, v.PolicyHash, v.Mode)
 	switch {
 	case v.Verdict == nil && v.State.Final():
 		return fmt.Sprintf("%s, without a verdict; the window was %s", v.State, window)
@@ -62,7 +62,7 @@ func (e explained) decided() string {
 		return fmt.Sprintf("no verdict yet: watched until %s; the window is %s", clockTime(&v.ClosesAt), window)
 	}
 	return fmt.Sprintf("decided at %s by %s, %s after the deploy; the window is %s", clockTime(&v.Verdict.DecidedAt), v.Verdict.By,
-		short(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt)), window)
+		brief(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt)), window)
 }
 
 // whyDecided is the rule by which the verdict is what it is.
@@ -148,7 +148,7 @@ func (t *telling) signal(v verifier.Verification, f verifier.Finding) {
 	if c := f.Control; c != nil {
 		row("control group", fmt.Sprintf("%s before, %s since", level(f.Kind, c.Before), level(f.Kind, c.After)))
 	}
-	row("measured", fmt.Sprintf("%d steps; no data in %d, errors in %d", f.Steps.Measured, f.Steps.NoData, f.Steps.Error))
+	row("measured", fmt.Sprintf("%s; no data in %d, errors in %d", counted(f.Steps.Measured, "step"), f.Steps.NoData, f.Steps.Error))
 	if f.Onset != nil {
 		row("began", clockTime(f.Onset))
 	}
@@ -213,7 +213,7 @@ func whatWasDone(v verifier.Verification) []string {
 // recomputed says whether the judge says the same again.
 func (t *telling) recomputed(e explained) {
 	r := e.Recomputed
-	of := fmt.Sprintf("%d signals and %d observations", r.Signals, r.Observations)
+	of := counted(r.Signals, "signal") + " and " + counted(r.Observations, "observation")
 	switch {
 	case r.Agrees == nil:
 		t.line(terminal.Quiet, "  ", "not compared: "+r.Why)

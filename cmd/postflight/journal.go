@@ -67,7 +67,7 @@ func opening(v verifier.Verification) note {
 	if d.Previous != "" {
 		text += " (was " + d.Previous + ")"
 	}
-	text += fmt.Sprintf(" in %s · window %s · %s · %s", d.Environment, short(v.ClosesAt.Sub(d.FinishedAt)), v.Mode, v.ID)
+	text += fmt.Sprintf(" in %s · window %s · %s · %s", d.Environment, brief(v.ClosesAt.Sub(d.FinishedAt)), v.Mode, v.ID)
 	if d.Rollback {
 		text += " · a rollback: watched, never reverted"
 	}
@@ -139,7 +139,7 @@ func ending(v verifier.Verification) note {
 		c.Text = "✖ REVERT" // also where it is withheld: that is told by itself
 	}
 	if v.Verdict != nil {
-		c.Text += fmt.Sprintf(" after %s of %s", short(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt)), short(v.ClosesAt.Sub(v.Deployment.FinishedAt)))
+		c.Text += fmt.Sprintf(" after %s of %s", brief(v.Verdict.DecidedAt.Sub(v.Deployment.FinishedAt)), brief(v.ClosesAt.Sub(v.Deployment.FinishedAt)))
 	}
 	return note{c}
 }

@@ -31,7 +31,7 @@ func TestAJournalHasALineForEachChange(t *testing.T) {
 		require.Equal(t, lines, got)
 		require.Empty(t, j.notes(v), "the same again is no news")
 	}
-	expect("⟳ checkout 1.42.0 (was 1.41.3) in production · window 30m00s · enforce · vf_1")
+	expect("⟳ checkout 1.42.0 (was 1.41.3) in production · window 30m · enforce · vf_1")
 
 	v.State = verifier.StateObserving
 	errors := verifier.Finding{Name: "errors", Kind: verifier.Ratio, State: verifier.SignalPending, Before: f(0.004), After: f(0.004)}
@@ -65,7 +65,7 @@ func TestAJournalHasALineForEachChange(t *testing.T) {
 	v.Verdict = &verifier.Verdict{Decision: verifier.Revert, DecidedAt: begin.Add(9*time.Minute + 5*time.Second)}
 	v.Action = verifier.Action{State: verifier.ActionRequested, TargetVersion: "1.41.3", RevertID: "rv_1"}
 	expect("✖ errors 0.4% → 6.1% (limit 1.3%), control group 0.4% → 0.4%",
-		"✖ REVERT after 9m05s of 30m00s", "⟳ a rollback to 1.41.3 is being requested (rv_1)")
+		"✖ REVERT after 9m05s of 30m", "⟳ a rollback to 1.41.3 is being requested (rv_1)")
 
 	v.Action.State = verifier.ActionConfirmed
 	expect("⟳ rollback to 1.41.3 (rv_1): confirmed")

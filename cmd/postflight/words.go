@@ -117,6 +117,15 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+// brief is short without what is nought at its end: 30m, not 30m00s.
+func brief(d time.Duration) string {
+	s := strings.TrimSuffix(short(d), "00s")
+	if rest, ok := strings.CutSuffix(s, "h00m"); ok {
+		return rest + "h"
+	}
+	return cmp.Or(s, "0s")
+}
+
 func clockTime(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return "-"
