@@ -12,8 +12,6 @@ var wordsOnly = map[string]string{
 	"serve":           "its log is for machines with --log.format=json",
 	"init":            "it writes a file for people",
 	"completion bash": "", "completion zsh": "", "completion fish": "", "completion powershell": "", // for shells
-	// Their only news is that it is done, which the exit code tells.
-	"brake engage": "", "brake release": "",
 }
 
 // TestCommandsAnswerMachines: what people can ask, machines can.

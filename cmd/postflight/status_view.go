@@ -108,6 +108,9 @@ func (v *statusView) footer(s standing) string {
 	brake := "off"
 	if s.Daemon.Brake.Engaged {
 		brake = "ENGAGED"
+		if held := s.Daemon.Brake.Held; held != nil {
+			brake += terminal.Clean(" (" + held.By + ": " + held.Reason + ")")
+		}
 	}
 	frozen := "none"
 	if places := frozenPlaces(s.Daemon.Freezes); len(places) > 0 {

@@ -36,6 +36,7 @@ type Screen struct {
 	file   *os.File // nil where the stream is none
 	live   bool     // lines can be renewed
 	colour bool
+	wide   int // what a test says instead of the terminal
 }
 
 // New looks at a stream. Colour needs a terminal, no NO_COLOR in the
@@ -68,7 +69,7 @@ func (s *Screen) Paint(t Tone, text string) string {
 // width is how many characters a line of the terminal has, 0 without one.
 func (s *Screen) width() int {
 	if s.file == nil {
-		return 0
+		return s.wide
 	}
 	if w, _, err := term.GetSize(int(s.file.Fd())); err == nil && w > 0 {
 		return w

@@ -18,6 +18,8 @@ const gap = "  "
 // Table aligns cells by what is seen of them, for colour takes no room. The
 // last column ends where the terminal's line does.
 type Table struct {
+	// Whole lets the last column go beyond the line's end.
+	Whole  bool
 	widths []int
 	rows   [][]Cell
 }
@@ -67,7 +69,7 @@ func (t *Table) line(s *Screen, cells []Cell) string {
 	used := 0
 	for i, c := range cells[:last+1] {
 		if i == last {
-			if room := s.width() - used; s.width() > 0 && i == len(t.widths)-1 {
+			if room := s.width() - used; !t.Whole && s.width() > 0 && i == len(t.widths)-1 {
 				c.Text = cut(c.Text, max(room, 1))
 			}
 			b.WriteString(s.Paint(c.Tone, c.Text))
