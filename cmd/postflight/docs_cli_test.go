@@ -143,7 +143,9 @@ func TestCLIPageWaits(t *testing.T) {
 	suspicious := final.Signals[0]
 	suspicious.State = verifier.SignalPending
 	at(0, func(v *verifier.Verification) { v.State = verifier.StatePending })
-	at(8*time.Second, func(v *verifier.Verification) { v.Signals = []verifier.Finding{{Name: "errors", State: verifier.SignalPending}} })
+	at(8*time.Second, func(v *verifier.Verification) {
+		v.Signals = []verifier.Finding{{Name: "errors", State: verifier.SignalPending}}
+	})
 	at(6*time.Minute, func(v *verifier.Verification) { v.Signals = []verifier.Finding{suspicious} })
 	decided := final.Verdict.DecidedAt.Sub(docsBegin)
 	at(decided, func(v *verifier.Verification) {

@@ -82,7 +82,7 @@ func (v *statusView) watch(ctx context.Context, look func(context.Context) (stan
 		now, err := look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return interrupted(ctx)
 		case err != nil && !temporary(err):
 			return err
 		case err != nil:
@@ -97,8 +97,13 @@ func (v *statusView) watch(ctx context.Context, look func(context.Context) (stan
 			return err
 		}
 	}
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
+	return interrupted(ctx)
+}
+
+// interrupted is nil where a person interrupted, which is how a watch ends.
+func interrupted(ctx context.Context) error {
+	if err := ctx.Err(); !errors.Is(err, context.Canceled) {
+		return err
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (s *Store) Current(ctx context.Context, f verifier.Filter) (list []verifier
 	where.equal("v.service", f.Service)
 	where.equal("v.environment", f.Environment)
 	query := `SELECT v.record FROM verifications v
-		JOIN (SELECT service, environment, max(place) AS place FROM verifications WHERE place > 0 GROUP BY service, environment) AS newest
+		JOIN (SELECT service, environment, max(place) AS place FROM verifications GROUP BY service, environment) AS newest
 			ON newest.service = v.service AND newest.environment = v.environment AND newest.place = v.place
 		WHERE ` + where.where() + ` ORDER BY v.opened_at DESC, v.id DESC LIMIT ` + where.mark(f.Limit+1)
 	err = s.read(ctx, "list what runs", func(tx *sql.Tx) error {
