@@ -21,6 +21,10 @@ help: ## this list
 build: ## one static binary, ./postflight
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o postflight ./cmd/postflight
 
+man: build ## the manual pages of this version, to bin/man
+	./postflight man bin/man
+
+.PHONY: man
 demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|blind|outage|loop|brake|irreversible] [KEEP=1]
 	cd cmd/demo && go build -o ../../bin/demo . && POSTFLIGHT_BINARY=$(CURDIR)/postflight ../../bin/demo -scenario '$(SCENARIO)' -keep '$(KEEP)'
 

@@ -101,6 +101,12 @@ func printAudit(s streams, page auditPage) error {
 	return nil
 }
 
+// auditVerified is what audit verify tells machines of a trail that fits.
+type auditVerified struct {
+	Entries int    `json:"entries"`
+	Head    string `json:"head"` // "none" without entries
+}
+
 func auditVerifyCommand(s streams) *cobra.Command {
 	var storage, known string
 	cmd := &cobra.Command{
@@ -128,13 +134,13 @@ func auditVerifyCommand(s streams) *cobra.Command {
 			if n := len(entries); n > 0 {
 				head = entries[n-1].Hash
 			}
-			fmt.Fprintf(s.out, "%d entries fit together, head %s\n", len(entries), head)
-			return nil
+			return s.tell(cmd, auditVerified{len(entries), head}, func() { fmt.Fprintf(s.out, "%d entries fit together, head %s\n", len(entries), head) })
 		},
 	}
 	cmd.Flags().StringVar(&storage, "storage.url", "", "read this store instead of asking a daemon, such as sqlite:/var/lib/postflight/postflight.db")
 	cmd.Flags().StringVar(&known, "head", "", "a head that was printed earlier, which must still be in the chain")
 	clientFlags(cmd.Flags())
+	outputFlag(cmd.Flags())
 	return cmd
 }
 

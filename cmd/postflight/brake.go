@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/api"
 )
 
 func brakeCommand(s streams) *cobra.Command {
@@ -34,15 +37,18 @@ func brakeEngage(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/engage", nil, map[string]string{"reason": reason}, nil); err != nil {
+			var hold verifier.BrakeHold
+			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/engage", nil, map[string]string{"reason": reason}, &hold); err != nil {
 				return err
 			}
-			fmt.Fprintln(s.out, "the brake is engaged: no automatic revert of any service is sent until somebody releases it")
-			return nil
+			return s.tell(cmd, hold, func() {
+				fmt.Fprintln(s.out, "the brake is engaged: no automatic revert of any service is sent until somebody releases it")
+			})
 		},
 	}
 	engage.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")
 	clientFlags(engage.Flags())
+	outputFlag(engage.Flags())
 	return engage
 }
 
@@ -66,20 +72,22 @@ func brakeRelease(s streams) *cobra.Command {
 			if force {
 				body["force"] = true
 			}
-			var done struct{ Engaged bool }
+			var done api.BrakeRelease
 			if _, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/brake/release", nil, body, &done); err != nil {
 				return err
 			}
-			if !done.Engaged {
-				fmt.Fprintln(s.out, "the brake was not engaged; automatic reverts up to now count no more for it")
-				return nil
-			}
-			fmt.Fprintln(s.out, "the brake is released")
-			return nil
+			return s.tell(cmd, done, func() {
+				if done.Engaged {
+					fmt.Fprintln(s.out, "the brake is released")
+				} else {
+					fmt.Fprintln(s.out, "the brake was not engaged; automatic reverts up to now count no more for it")
+				}
+			})
 		},
 	}
 	release.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")
 	release.Flags().BoolVar(&force, "force", false, "though it is not engaged: the automatic reverts counted so far are forgotten")
 	clientFlags(release.Flags())
+	outputFlag(release.Flags())
 	return release
 }

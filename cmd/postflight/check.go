@@ -35,6 +35,9 @@ where its system offers that, and else it is connected to. Exit code 0: valid;
 1: problems.`,
 		Args: exactly(1, "a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asJSON(cmd) {
+				return checkForMachines(cmd, s, args[0])
+			}
 			c, err := configs.Load(args[0], os.LookupEnv)
 			if err != nil {
 				fmt.Fprintln(s.out, err)
@@ -62,6 +65,7 @@ where its system offers that, and else it is connected to. Exit code 0: valid;
 	f.BoolVar(&online, "online", false, "measure each signal once, and ask each receiver without telling it anything")
 	f.StringVar(&about.Service, "service", "", "with --online: the service to ask about (default: the first that a policy's labels show)")
 	f.StringVar(&about.Environment, "environment", "", "with --online: its environment (default: likewise, or production)")
+	outputFlag(f)
 	check.AddCommand(config)
 	return check
 }

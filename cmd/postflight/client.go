@@ -9,12 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -32,34 +30,20 @@ type client struct {
 	http  *http.Client
 }
 
-// clientFlags are those of every command that talks to a daemon.
-func clientFlags(flags *pflag.FlagSet) {
-	flags.String("url", defaultURL, "address of the daemon (POSTFLIGHT_URL)")
-	flags.String("token-file", "", "file with the bearer token (POSTFLIGHT_TOKEN_FILE; or the token itself in POSTFLIGHT_TOKEN)")
-}
-
-// newClient makes a client from a command's flags and environment.
+// newClient makes a client from a command's flags, the environment and the
+// client configuration.
 func newClient(cmd *cobra.Command) (*client, error) {
-	if err := checkOutput(cmd); err != nil {
-		return nil, err
-	}
-	v, err := settings(cmd.Flags())
+	to, err := destinationOf(cmd)
 	if err != nil {
 		return nil, err
 	}
-	base, err := url.Parse(v.GetString("url"))
+	base, err := url.Parse(to.url)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, usagef("--url: not an address such as %s (got %q)", defaultURL, v.GetString("url"))
+		return nil, usagef("--url: not an address such as %s (got %q)", defaultURL, to.url)
 	}
-	token := v.GetString("token")
-	if file := v.GetString("token-file"); file != "" {
-		b, err := os.ReadFile(file) // #nosec G304 -- the operator names the file
-		if err != nil {
-			return nil, usagef("--token-file: %v", err)
-		}
-		if token = strings.TrimSpace(string(b)); token == "" {
-			return nil, usagef("--token-file: %s is empty", file)
-		}
+	token, err := to.readToken(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
 	}
 	return &client{base: strings.TrimRight(base.String(), "/"), token: token, http: &http.Client{Timeout: clientTimeout}}, nil
 }

@@ -33,15 +33,16 @@ func dashboardsCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return exportDashboards(s, args[0], force)
+			return exportDashboards(cmd, s, args[0], force)
 		},
 	}
 	export.Flags().Bool("force", false, "write over files that differ")
+	outputFlag(export.Flags())
 	cmd.AddCommand(export)
 	return cmd
 }
 
-func exportDashboards(s streams, dir string, force bool) error {
+func exportDashboards(cmd *cobra.Command, s streams, dir string, force bool) error {
 	files, err := dashboards.Files()
 	if err != nil {
 		return err
@@ -64,16 +65,21 @@ func exportDashboards(s streams, dir string, force bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- for Grafana and Prometheus, which are other users
 		return fmt.Errorf("make the folder: %w", err)
 	}
+	wrote := []string{}
 	for _, f := range append(write, differ...) {
 		if err := replaceFile(filepath.Join(dir, f.Name), f.Content); err != nil {
 			return err
 		}
-		fmt.Fprintln(s.out, "wrote", filepath.Join(dir, f.Name))
+		wrote = append(wrote, filepath.Join(dir, f.Name))
 	}
-	if len(write)+len(differ) == 0 {
-		fmt.Fprintf(s.out, "%s is up to date: %s\n", dir, namesOf(files))
-	}
-	return nil
+	return s.tell(cmd, map[string][]string{"wrote": wrote}, func() {
+		for _, name := range wrote {
+			fmt.Fprintln(s.out, "wrote", name)
+		}
+		if len(wrote) == 0 {
+			fmt.Fprintf(s.out, "%s is up to date: %s\n", dir, namesOf(files))
+		}
+	})
 }
 
 func namesOf(files []dashboards.File) string {

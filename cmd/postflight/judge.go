@@ -57,9 +57,6 @@ Exit code 0: all were judged, whatever the verdicts; 1: some could not be.`,
 			if err := f.check(cmd.Flags().Changed("changed-at")); err != nil {
 				return err
 			}
-			if err := checkOutput(cmd); err != nil {
-				return err
-			}
 			cases, err := f.cases()
 			if err != nil {
 				return err

@@ -7,40 +7,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
-
-const (
-	outputTable = "table"
-	outputJSON  = "json"
-)
-
-func outputFlag(f *pflag.FlagSet) {
-	f.StringP("output", "o", outputTable, "table for people, json for machines")
-}
-
-func asJSON(cmd *cobra.Command) bool {
-	output, err := cmd.Flags().GetString("output")
-	return err == nil && output == outputJSON
-}
-
-// checkOutput refuses an output format that does not exist.
-func checkOutput(cmd *cobra.Command) error {
-	flag := cmd.Flags().Lookup("output")
-	if flag == nil {
-		return nil
-	}
-	if output := flag.Value.String(); output != outputTable && output != outputJSON {
-		return usagef("--output: table or json (got %q)", output)
-	}
-	return nil
-}
 
 // The words that list filters by.
 var (
@@ -98,7 +71,7 @@ func listCommand(s streams) *cobra.Command {
 			if asJSON(cmd) {
 				return json.NewEncoder(s.out).Encode(page)
 			}
-			return printList(s, page)
+			return printList(s, screen(cmd, s.out), page)
 		},
 	}
 	cmd.Flags().StringVar(&f.service, "service", "", "only this service")
@@ -112,21 +85,23 @@ func listCommand(s streams) *cobra.Command {
 	return cmd
 }
 
-func printList(s streams, page verificationPage) error {
+func printList(s streams, out *terminal.Screen, page verificationPage) error {
 	if len(page.Verifications) == 0 {
 		fmt.Fprintln(s.err, "no verifications")
 		return nil
 	}
 	now := time.Now()
-	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tENVIRONMENT\tVERSION\tSTATE\tMODE\tAGE\tUNTIL\tACTION\tID")
+	table := terminal.Table{Whole: true} // ids are there to be copied
+	table.Head("SERVICE", "ENVIRONMENT", "VERSION", "STATE", "MODE", "AGE", "UNTIL", "ACTION", "ID")
 	for _, v := range page.Verifications {
 		d := v.Deployment
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Service, d.Environment, d.Version,
-			stateWord(v), v.Mode, short(now.Sub(d.FinishedAt)), until(v, now), actionWord(v.Action), v.ID)
+		table.Row(terminal.Cell{Text: d.Service}, terminal.Cell{Text: d.Environment}, terminal.Cell{Text: d.Version},
+			terminal.Cell{Text: stateWord(v), Tone: stateCell(v).Tone}, terminal.Cell{Text: string(v.Mode)},
+			terminal.Cell{Text: short(now.Sub(d.FinishedAt))}, terminal.Cell{Text: until(v, now)},
+			terminal.Cell{Text: actionWord(v.Action)}, terminal.Cell{Text: v.ID})
 	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("write the list: %w", err)
+	if err := table.Write(out); err != nil {
+		return err
 	}
 	if page.NextCursor != "" {
 		fmt.Fprintf(s.err, "more exist; narrow the list, or raise --limit\n")

@@ -42,8 +42,7 @@ is sent: a call would roll back.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(s.out, text)
-			return nil
+			return s.tell(cmd, map[string]string{"rollback": args[0], "text": text}, func() { fmt.Fprintln(s.out, text) })
 		},
 	}
 	f := test.Flags()
@@ -53,5 +52,6 @@ is sent: a call would roll back.`,
 	f.StringVar(&d.Environment, "environment", "production", "its environment")
 	f.StringVar(&d.Version, "version", "1.42.0", "version that runs")
 	f.StringVar(&target, "target", "1.41.3", "version to go back to")
+	outputFlag(f)
 	return test
 }

@@ -3,18 +3,27 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/prometheus/common/version"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 )
 
 // streams is where a command reads and writes.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+}
+
+// screen is a stream as people look at it.
+func screen(cmd *cobra.Command, w io.Writer) *terminal.Screen {
+	plain, err := cmd.Flags().GetBool("no-color")
+	return terminal.New(w, plain || err != nil, os.Getenv)
 }
 
 func newRoot(s streams) *cobra.Command {
@@ -34,10 +43,19 @@ verdict: keep or revert.`,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
+	root.PersistentFlags().Bool("no-color", false, "no colour, also on a terminal; as does NO_COLOR")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkOutput(cmd) }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
-	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), overrideCommand(s), feedbackCommand(s),
+	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), statusCommand(s), listCommand(s), showCommand(s), explainCommand(s), overrideCommand(s), feedbackCommand(s),
 		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
-		feedCommand(s), routeCommand(s), judgeCommand(s), dashboardsCommand(s), sendShoutrrrCommand(s))
+		feedCommand(s), routeCommand(s), judgeCommand(s), dashboardsCommand(s), manCommand(s), sendShoutrrrCommand(s))
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" { // cobra prints its help, with exit code 0
+			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, needsCommand
+		}
+	}
+	completeAll(root)
 	return root
 }
 

@@ -23,6 +23,12 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
+	if filepath.Base(os.Args[0]) != "postflight" { // in the tests themselves
+		// Whoever runs them may have a client configuration.
+		if err := os.Setenv("XDG_CONFIG_HOME", filepath.Join(os.TempDir(), "postflight-tests-have-none")); err != nil {
+			panic(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){"postflight": main})
 }
 
@@ -61,11 +67,12 @@ const scriptToken = "pipeline-token-of-the-tests"
 const scriptPatience = 20 * time.Second
 
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"exits":  exits,
-	"keep":   keepOutput,
-	"daemon": daemonCommand,
-	"site":   siteCommand,
-	"tamper": tamper,
+	"exits":   exits,
+	"keep":    keepOutput,
+	"daemon":  daemonCommand,
+	"site":    siteCommand,
+	"tamper":  tamper,
+	"appears": appears,
 }
 
 // exits CODE ARGS... runs postflight and requires its exit code.
@@ -85,6 +92,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, not %d", got, want)
 	}
+}
+
+// appears FILE PATTERN waits until a file that is being written matches.
+func appears(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: appears FILE PATTERN")
+	}
+	eventually(ts, args[0], args[1], func() string {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	})
 }
 
 // tamper FILE STATEMENT changes a database behind its daemon's back.

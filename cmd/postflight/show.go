@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -33,7 +34,7 @@ func showCommand(s streams) *cobra.Command {
 				encoder.SetIndent("", "  ")
 				return encoder.Encode(v)
 			}
-			return printVerification(s, v)
+			return printVerification(screen(cmd, s.out), v)
 		},
 	}
 	clientFlags(cmd.Flags())
@@ -41,10 +42,10 @@ func showCommand(s streams) *cobra.Command {
 	return cmd
 }
 
-func printVerification(s streams, v verifier.Verification) error {
+func printVerification(out *terminal.Screen, v verifier.Verification) error {
 	d := v.Deployment
-	fmt.Fprintln(s.out, headline(v))
-	w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(out, out.Paint(stateCell(v).Tone, terminal.Clean(headline(v))))
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "\ndeploy\t%s %s in %s, finished %s\n", d.Service, d.Version, d.Environment, clockTime(&d.FinishedAt))
 	if d.Rollback {
 		fmt.Fprintf(w, "rollback\tyes, %s: watched, never reverted\n", d.RollbackWhy)

@@ -27,6 +27,7 @@ func storageCommand(s streams) *cobra.Command {
 func storageFlags(cmd *cobra.Command) {
 	cmd.Flags().String("config.file", "postflight.yml", "configuration file, for its storage.url")
 	cmd.Flags().String("storage.url", "", "the store, instead of a configuration's")
+	outputFlag(cmd.Flags())
 }
 
 // storageURL is the store that is meant.
@@ -57,16 +58,31 @@ func storageMigrateCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			steps := 0
-			err = store.Migrate(cmd.Context(), url, func(step string) { steps++; fmt.Fprintln(s.out, step) })
-			if err == nil && steps == 0 {
-				fmt.Fprintln(s.out, "up to date already")
+			steps := []string{}
+			err = store.Migrate(cmd.Context(), url, func(step string) {
+				steps = append(steps, step)
+				if !asJSON(cmd) {
+					fmt.Fprintln(s.out, step)
+				}
+			})
+			if err != nil {
+				return err
 			}
-			return err
+			return s.tell(cmd, map[string][]string{"steps": steps}, func() {
+				if len(steps) == 0 {
+					fmt.Fprintln(s.out, "up to date already")
+				}
+			})
 		},
 	}
 	storageFlags(cmd)
 	return cmd
+}
+
+// storageChecked is what storage check tells machines.
+type storageChecked struct {
+	Problems []string         `json:"problems"`
+	Rows     map[string]int64 `json:"rows"`
 }
 
 func storageCheckCommand(s streams) *cobra.Command {
@@ -86,14 +102,18 @@ func storageCheckCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, problem := range found.Problems {
-				fmt.Fprintln(s.out, problem)
-			}
-			if n := len(found.Problems); n > 0 {
+			err = s.tell(cmd, storageChecked{append([]string{}, found.Problems...), found.Rows}, func() {
+				for _, problem := range found.Problems {
+					fmt.Fprintln(s.out, problem)
+				}
+				if len(found.Problems) == 0 {
+					fmt.Fprintf(s.out, "sound: %s\n", rowsOf(found.Rows))
+				}
+			})
+			if n := len(found.Problems); err == nil && n > 0 {
 				return fmt.Errorf("the store is not sound: %d of these", n)
 			}
-			fmt.Fprintf(s.out, "sound: %s\n", rowsOf(found.Rows))
-			return nil
+			return err
 		},
 	}
 	storageFlags(cmd)
@@ -104,6 +124,12 @@ func storageCheckCommand(s streams) *cobra.Command {
 func rowsOf(rows map[string]int64) string {
 	return fmt.Sprintf("%d deployments, %d verifications, %d observations, %d deliveries, %d audit entries",
 		rows["deployments"], rows["verifications"], rows["observations"], rows["deliveries"], rows["audit"])
+}
+
+// storageFile is a file that was written or read, for machines.
+type storageFile struct {
+	File  string `json:"file"`
+	Bytes int64  `json:"bytes,omitempty"`
 }
 
 func storageBackupCommand(s streams) *cobra.Command {
@@ -123,8 +149,7 @@ func storageBackupCommand(s streams) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("look at the backup: %w", err)
 			}
-			fmt.Fprintf(s.out, "backed up to %s, %d bytes\n", args[0], info.Size())
-			return nil
+			return s.tell(cmd, storageFile{args[0], info.Size()}, func() { fmt.Fprintf(s.out, "backed up to %s, %d bytes\n", args[0], info.Size()) })
 		},
 	}
 	storageFlags(cmd)
@@ -147,7 +172,10 @@ func storageExportCommand(s streams) *cobra.Command {
 			if args[0] == "-" {
 				return store.Export(cmd.Context(), url, s.out, snapshot, s.progress("exported"))
 			}
-			return exportTo(cmd.Context(), url, args[0], snapshot, s)
+			if err := exportTo(cmd.Context(), url, args[0], snapshot, s); err != nil {
+				return err
+			}
+			return s.tell(cmd, storageFile{File: args[0]}, func() {})
 		},
 	}
 	storageFlags(cmd)
@@ -195,19 +223,18 @@ func storageImportCommand(s streams) *cobra.Command {
 				defer file.Close() //nolint:errcheck // only read
 				from = file
 			}
-			return importFrom(cmd.Context(), url, from, s)
+			return importFrom(cmd, url, from, args[0], s)
 		},
 	}
 	storageFlags(cmd)
 	return cmd
 }
 
-func importFrom(ctx context.Context, url string, from io.Reader, s streams) error {
-	if err := store.Import(ctx, url, from, s.progress("imported")); err != nil {
+func importFrom(cmd *cobra.Command, url string, from io.Reader, name string, s streams) error {
+	if err := store.Import(cmd.Context(), url, from, s.progress("imported")); err != nil {
 		return err
 	}
-	fmt.Fprintln(s.out, "imported, and every table compared with the export")
-	return nil
+	return s.tell(cmd, storageFile{File: name}, func() { fmt.Fprintln(s.out, "imported, and every table compared with the export") })
 }
 
 // progress says how far a table is, beside the output.

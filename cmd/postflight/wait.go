@@ -6,24 +6,31 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
 const (
 	untilVerdict = "verdict"
 	untilCleared = "cleared"
-	longPoll     = 10 * time.Second // between progress lines
+	untilSettled = "settled"
+	longPoll     = 10 * time.Second // of a question, where nobody looks on
+	livePoll     = 2 * time.Second  // and where somebody does
 	retryEvery   = 2 * time.Second
+	// quietFor is how long nothing is said where nothing changes and no line is
+	// renewed: some pipelines end a job that is silent for long.
+	quietFor = time.Minute
 )
 
 func waitFlags(f *pflag.FlagSet) {
 	f.Duration("timeout", 40*time.Minute, "give up waiting after this long (exit 13)")
-	f.String("until", untilVerdict, "verdict, or cleared: go on as soon as harm of twice the usual is ruled out")
+	f.String("until", untilVerdict, "verdict; cleared: go on as soon as harm of twice the usual is ruled out; settled: the verdict, and how the rollback ends that it asks for")
 }
 
 func waitCommand(s streams) *cobra.Command {
@@ -33,7 +40,10 @@ func waitCommand(s streams) *cobra.Command {
 		Short: "Wait for the verdict; the exit code tells it",
 		Long: `Waits for a verification's verdict. Exit codes: 0 keep (or cleared), 10 revert,
 11 inconclusive, 12 superseded or cancelled, 13 timeout, 14 revert advised but
-withheld by a guard, 1 a fault of the tool or the network, 2 usage.`,
+withheld by a guard, 1 a fault of the tool or the network, 2 usage.
+
+Each change is told in a line on the standard error stream; on a terminal a line
+below says how it stands. The verdict is the output.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			named := service != "" || environment != "" || version != ""
 			switch {
@@ -79,7 +89,7 @@ func waitForDeploy(cmd *cobra.Command, s streams, c *client, query url.Values) e
 		}
 		if err == nil {
 			w.fault = nil
-			w.say("no verification of this deploy yet; waiting for its notification")
+			w.once("no verification of this deploy yet; waiting for its notification")
 		}
 		if err := w.pause(err); err != nil {
 			return err
@@ -98,13 +108,17 @@ func waitFor(cmd *cobra.Command, s streams, c *client, id string) error {
 
 // waiting is one wait under way.
 type waiting struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	s      streams
-	c      *client
-	json   bool
-	until  string
-	last   string // the last line said, so that none is said twice
+	ctx     context.Context
+	stop    context.CancelFunc
+	s       streams
+	c       *client
+	json    bool
+	until   string
+	screen  *terminal.Screen
+	line    *terminal.Line
+	journal journal
+	last    string    // what was said last of what is no change, so that it isn't said twice
+	said    time.Time // when anything was
 	// fault is that of the last call; nil when it went well. Before the first
 	// answer there is one: no answer must not look like no verdict.
 	fault error
@@ -121,26 +135,39 @@ func newWaiting(cmd *cobra.Command, s streams, c *client) (*waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	if until != untilVerdict && until != untilCleared {
-		return nil, usagef("--until: verdict or cleared (got %q)", until)
+	if !slices.Contains(untils, until) {
+		return nil, usagef("--until: verdict, cleared or settled (got %q)", until)
 	}
 	if timeout <= 0 {
 		return nil, usagef("--timeout: more than 0, such as 40m (got %s)", timeout)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-	return &waiting{ctx: ctx, cancel: cancel, s: s, c: c, json: asJSON(cmd), until: until, fault: errNoAnswer}, nil
+	ctx, stop := context.WithTimeout(cmd.Context(), timeout)
+	look := screen(cmd, s.err)
+	return &waiting{ctx: ctx, stop: stop, s: s, c: c, json: asJSON(cmd), until: until,
+		screen: look, line: terminal.NewLine(look), fault: errNoAnswer}, nil
+}
+
+var untils = []string{untilVerdict, untilCleared, untilSettled}
+
+// cancel ends the wait, and takes its line from the terminal.
+func (w *waiting) cancel() {
+	w.stop()
+	w.line.Close()
 }
 
 func (w *waiting) wait(id string) error {
 	// The first look is answered at once, so that people see how it stands.
-	for poll := time.Duration(0); ; poll = longPoll {
-		v, err := w.c.verification(w.ctx, id, poll, w.until)
+	for poll := time.Duration(0); ; poll = w.poll() {
+		v, err := w.c.verification(w.ctx, id, poll, w.question())
 		if err == nil {
 			w.fault = nil
-			if v.State.Final() || w.until == untilCleared && v.ClearedAt != nil {
-				return w.end(v)
+			done := v.State.Final() || w.until == untilCleared && v.ClearedAt != nil
+			if !done || w.journal.begun { // what is over already has its headline
+				w.tell(v)
 			}
-			w.say(progress(v, time.Now()))
+			if done {
+				return w.end(w.settled(v))
+			}
 			if w.ctx.Err() == nil {
 				continue
 			}
@@ -151,6 +178,42 @@ func (w *waiting) wait(id string) error {
 	}
 }
 
+// question is what the daemon is asked to wait for.
+func (w *waiting) question() string {
+	if w.until == untilCleared {
+		return untilCleared
+	}
+	return untilVerdict
+}
+
+func (w *waiting) poll() time.Duration {
+	if w.screen.Live() {
+		return livePoll
+	}
+	return longPoll
+}
+
+// settled follows the rollback of a verdict to its end where that was asked
+// for. However that goes, the verdict is known and tells the exit code.
+func (w *waiting) settled(v verifier.Verification) verifier.Verification {
+	if w.until != untilSettled || !v.State.Final() {
+		return v
+	}
+	for v.Action.Open() && sleep(w.ctx, retryEvery) == nil {
+		now, err := w.c.verification(w.ctx, v.ID, 0, "")
+		if err != nil {
+			w.once(err.Error() + "; trying again")
+			continue
+		}
+		v = now
+		w.tell(v)
+	}
+	if v.Action.Open() {
+		w.once("the time is up, and the rollback is not settled yet: it goes on")
+	}
+	return v
+}
+
 // pause decides what a failed call means: tried again until the time is up,
 // unless trying again can't help.
 func (w *waiting) pause(err error) error {
@@ -159,7 +222,7 @@ func (w *waiting) pause(err error) error {
 			return err
 		}
 		w.fault = err
-		w.say(err.Error() + "; trying again")
+		w.once(err.Error() + "; trying again")
 	}
 	if sleep(w.ctx, retryEvery) == nil {
 		return nil
@@ -173,15 +236,38 @@ func (w *waiting) pause(err error) error {
 	return exit{code: exitTimeout, message: "no verdict in time; the verification goes on"}
 }
 
-// say tells progress on the error stream, so that the output stays clean.
-func (w *waiting) say(line string) {
-	if line != w.last {
-		w.last = line
-		fmt.Fprintf(w.s.err, "%s  %s\n", time.Now().Format(time.TimeOnly), line)
+// tell says what has changed, on the error stream, so that the output stays
+// clean, and keeps the line that is renewed.
+func (w *waiting) tell(v verifier.Verification) {
+	for _, n := range w.journal.notes(v) {
+		w.say(n.on(w.screen))
+	}
+	if v.State.Final() && !v.Action.Open() {
+		w.line.Set(nil)
+		return
+	}
+	w.line.Set(func(now time.Time) string { return "◌ " + progress(v, now) })
+	if !w.screen.Live() && time.Since(w.said) >= quietFor {
+		w.say(terminal.Clean("◌ " + progress(v, time.Now())))
+	}
+	w.last = ""
+}
+
+// once says what is no change of a verification, and not twice in a row.
+func (w *waiting) once(text string) {
+	if text != w.last {
+		w.last = text
+		w.say(terminal.Clean(text))
 	}
 }
 
+func (w *waiting) say(line string) {
+	w.said = time.Now()
+	w.line.Print(w.said.Format(time.TimeOnly) + "  " + line)
+}
+
 func (w *waiting) end(v verifier.Verification) error {
+	w.line.Set(nil)
 	code := verdictExit(v)
 	if !v.State.Final() {
 		code = exitKeep // cleared

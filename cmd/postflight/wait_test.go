@@ -23,9 +23,15 @@ func command(t *testing.T, ctx context.Context, handler http.HandlerFunc, args .
 	t.Helper()
 	daemon := httptest.NewServer(handler)
 	t.Cleanup(daemon.Close)
-	var stdout, stderr bytes.Buffer
-	code = run(ctx, append(args, "--url="+daemon.URL), streams{in: strings.NewReader(""), out: &stdout, err: &stderr})
+	s, stdout, stderr := buffers()
+	code = run(ctx, append(args, "--url="+daemon.URL), s)
 	return code, stdout.String(), stderr.String()
+}
+
+// buffers are streams with an empty input.
+func buffers() (s streams, out, errs *bytes.Buffer) {
+	out, errs = new(bytes.Buffer), new(bytes.Buffer)
+	return streams{in: strings.NewReader(""), out: out, err: errs}, out, errs
 }
 
 func answer(t *testing.T, w http.ResponseWriter, body any) {
@@ -139,6 +145,38 @@ func TestWaitOutlastsAFault(t *testing.T) {
 	}, "wait", "vf_1", "--timeout=30s")
 	require.Equal(t, 0, code)
 	require.Contains(t, errs, "answered 502: Bad Gateway; trying again")
+}
+
+// TestWaitFollowsTheRollbackWhereAskedTo: the verdict is the exit code, whatever
+// becomes of the rollback.
+func TestWaitFollowsTheRollbackWhereAskedTo(t *testing.T) {
+	t.Parallel()
+	for last, says := range map[verifier.ActionState]string{
+		verifier.ActionConfirmed: "rollback to 1.41.3 (rv_1): confirmed\n", verifier.ActionDeclined: "rollback to 1.41.3 (rv_1): declined\n",
+	} {
+		t.Run(string(last), func(t *testing.T) {
+			t.Parallel()
+			var calls atomic.Int32
+			code, out, errs := command(t, t.Context(), func(w http.ResponseWriter, _ *http.Request) {
+				state := verifier.ActionAccepted
+				switch calls.Add(1) {
+				case 1:
+				case 2:
+					w.WriteHeader(http.StatusBadGateway)
+					return
+				default:
+					state = last
+				}
+				answer(t, w, ended(verifier.Revert, func(v *verifier.Verification) {
+					v.Action = verifier.Action{State: state, TargetVersion: "1.41.3", RevertID: "rv_1"}
+				}))
+			}, "wait", "vf_1", "--until=settled", "--timeout=1m")
+			require.Equal(t, exitRevert, code)
+			require.Contains(t, out, says)
+			require.Contains(t, errs, "answered 502: Bad Gateway; trying again\n")
+			require.Equal(t, int32(3), calls.Load())
+		})
+	}
 }
 
 func TestAnInterruptedWaitIsNoVerdict(t *testing.T) {

@@ -60,8 +60,7 @@ func progress(v verifier.Verification, now time.Time) string {
 			fmt.Fprintf(&b, " %s -> %s", level(f.Kind, f.Before), level(f.Kind, f.After))
 		}
 	}
-	// Whole ten-second steps, so that a quiet wait doesn't scroll.
-	if left := v.ClosesAt.Sub(now).Truncate(longPoll); left > 0 {
+	if left := v.ClosesAt.Sub(now); left > 0 && !v.State.Final() {
 		fmt.Fprintf(&b, "  (%s left)", short(left))
 	}
 	return b.String()
@@ -116,6 +115,15 @@ func short(d time.Duration) string {
 		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
 	}
 	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// brief is short without what is nought at its end: 30m, not 30m00s.
+func brief(d time.Duration) string {
+	s := strings.TrimSuffix(short(d), "00s")
+	if rest, ok := strings.CutSuffix(s, "h00m"); ok {
+		return rest + "h"
+	}
+	return cmp.Or(s, "0s")
 }
 
 func clockTime(t *time.Time) string {

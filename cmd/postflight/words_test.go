@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -28,7 +30,7 @@ func TestSignalsAreShownInWords(t *testing.T) {
 	}
 	show := func() string {
 		var out bytes.Buffer
-		require.NoError(t, printVerification(streams{out: &out}, v))
+		require.NoError(t, printVerification(terminal.New(&out, true, os.Getenv), v))
 		return out.String()
 	}
 	require.Regexp(t, `latency +pending .* share of requests slower than 273ms`, show())

@@ -21,14 +21,16 @@ type Status struct {
 	Bytes    int64     `json:"storage_bytes"`
 	Brake    Brake     `json:"brake"`
 	// Freezes are those in force, of people first, then those by the caps.
-	Freezes   []verifier.Freeze `json:"freezes"`
-	Intake    []Intake          `json:"intake"`
-	Feeds     []Feed            `json:"feeds"`
-	Upstreams []Upstream        `json:"upstreams"`
-	Checks    Checks            `json:"checks"`
-	Queues    []Queue           `json:"queues"`
-	Receivers []Receiver        `json:"receivers"`
-	Replicas  []Replica         `json:"replicas"`
+	Freezes []verifier.Freeze `json:"freezes"`
+	// Reverts are the rollbacks that were asked for within the last day.
+	Reverts   int        `json:"reverts_24h"`
+	Intake    []Intake   `json:"intake"`
+	Feeds     []Feed     `json:"feeds"`
+	Upstreams []Upstream `json:"upstreams"`
+	Checks    Checks     `json:"checks"`
+	Queues    []Queue    `json:"queues"`
+	Receivers []Receiver `json:"receivers"`
+	Replicas  []Replica  `json:"replicas"`
 }
 
 // Brake is what stops all automatic reverts at once.

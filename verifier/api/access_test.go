@@ -29,7 +29,7 @@ func basic(name, password string) string {
 func TestReadingNeedsAccessWhereConfigured(t *testing.T) {
 	d := start(t)
 	d.shelf.put(observing("vf_1"))
-	paths := []string{"/api/v1/verifications", "/api/v1/verifications/vf_1", "/api/v1/verifications/vf_1/evidence", "/page"}
+	paths := []string{"/api/v1/verifications", "/api/v1/verifications/vf_1", "/api/v1/verifications/vf_1/evidence", "/api/v1/services", "/page"}
 	for _, path := range paths {
 		require.Equal(t, 200, d.get(path).status, "open while no access is configured")
 	}

@@ -23,6 +23,10 @@ type Reader interface {
 	// Verifications returns a page of verifications, newest first, and the
 	// cursor of the next page, "" when there is none.
 	Verifications(ctx context.Context, f verifier.Filter) ([]verifier.Verification, string, error)
+	// Current returns of each service and environment that the filter names, at
+	// most its Limit, the verification of what runs there, without deliveries,
+	// the newest first, and whether there are more.
+	Current(ctx context.Context, f verifier.Filter) (list []verifier.Verification, more bool, err error)
 	// Evidence returns what a verification rests on.
 	Evidence(ctx context.Context, id string) (verifier.Evidence, error)
 }
@@ -138,6 +142,11 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Read a verification, or wait for its verdict", Tags: []string{"verifications"},
 		Middlewares: append(mayRead, outlastWait), Security: security, RejectUnknownQueryParameters: true,
 	}, a.get)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "list-services", Method: http.MethodGet, Path: "/api/v1/services",
+		Summary: "List what runs where, with the verification of each", Tags: []string{"verifications"},
+		Middlewares: mayRead, Security: security, RejectUnknownQueryParameters: true,
+	}, a.services)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "get-evidence", Method: http.MethodGet, Path: "/api/v1/verifications/{id}/evidence",
 		Summary: "Read the observations, baselines and calibrations of a verification", Tags: []string{"verifications"},

@@ -67,6 +67,20 @@ func (s *shelf) Verifications(_ context.Context, f verifier.Filter) ([]verifier.
 	return all, s.next, nil
 }
 
+func (s *shelf) Current(_ context.Context, f verifier.Filter) ([]verifier.Verification, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.filter = f
+	if s.err != nil {
+		return nil, false, s.err
+	}
+	var all []verifier.Verification
+	for _, v := range s.records {
+		all = append(all, v)
+	}
+	return all, s.next != "", nil
+}
+
 func (s *shelf) Evidence(_ context.Context, id string) (verifier.Evidence, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -68,6 +68,24 @@ func TestListFilters(t *testing.T) {
 	require.Equal(t, "https://postflight.example/verifications/vf_1", page.Verifications[0].URL)
 }
 
+func TestServicesAreWhatRuns(t *testing.T) {
+	d := start(t)
+	require.Equal(t, `{"services":[],"more":false}`, strings.TrimSpace(d.get("/api/v1/services").body))
+	require.Equal(t, verifier.Filter{Limit: 500}, d.shelf.filter)
+	d.shelf.put(observing("vf_1"))
+	d.shelf.next = "more"
+	r := d.get("/api/v1/services?service=a&environment=b&limit=7")
+	require.Equal(t, verifier.Filter{Service: "a", Environment: "b", Limit: 7}, d.shelf.filter)
+	var list ServiceList
+	require.NoError(t, json.Unmarshal([]byte(r.body), &list))
+	require.True(t, list.More)
+	require.Equal(t, "https://postflight.example/verifications/vf_1", list.Services[0].URL)
+	require.Equal(t, http.StatusUnprocessableEntity, d.get("/api/v1/services?limit=501").status)
+	require.Equal(t, http.StatusUnprocessableEntity, d.get("/api/v1/services?version=1").status, "what runs is asked for, not a version")
+	d.shelf.err = verifier.Errorf(verifier.Unavailable, "the store is away")
+	require.Equal(t, http.StatusServiceUnavailable, d.get("/api/v1/services").status)
+}
+
 func TestWrongParameters(t *testing.T) {
 	d := start(t)
 	d.shelf.put(observing("vf_1"))

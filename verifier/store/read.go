@@ -74,6 +74,31 @@ func (s *Store) Recent(ctx context.Context, limit int) (list []verifier.Verifica
 	return list, err
 }
 
+// Current returns what runs where, as far as it was verified: of each service
+// and environment that the filter's names select, the verification of the
+// deployment that became current last, without its deliveries and feedback. The newest come
+// first, at most Limit of them, 1 to 500; more says that there are others.
+func (s *Store) Current(ctx context.Context, f verifier.Filter) (list []verifier.Verification, more bool, err error) {
+	if err := checkLimit(f.Limit); err != nil {
+		return nil, false, err
+	}
+	var where selection
+	where.equal("v.service", f.Service)
+	where.equal("v.environment", f.Environment)
+	query := `SELECT v.record FROM verifications v
+		JOIN (SELECT service, environment, max(place) AS place FROM verifications GROUP BY service, environment) AS newest
+			ON newest.service = v.service AND newest.environment = v.environment AND newest.place = v.place
+		WHERE ` + where.where() + ` ORDER BY v.opened_at DESC, v.id DESC LIMIT ` + where.mark(f.Limit+1)
+	err = s.read(ctx, "list what runs", func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, scanVerification, query, where.args...)
+		return err
+	})
+	if len(list) > f.Limit {
+		list, more = list[:f.Limit], true
+	}
+	return list, more, err
+}
+
 func scanVerification(rows *sql.Rows) (v verifier.Verification, err error) {
 	var record string
 	if err := rows.Scan(&record); err != nil {
@@ -173,6 +198,7 @@ type Counts struct {
 	Unsent    int // deliveries that are neither delivered nor discarded
 	Brake     verifier.Brake
 	Freezing  verifier.Freezing
+	Reverts   int   // rollbacks that were asked for within the last day
 	Replicas  int   // daemons on this database that are alive
 	Bytes     int64 // that the database takes
 }
@@ -204,6 +230,11 @@ func (s *Store) Counts(ctx context.Context, now time.Time) (c Counts, err error)
 			return err
 		}
 		if c.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
+			return err
+		}
+		err = tx.QueryRowContext(ctx, `SELECT count(DISTINCT revert_id) FROM verifications WHERE revert_id <> '' AND requested_at > $1`,
+			micros(now.Add(-24*time.Hour))).Scan(&c.Reverts)
+		if err != nil {
 			return err
 		}
 		if c.Replicas, err = s.aliveReplicas(ctx, tx, now); err != nil {

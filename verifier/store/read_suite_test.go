@@ -126,6 +126,10 @@ func testCounts(t *testing.T, db database) {
 	require.WithinDuration(t, later(60), c.OldestDue, time.Hour, "version 3 is watched")
 	require.Equal(t, later(1).UnixMicro(), c.Brake.ReleasedAt.UnixMicro())
 	require.Len(t, c.Freezing.PastReverts, 1)
+	require.Equal(t, 1, c.Reverts)
+	c, err = s.Counts(t.Context(), later(60).Add(24*time.Hour))
+	require.NoError(t, err)
+	require.Zero(t, c.Reverts, "it was more than a day ago")
 }
 
 func testRecent(t *testing.T, db database) {
@@ -140,6 +144,42 @@ func testRecent(t *testing.T, db database) {
 		_, err = s.Recent(t.Context(), limit)
 		requireKind(t, verifier.Invalid, err)
 	}
+}
+
+func testCurrent(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	deployAll(t, s, []past{{"1", "keep"}, {"2", "revert"}, {"3", ""}})
+	staging := finished("9", later(100))
+	staging.Deployment.Environment = "staging"
+	accept(t, s, staging, later(100))
+	for i := range 3 {
+		accept(t, s, numbered(finished("8", later(120)), i), later(120))
+	}
+	late := finished("0", later(-60))
+	late.Deployment.ToldAt = later(-60)
+	accept(t, s, late, later(130)) // never became current
+	where := func(f verifier.Filter) (out []string, more bool) {
+		list, more, err := s.Current(t.Context(), f)
+		require.NoError(t, err)
+		for _, v := range list {
+			require.Empty(t, v.Deliveries)
+			out = append(out, v.Deployment.Version+" "+v.Deployment.Environment)
+		}
+		return out, more
+	}
+	all, more := where(verifier.Filter{Limit: 5})
+	require.Equal(t, []string{"8 production", "8 production", "8 production", "9 staging", "3 production"}, all)
+	require.False(t, more)
+	newest, more := where(verifier.Filter{Limit: 1})
+	require.Equal(t, []string{"8 production"}, newest)
+	require.True(t, more)
+	one, more := where(verifier.Filter{Limit: 1, Environment: "staging"})
+	require.Equal(t, []string{"9 staging"}, one)
+	require.False(t, more)
+	none, _ := where(verifier.Filter{Limit: 1, Service: "nobody"})
+	require.Empty(t, none)
+	_, _, err := s.Current(t.Context(), verifier.Filter{})
+	requireKind(t, verifier.Invalid, err)
 }
 
 // testFailed: what the database doesn't carry out is told, and nothing that it

@@ -83,6 +83,7 @@ func conform(t *testing.T, db database) {
 		"deliveries: nobody has them":        testOrphans,
 		"alerts":                             testAlerts,
 		"recent":                             testRecent,
+		"current":                            testCurrent,
 		"faults are told":                    testFailed,
 		"alerts: forgotten":                  testAlertsForgotten,
 		"audit":                              testAudit,

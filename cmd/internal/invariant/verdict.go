@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/postflight/postflight/verifier"
-	"github.com/postflight/postflight/verifier/judge"
-	"github.com/postflight/postflight/verifier/safety"
+	"github.com/postflight/postflight/verifier/judge/recheck"
 )
 
 func (r Run) has(what string, holds func(Verification) bool) string {
@@ -117,8 +116,8 @@ func recomputed(r Run) (out []Violation) {
 		if v.Verdict == nil || v.Verdict.By != verifier.ByPostflight || r.State.wentAlong(v) || r.Older[v.ID] {
 			continue
 		}
-		if sentence := v.recompute(); sentence != "" {
-			out = append(out, wrong(v.ID, "%s", sentence))
+		if again := recheck.Verdict(v.Verification, v.Evidence); again.Differs != "" {
+			out = append(out, wrong(v.ID, "%s", again.Differs))
 		}
 	}
 	return out
@@ -140,29 +139,6 @@ func (s State) wentAlong(v Verification) bool {
 			d.ReleaseID != "" && d.ReleaseID == v.Deployment.ReleaseID && d.Environment == v.Deployment.Environment &&
 			first.decided(verifier.Revert) && first.Verdict.DecidedAt.Equal(v.Verdict.DecidedAt)
 	})
-}
-
-// recompute asks the judge again over what is stored, and returns how the
-// verdict differs, "" when it doesn't.
-func (v Verification) recompute() string {
-	a, err := judge.Assess(v.Evidence, v.Verdict.DecidedAt)
-	if err != nil {
-		return "the judge can't read the stored evidence: " + err.Error()
-	}
-	if a.Decision == verifier.Revert && v.Attribution != nil {
-		a = safety.Attribute(v.Deployment, a.Findings, *v.Attribution, v.Verdict.DecidedAt).Apply(a)
-	}
-	wanted := verifier.Verdict{Decision: a.Decision, DecidedAt: v.Verdict.DecidedAt, Early: a.Early,
-		Summary: a.Summary, Reasons: a.Reasons, By: verifier.ByPostflight}
-	switch {
-	case a.Decision != v.Verdict.Decision:
-		return "the verdict is " + string(v.Verdict.Decision) + ", and the judge says \"" + string(a.Decision) + "\" of the stored evidence: " + a.Summary
-	case !same(wanted, *v.Verdict):
-		return "the verdict reads \"" + v.Verdict.Summary + "\", and the judge says of the stored evidence \"" + a.Summary + "\""
-	case !same(a.Findings, v.Signals):
-		return "the findings are not those that the judge makes of the stored evidence"
-	}
-	return ""
 }
 
 // lookTakes is how long a look may take to measure, and settling how long after

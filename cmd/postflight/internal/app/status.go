@@ -92,7 +92,7 @@ func (s *status) read(ctx context.Context) (board.Status, error) {
 func (s *status) of(now time.Time, c store.Counts, v store.Vitals) board.Status {
 	cur := s.app.current.Load()
 	out := board.Status{
-		At: now, Version: s.app.o.Version, Database: "sqlite", Bytes: c.Bytes,
+		At: now, Version: s.app.o.Version, Database: "sqlite", Bytes: c.Bytes, Reverts: c.Reverts,
 		Brake:     board.Brake{Engaged: safety.BrakeEngaged(c.Brake, cur.limits), Held: c.Brake.Held, ReleasedAt: known(c.Brake.ReleasedAt)},
 		Freezes:   append([]verifier.Freeze{}, safety.Frozen(c.Freezing, now, cur.limits)...),
 		Upstreams: s.app.upstreams.all(),

@@ -21,6 +21,7 @@ var Methods = []string{
 	"Brake",
 	"Claim",
 	"Counts",
+	"Current",
 	"Decide",
 	"EngageBrake",
 	"Evidence",
@@ -64,6 +65,7 @@ type Inner interface {
 	Brake(ctx context.Context) (verifier.Brake, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
 	Counts(ctx context.Context, p1 time.Time) (store.Counts, error)
+	Current(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, bool, error)
 	Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) error
 	EngageBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
 	Evidence(ctx context.Context, p1 string) (verifier.Evidence, error)
@@ -213,6 +215,19 @@ func (s *Store) Counts(ctx context.Context, p1 time.Time) (r0 store.Counts, err 
 		r0 = *new(store.Counts)
 	}
 	return r0, err
+}
+
+// Current may fail.
+func (s *Store) Current(ctx context.Context, p1 verifier.Filter) (r0 []verifier.Verification, r1 bool, err error) {
+	err = s.faults.around(ctx, "Current", func() (err error) {
+		r0, r1, err = s.next.Current(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.Verification)
+		r1 = *new(bool)
+	}
+	return r0, r1, err
 }
 
 // Decide may fail.
