@@ -145,6 +145,11 @@ func (f *backtestFlags) run(cmd *cobra.Command, s streams, now time.Time) error 
 		return told(err)
 	}
 	report := reportOf(r, files, p.queries())
+	if f.html != "" {
+		if err := writeBacktestPage(f.html, report); err != nil {
+			return err
+		}
+	}
 	if asJSON(cmd) {
 		return encode(s.out, report)
 	}

@@ -43,7 +43,7 @@ var setNames = []string{"now", "proposed"}
 
 func reportOf(r backtest.Result, files []string, queries int) backtestReport {
 	out := backtestReport{From: r.From.UTC(), Until: r.Until.UTC(), Files: map[string]string{}, Tallies: r.Tallies,
-		Deploys: backtestRows(r.Deploys), Placebos: rowsOf(r.Placebos), Queries: queries, Notes: r.Notes}
+		Deploys: backtestRows(r.Deploys), Placebos: backtestRows(r.Placebos), Queries: queries, Notes: r.Notes}
 	for i, file := range files {
 		out.Files[setNames[i]] = file
 	}
