@@ -44,6 +44,10 @@ policies:
         probe: { steps: [{ get: "http://127.0.0.1:1/healthz" }] }
 `
 
+// scrape is how often checkout was scraped: what a scrape finds happened before
+// it.
+const scrape = 30 * time.Second
+
 // release is a version of checkout since a moment, with its share of failures.
 type release struct {
 	version string
@@ -56,7 +60,6 @@ type release struct {
 // changes.
 func pastOfCheckout(t *testing.T, now time.Time, releases []release) string {
 	t.Helper()
-	const scrape = 30 * time.Second
 	server := prom.New(t.TempDir(), prom.Options{ScrapeInterval: scrape})
 	require.NoError(t, server.Start())
 	t.Cleanup(func() { require.NoError(t, server.Stop()) })
@@ -129,7 +132,7 @@ func TestBacktest(t *testing.T) {
 	lines := "service,environment,version,deployed_at,label\n"
 	for _, r := range releases[1:] {
 		label := map[bool]string{true: "bad", false: "good"}[r.failing > 0.01]
-		lines += fmt.Sprintf("checkout,production,%s,%s,%s\n", r.version, r.since.UTC().Format(time.RFC3339), label)
+		lines += fmt.Sprintf("checkout,production,%s,%s,%s\n", r.version, r.since.Add(-scrape).UTC().Format(time.RFC3339), label)
 	}
 	write("deploys.csv", lines)
 	run := func(args ...string) (backtested, string) {
