@@ -45,7 +45,9 @@ func Replay(ctx context.Context, o ReplayOptions, c verifier.Check) (verifier.Ve
 	c.Verification.Mode = verifier.Shadow
 	unprepared(&c)
 	d := c.Verification.Deployment
-	r := &replay{check: c, past: o.Past, now: d.FinishedAt}
+	// The daemon's looks come at any phase of the interval; these come as soon as
+	// a step can be known, and so see the whole window.
+	r := &replay{check: c, past: o.Past, now: d.FinishedAt.Add(settle(c.Policy.Step.D()))}
 	source := recorded{inner: o.Measurers, of: d.Target(), window: map[string][]verifier.Observation{}}
 	e := New(Options{
 		Store: r, Metrics: nobody{}, Log: o.Log, Now: func() time.Time { return r.now },
