@@ -75,7 +75,7 @@ func (r reader) Prepare(ctx context.Context, s verifier.Signal, t verifier.Targe
 		return verifier.Plan{}, fmt.Errorf("write signal %q: %w", s.Name, err)
 	}
 	as := t
-	if !strings.Contains(string(text), "Version") {
+	if !namesVersion(s) {
 		as.Version = ""
 	}
 	key := fmt.Sprintf("%s\n%q\n%s", text, as, step)
@@ -199,6 +199,12 @@ func again(ctx context.Context, ask func() error) error {
 		case <-time.After(time.Duration(i) * tryAgain):
 		}
 	}
+}
+
+// namesVersion reports whether a template of a signal may name the version.
+func namesVersion(s verifier.Signal) bool {
+	text, err := json.Marshal(s)
+	return err != nil || strings.Contains(string(text), "Version")
 }
 
 // server is the name of the Prometheus that a signal asks.

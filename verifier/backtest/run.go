@@ -271,6 +271,8 @@ func (s *side) placebos(ctx context.Context, moments []verifier.Deployment) ([]R
 			switch p := s.place(d.Location()); {
 			case p == nil || p.blind != "":
 				rows[i].Outcomes[s.set.Name] = Outcome{Skipped: "it can't be judged under these policies"}
+			case d.Version == "" && slices.ContainsFunc(p.policy.Signals, namesVersion):
+				rows[i].Outcomes[s.set.Name] = Outcome{Skipped: "which version ran then is not known, and its queries name it"}
 			default:
 				v, err := s.replay(within, d, p.policy, s.set.Ranges.placebos())
 				if err != nil {
