@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -66,20 +67,32 @@ func history(cmd *cobra.Command, from, until time.Time) ([]backtest.Deploy, erro
 	if err != nil {
 		return nil, err
 	}
+	list, err := c.openedSince(cmd.Context(), url.Values{"limit": {"500"}}, from)
+	if err != nil {
+		return nil, err
+	}
 	var out []backtest.Deploy
-	query := url.Values{"limit": {"500"}}
+	for _, v := range list {
+		if !v.Deployment.FinishedAt.After(until) {
+			out = append(out, backtest.FromVerification(v))
+		}
+	}
+	return out, nil
+}
+
+// openedSince reads all pages of the list back to a moment, newest first.
+func (c *client) openedSince(ctx context.Context, query url.Values, from time.Time) ([]verifier.Verification, error) {
+	var out []verifier.Verification
 	for {
-		page, err := c.verifications(cmd.Context(), query)
+		page, err := c.verifications(ctx, query)
 		if err != nil {
 			return nil, err
 		}
 		for _, v := range page.Verifications {
-			switch {
-			case v.OpenedAt.Before(from):
+			if v.OpenedAt.Before(from) {
 				return out, nil
-			case !v.Deployment.FinishedAt.After(until):
-				out = append(out, backtest.FromVerification(v))
 			}
+			out = append(out, v)
 		}
 		if page.NextCursor == "" {
 			return out, nil

@@ -37,7 +37,7 @@ verdict: keep or revert.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
 	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), listCommand(s), showCommand(s), overrideCommand(s), feedbackCommand(s),
 		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
-		feedCommand(s), routeCommand(s), judgeCommand(s), backtestCommand(s), dashboardsCommand(s), sendShoutrrrCommand(s))
+		feedCommand(s), routeCommand(s), judgeCommand(s), backtestCommand(s), reportCommand(s), dashboardsCommand(s), sendShoutrrrCommand(s))
 	return root
 }
 

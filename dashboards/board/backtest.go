@@ -51,8 +51,10 @@ type BacktestVerdict struct {
 
 var backtestPage = template.Must(template.New("backtest.gohtml").ParseFS(files, "templates/backtest.gohtml"))
 
+var backtestStyle = style + mustRead("templates/backtest.css")
+
 // backtestPolicy is that of a page without any script.
-var backtestPolicy = "default-src 'none'; style-src " + hash(style) + "; base-uri 'none'; form-action 'none'"
+var backtestPolicy = "default-src 'none'; style-src " + hash(backtestStyle) + "; base-uri 'none'; form-action 'none'"
 
 // mostMoments is how many deploys are listed; the JSON holds all.
 const mostMoments = 1000
@@ -60,7 +62,7 @@ const mostMoments = 1000
 // WriteBacktest writes a page that stands by itself: nothing is fetched, and no
 // script runs.
 func WriteBacktest(w io.Writer, b Backtest) error {
-	view := backtestView{Policy: backtestPolicy, Style: template.CSS(style), Backtest: b, // #nosec G203 -- embedded
+	view := backtestView{Policy: backtestPolicy, Style: template.CSS(backtestStyle), Backtest: b, // #nosec G203 -- embedded
 		Title: "Backtest " + b.From.UTC().Format(time.DateOnly) + " to " + b.Until.UTC().Format(time.DateOnly)}
 	for i, set := range b.Sets {
 		view.Bars = append(view.Bars, barsOf(set)...)

@@ -44,11 +44,19 @@ func (j *judged) known(now time.Time) *verifier.Verification {
 // is usual: it was reverted by then, or its harm was held as not proven to be
 // its own, or people say that it was bad.
 func (j *judged) spoilt(now time.Time) bool {
-	if j.Label == Bad {
+	if j.Label == Bad || j.calledWrong() {
 		return true
 	}
 	v := j.known(now)
 	return v != nil && (v.Effective == verifier.Revert || v.Effective == verifier.Inconclusive && v.Action.State == verifier.ActionWithheld)
+}
+
+// calledWrong reports whether people say that the daemon's verdict was wrong,
+// and nobody decided otherwise: whatever it was, the daemon leaves it out.
+func (j *judged) calledWrong() bool {
+	v := j.Recorded
+	return v != nil && v.Verdict != nil && v.Effective == v.Verdict.Decision &&
+		slices.ContainsFunc(v.Feedback, func(f verifier.Feedback) bool { return f.Decision == verifier.Wrong })
 }
 
 // closes is the end of a deploy's window.

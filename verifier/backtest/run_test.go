@@ -62,31 +62,31 @@ func TestAProposedPolicyIsComparedOnTheSameMomentsAndTheSameQueries(t *testing.T
 func TestNothingIsPassedInSilence(t *testing.T) {
 	some := []backtest.Deploy{deploy("1", at(12, noon), "")}
 	for name, c := range map[string]struct {
-		world   world
+		world   *world
 		policy  func(*verifier.Policy)
 		deploys []backtest.Deploy
 		err     string
 		notes   []string
 		skipped string
 	}{
-		"no history at all": {world: world{oldest: at(30, 0)}, deploys: some,
+		"no history at all": {world: &world{oldest: at(30, 0)}, deploys: some,
 			err: `nothing could be judged: checkout in production, signal "errors" has no history: its query gave nothing from 2026-10-03 12:00 to 2026-10-21 00:00 (no samples): ask the server the same, and mind that a step of 1m0s needs two scrapes within it`},
-		"too coarse": {world: world{oldest: at(0, 0), every: 5 * time.Minute}, deploys: some,
+		"too coarse": {world: &world{oldest: at(0, 0), every: 5 * time.Minute}, deploys: some,
 			notes: []string{`the past is too coarse: 5040 of 25196 steps of 1m0s could be measured since the oldest sample, one every 5m0s: set the policy's step to at least that`}},
-		"retention shorter than from": {world: world{oldest: at(14, 0)}, deploys: append(some, deploy("2", at(19, noon), "")),
+		"retention shorter than from": {world: &world{oldest: at(14, 0)}, deploys: append(some, deploy("2", at(19, noon), "")),
 			notes: []string{`the oldest sample is of 2026-10-15 00:01, while now needs the time from 2026-10-03 12:00 on: the server's retention is shorter than that`}, skipped: "it lies before the oldest sample"},
-		"window not over": {world: world{oldest: at(0, 0)}, deploys: append(some, deploy("2", at(19, 23*time.Hour+30*time.Minute), "")), skipped: "its window has not ended"},
-		"a probe and tickets": {world: world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) {
+		"window not over": {world: &world{oldest: at(0, 0)}, deploys: append(some, deploy("2", at(19, 23*time.Hour+30*time.Minute), "")), skipped: "its window has not ended"},
+		"a probe and tickets": {world: &world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) {
 			p.Signals = append(p.Signals,
 				verifier.Signal{Name: "smoke", Kind: verifier.Ratio, Role: verifier.Decisive, Required: true, ProbeSource: &verifier.ProbeSource{ConsecutiveFailures: 3}},
 				verifier.Signal{Name: "desk", Kind: verifier.Count, Role: verifier.Advisory, TicketSource: &verifier.TicketSource{Feed: "desk"}})
 		}, notes: []string{`signal "smoke": probes have no past that could be read`, `signal "desk": tickets have no past that could be read`}},
-		"nothing but a probe": {world: world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) {
+		"nothing but a probe": {world: &world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) {
 			p.Signals = []verifier.Signal{{Name: "smoke", Kind: verifier.Ratio, Role: verifier.Decisive, ProbeSource: &verifier.ProbeSource{ConsecutiveFailures: 3}}}
 		}, err: "none of its signals has a past that could be read"},
-		"no policy": {world: world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) { p.Match.Service = "other" }, err: "checkout in production: no policy matches it"},
-		"no deploy": {world: world{oldest: at(0, 0)}, err: "no deploy is known between these times"},
-		"a source that is down": {world: world{oldest: at(0, 0), fail: verifier.Errorf(verifier.Invalid, "prometheus %q: answered bad_data", "main")}, deploys: some,
+		"no policy": {world: &world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) { p.Match.Service = "other" }, err: "checkout in production: no policy matches it"},
+		"no deploy": {world: &world{oldest: at(0, 0)}, err: "no deploy is known between these times"},
+		"a source that is down": {world: &world{oldest: at(0, 0), fail: verifier.Errorf(verifier.Invalid, "prometheus %q: answered bad_data", "main")}, deploys: some,
 			err: `now: checkout in production: prometheus "main": answered bad_data`},
 	} {
 		t.Run(name, func(t *testing.T) {
