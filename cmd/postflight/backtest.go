@@ -124,6 +124,11 @@ func (f *backtestFlags) run(cmd *cobra.Command, s streams, now time.Time) error 
 	if err != nil {
 		return err
 	}
+	if f.html != "" {
+		if err := writable(f.html); err != nil {
+			return usagef("--html: %v", err)
+		}
+	}
 	o := backtest.Options{From: from, Until: until, Placebos: f.placebos, Log: slog.New(slog.NewTextHandler(s.err, nil)), Only: f.only()}
 	files := []string{f.config}
 	if f.against != "" {
@@ -154,6 +159,15 @@ func (f *backtestFlags) run(cmd *cobra.Command, s streams, now time.Time) error 
 		return encode(s.out, report)
 	}
 	return printBacktest(s.out, report)
+}
+
+// writable says before the work, not after it, that a report can't be written.
+func writable(file string) error {
+	probe, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return err
+	}
+	return probe.Close()
 }
 
 // told turns an interruption into words.
