@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -156,10 +157,18 @@ func TestBacktest(t *testing.T) {
 	require.Contains(t, strings.Join(r.Notes, "\n"), `signal "smoke": probes have no past`)
 	require.Contains(t, progress, "judge placebos proposed: 20 of 20")
 	require.Less(t, r.Queries, 60, "each range is read once")
-	page, err := os.ReadFile(filepath.Join(dir, "report.html")) // #nosec G304 -- our own file
-	require.NoError(t, err)
-	require.Contains(t, string(page), "<svg")
-	require.NotContains(t, string(page), "<script")
+	page := read(t, filepath.Join(dir, "report.html"))
+	require.Contains(t, page, "<svg")
+	require.NotContains(t, page, "<script")
+
+	for _, example := range regexp.MustCompile(`(?m)^\./postflight (backtest .*)$`).FindAllStringSubmatch(read(t, "../../docs/backtest.md"), -1) {
+		cmd := exec.CommandContext(t.Context(), binary, append(strings.Fields(example[1]), "--query-rate=100", "--placebos=20")...) // #nosec G204 -- our own docs
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		require.NoError(t, err, example[1])
+		require.Contains(t, string(out), "placebos: false reverts", example[1])
+		t.Logf("%s\n%s", example[0], out)
+	}
 
 	found, _ := run("--version-label=version")
 	var versions []string
@@ -169,4 +178,11 @@ func TestBacktest(t *testing.T) {
 	}
 	require.Equal(t, []string{"1.1", "1.2", "1.1", "1.3"}, versions)
 	require.Equal(t, backtest.Counts{Keep: 3, Revert: 1}, found.Tallies[0].Deploys)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file) // #nosec G304 -- our own files
+	require.NoError(t, err)
+	return string(b)
 }

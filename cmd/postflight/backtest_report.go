@@ -169,7 +169,7 @@ func printChanged(out io.Writer, r backtestReport) {
 			continue
 		}
 		n++
-		fmt.Fprintf(out, "  %s %s %s  %s -> %s  %s\n", row.DeployedAt.Format(time.DateOnly), row.Service, row.Version, loud(a), loud(b), row.URL)
+		fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("  %s %s %s  %s -> %s  %s", row.DeployedAt.Format(time.DateOnly), row.Service, row.Version, loud(a), loud(b), row.URL), " "))
 		fmt.Fprintf(out, "      %s: %s\n      %s: %s\n", setNames[0], saying(a), setNames[1], saying(b))
 	}
 	if n == 0 {

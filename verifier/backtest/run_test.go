@@ -70,11 +70,11 @@ func TestNothingIsPassedInSilence(t *testing.T) {
 		skipped string
 	}{
 		"no history at all": {world: &world{oldest: at(30, 0)}, deploys: some,
-			err: `nothing could be judged: checkout in production, signal "errors" has no history: its query gave nothing from 2026-10-03 12:00 to 2026-10-21 00:00 (no samples): ask the server the same, and mind that a step of 1m0s needs two scrapes within it`},
+			err: `nothing could be judged: checkout in production, signal "errors" has no history: its query gave nothing from 2026-10-08 12:00 to 2026-10-21 00:00 (no samples): ask the server the same, and mind that a step of 1m0s needs two scrapes within it`},
 		"too coarse": {world: &world{oldest: at(0, 0), every: 5 * time.Minute}, deploys: some,
-			notes: []string{`the past is too coarse: 5040 of 25196 steps of 1m0s could be measured since the oldest sample, one every 5m0s: set the policy's step to at least that`}},
+			notes: []string{`the past is too coarse: 3600 of 17996 steps of 1m0s could be measured since the oldest sample, one every 5m0s: set the policy's step to at least that`}},
 		"retention shorter than from": {world: &world{oldest: at(14, 0)}, deploys: append(some, deploy("2", at(19, noon), "")),
-			notes: []string{`the oldest sample is of 2026-10-15 00:01, while now needs the time from 2026-10-03 12:00 on: the server's retention is shorter than that`}, skipped: "it lies before the oldest sample"},
+			notes: []string{`the oldest sample is of 2026-10-15 00:01, while now needs the time from 2026-10-08 12:00 on: the server's retention is shorter than that`}, skipped: "it lies before the oldest sample"},
 		"window not over": {world: &world{oldest: at(0, 0)}, deploys: append(some, deploy("2", at(19, 23*time.Hour+30*time.Minute), "")), skipped: "its window has not ended"},
 		"a probe and tickets": {world: &world{oldest: at(0, 0)}, deploys: some, policy: func(p *verifier.Policy) {
 			p.Signals = append(p.Signals,

@@ -89,7 +89,7 @@ func policy(change func(*verifier.Policy)) verifier.Policy {
 	minutes := func(n int) verifier.Duration { return verifier.Duration(time.Duration(n) * time.Minute) }
 	p := verifier.Policy{
 		Name: "default", Mode: verifier.Enforce, Window: minutes(60), Interval: verifier.Duration(15 * time.Second), Step: minutes(1),
-		Warmup: minutes(3), Soak: minutes(15), FalseReverts: 0.01, History: verifier.Duration(7 * 24 * time.Hour), OnInconclusive: verifier.InconclusiveKeep,
+		Warmup: minutes(3), Soak: minutes(15), FalseReverts: 0.01, History: verifier.Duration(2 * 24 * time.Hour), OnInconclusive: verifier.InconclusiveKeep,
 		Signals: []verifier.Signal{ratio("errors")},
 	}
 	if change != nil {
