@@ -184,7 +184,7 @@ func printWrong(out io.Writer, r backtestReport) {
 		var lines []string
 		for _, row := range slices.Concat(r.Deploys, r.Placebos) {
 			o := row.Verdicts[t.Set]
-			kind := ""
+			var kind string
 			switch {
 			case row.Origin == "" && o.Decision == verifier.Revert:
 				kind = "false revert, placebo"

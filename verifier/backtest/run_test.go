@@ -20,14 +20,14 @@ func TestABadDeployIsCaughtAndGoodOnesAreKept(t *testing.T) {
 		deploy("4", at(15, noon), backtest.Good),
 	}
 	o := w.options(deploys, policy(nil))
-	o.Placebos = 40
+	o.Placebos = 16
 	r := run(t, o)
 	tally := r.Tallies[0]
 	require.Equal(t, backtest.Counts{Keep: 3, Revert: 1}, tally.Deploys)
 	require.Equal(t, backtest.Counts{Revert: 1}, tally.Bad)
 	require.Equal(t, backtest.Counts{Keep: 2}, tally.Good)
-	require.Equal(t, backtest.Counts{Keep: 40}, tally.Placebo)
-	require.Equal(t, 36, tally.Independent)
+	require.Equal(t, backtest.Counts{Keep: 16}, tally.Placebo)
+	require.Equal(t, 16, tally.Independent)
 	bad := r.Deploys[1].Outcomes["now"]
 	require.Equal(t, verifier.Revert, bad.Decision)
 	require.Less(t, bad.Minutes, 15.0)
