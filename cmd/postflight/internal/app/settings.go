@@ -140,7 +140,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 // measure builds what measures each kind of source.
 func (cur *current) measure(rule egress, l limiters, observe outboundObserver, from inward, log *slog.Logger) error {
 	written, templated := cur.transports(rule)
-	prometheus, err := cur.prometheus(rule, l.measure.acquire, observe)
+	prometheus, err := cur.askPrometheus(rule, l.measure.acquire, observe)
 	if err != nil {
 		return err
 	}
@@ -175,8 +175,8 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, f
 	return nil
 }
 
-// prometheus builds what asks the configured servers.
-func (cur *current) prometheus(rule egress, slot func(ctx context.Context, host string) (release func(), err error), observe outboundObserver) (*promql.Measurer, error) {
+// askPrometheus builds what asks the configured servers.
+func (cur *current) askPrometheus(rule egress, slot func(ctx context.Context, host string) (release func(), err error), observe outboundObserver) (*promql.Measurer, error) {
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
 		transport, err := cur.prometheusTransport(rule, p)
