@@ -137,6 +137,11 @@ func (r *replay) PastObservations(context.Context, verifier.Deployment, verifier
 	return nil, nil
 }
 
+// PassedBefore is of probes, which have no past.
+func (r *replay) PassedBefore(context.Context, verifier.Deployment, verifier.Signal, time.Time) (bool, error) {
+	return false, nil
+}
+
 // Surroundings asks the past as it was known by now.
 func (r *replay) Surroundings(_ context.Context, v verifier.Verification, p verifier.Policy, since time.Time, limit int) ([]verifier.Deployment, []verifier.Overlap, error) {
 	deployed, overlapping := r.past.Surroundings(v, p, since, r.now, limit)
