@@ -44,9 +44,11 @@ func (j *judged) known(now time.Time) *verifier.Verification {
 // is usual: it was reverted by then, or its harm was held as not proven to be
 // its own, or people say that it was bad.
 func (j *judged) spoilt(now time.Time) bool {
-	if j.Label == Bad || j.calledWrong() {
-		return true
-	}
+	return j.Label == Bad || j.calledWrong() || j.reverted(now)
+}
+
+// reverted is spoilt without what people say.
+func (j *judged) reverted(now time.Time) bool {
 	v := j.known(now)
 	return v != nil && (v.Effective == verifier.Revert || v.Effective == verifier.Inconclusive && v.Action.State == verifier.ActionWithheld)
 }
@@ -81,7 +83,7 @@ func (p *past) LeftOut(service, environment string, since, now time.Time) []veri
 			}
 		}
 		if to.After(since) {
-			out = append(out, verifier.Span{From: j.StartedAt, To: to})
+			out = append(out, verifier.Span{From: j.StartedAt, To: to, Feedback: !j.reverted(now)})
 		}
 	}
 	return out

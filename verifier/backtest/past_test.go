@@ -36,12 +36,12 @@ func TestWhatWasBadIsLeftOutOfWhatIsUsual(t *testing.T) {
 	}}
 	long := start.Add(-1000 * time.Hour)
 	require.Equal(t, []verifier.Span{
-		{From: minute(0), To: minute(30)},    // until the next had finished
-		{From: minute(300), To: minute(420)}, // two windows: by then it is what is usual
+		{From: minute(0), To: minute(30), Feedback: true}, // until the next had finished
+		{From: minute(300), To: minute(420)},              // two windows: by then it is what is usual
 	}, p.LeftOut("checkout", "production", long, minute(2000)))
 	require.Len(t, p.LeftOut("checkout", "production", long, minute(305)), 1, "nobody knew yet that it would be reverted")
 	require.Equal(t, []verifier.Span{{From: minute(300), To: minute(360)}}, p.LeftOut("checkout", "production", minute(100), minute(320)), "none came after it by then")
-	require.Equal(t, []verifier.Span{{From: minute(1100), To: minute(1160)}}, p.LeftOut("cart", "production", long, minute(2000)))
+	require.Equal(t, []verifier.Span{{From: minute(1100), To: minute(1160), Feedback: true}}, p.LeftOut("cart", "production", long, minute(2000)))
 	require.Empty(t, p.LeftOut("checkout", "staging", long, minute(2000)))
 }
 
