@@ -75,37 +75,3 @@ func (v Verification) FeedbackOutcome(r Rating) string {
 func (v Verification) leavesBaselines() bool {
 	return v.Override == nil || v.Effective == v.Verdict.Decision
 }
-
-// Rated is how many verdicts of one kind people said to be right or wrong.
-type Rated struct {
-	Right    int `json:"right"`    // nobody says wrong
-	Wrong    int `json:"wrong"`    // nobody says right
-	Disputed int `json:"disputed"` // some say right and some wrong
-}
-
-// Accuracy is what people said of postflight's own verdicts. Verdicts that
-// nobody rated are in none of its numbers.
-type Accuracy struct {
-	Since    time.Time          `json:"since"` // of verifications that opened since then
-	Verdicts map[Decision]Rated `json:"verdicts"`
-}
-
-// Rate adds a verdict by what each person says of it now.
-func (a *Accuracy) Rate(d Decision, says []Rating) {
-	right, wrong := slices.Contains(says, Right), slices.Contains(says, Wrong)
-	r := a.Verdicts[d]
-	switch {
-	case right && wrong:
-		r.Disputed++
-	case right:
-		r.Right++
-	case wrong:
-		r.Wrong++
-	default:
-		return
-	}
-	if a.Verdicts == nil {
-		a.Verdicts = map[Decision]Rated{}
-	}
-	a.Verdicts[d] = r
-}

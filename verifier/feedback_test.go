@@ -71,16 +71,6 @@ func TestFeedbackOutcome(t *testing.T) {
 	}
 }
 
-func TestAccuracyRates(t *testing.T) {
-	var a Accuracy
-	a.Rate(Keep, nil)
-	require.Empty(t, a.Verdicts)
-	a.Rate(Keep, []Rating{Right, Right})
-	a.Rate(Keep, []Rating{Wrong})
-	a.Rate(Revert, []Rating{Wrong, Right})
-	require.Equal(t, map[Decision]Rated{Keep: {Right: 1, Wrong: 1}, Revert: {Disputed: 1}}, a.Verdicts)
-}
-
 // TestStanding: what changes the meaning of a decision changes the standing, and
 // nothing else does.
 func TestStanding(t *testing.T) {

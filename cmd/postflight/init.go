@@ -139,7 +139,7 @@ func makeToken(file string) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return false, fmt.Errorf("make the folder of secrets: %w", err)
 	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // beside the file that the caller named
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}
@@ -183,7 +183,7 @@ func prometheusOf(a setup.Access) (configs.Prometheus, error) {
 }
 
 func secretIn(file string) (configs.Secret, error) {
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(file) //nolint:gosec // the caller named it
 	if err != nil {
 		return configs.Secret{}, fmt.Errorf("read the secret: %w", err)
 	}

@@ -25,9 +25,10 @@ var layers = map[string][]string{
 	"pure":          {"verifier"},
 	"failpoint":     {"verifier"}, // nothing at all in a daemon as it is released
 	"engine":        {"verifier", "pure", "failpoint"},
+	"replay":        {"verifier", "pure", "engine"}, // judges the past by the daemon's own looks
 	"adapter":       {"verifier", "pure", "failpoint"},
 	"offline":       {"verifier", "pure", "offline"}, // judges what was recorded or simulated
-	"command":       {"verifier", "pure", "offline", "failpoint", "engine", "adapter", "adapter-child", "command"},
+	"command":       {"verifier", "pure", "offline", "replay", "failpoint", "engine", "adapter", "adapter-child", "command"},
 	"adapter-child": {"verifier", "pure", "adapter", "sending"}, // alerting/webhook knows alerting's ports
 	"sending":       {"verifier", "adapter"},                    // what the receivers have in common
 	"shared":        {"verifier", "shared"},                     // what the probes have in common
@@ -47,6 +48,8 @@ func layerOf(dir string) string {
 		return "offline"
 	case dir == "verifier/engine":
 		return "engine"
+	case dir == "verifier/backtest":
+		return "replay"
 	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
 		dir == "verifier/intake", dir == "verifier/intake/poll", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
 		return "adapter"

@@ -190,5 +190,16 @@ func (a Accuracy) sentence() string {
 	if !a.Since.IsZero() {
 		out += " since " + a.Since.UTC().Format(time.DateOnly)
 	}
-	return out + "."
+	out += "."
+	if a.Reverts > 0 {
+		out += fmt.Sprintf(" Of the reverts that they spoke of, %s%% were right (precision)", number(100*a.Precision))
+		if a.MinutesToRevert > 0 {
+			out += ", half of those within " + words(time.Duration(a.MinutesToRevert*float64(time.Minute)))
+		}
+		out += "."
+	}
+	if a.Bad > 0 {
+		out += fmt.Sprintf(" Of the bad deploys that they told of, %s%% were reverted (recall).", number(100*a.Recall))
+	}
+	return out
 }

@@ -98,6 +98,11 @@ type Accuracy struct {
 	Right int
 	Wrong int
 	Since time.Time // of the oldest verdict that they spoke about; zero: not told
+	// Precision is the share of so many Reverts that were right, Recall the share
+	// of so many Bad deploys that were reverted, both 0 to 1.
+	Precision, Recall float64
+	Reverts, Bad      int
+	MinutesToRevert   float64 // median of those that were right; 0: not known
 }
 
 const (

@@ -149,7 +149,7 @@ func busy() *memory {
 
 func accurate(o *board.Options, _ *http.Request) {
 	o.Accuracy = func(context.Context) (board.Accuracy, error) {
-		return board.Accuracy{Right: 47, Wrong: 2, Since: deployed.AddDate(0, -3, 0)}, nil
+		return board.Accuracy{Right: 47, Wrong: 2, Since: deployed.AddDate(0, -3, 0), Precision: 0.9, Reverts: 10, Recall: 1, Bad: 9, MinutesToRevert: 6.5}, nil
 	}
 }
 
@@ -160,7 +160,8 @@ func TestBoardSaysWhatIsGoingOn(t *testing.T) {
 	wholesome(t, body)
 	for _, said := range []string{"No automatic revert is sent until a person releases it", "checkout in production, for 4h00m more (dana: incident 812)",
 		"main does not answer", "pipelines wait", "cleared: pipelines may go on", "a rollback: nobody waits", "25m00s left",
-		"People called 47 of 49 keeps and reverts right (95.9%) since 2026-08-23."} {
+		"People called 47 of 49 keeps and reverts right (95.9%) since 2026-08-23.", "Of the reverts that they spoke of, 90% were right (precision), half of those within 6m30s.",
+		"Of the bad deploys that they told of, 100% were reverted (recall)."} {
 		require.Contains(t, body, said)
 	}
 	require.Contains(t, body, `aria-label="1.42.0: revert, rolled back"`)

@@ -39,3 +39,42 @@ func (m *Measurer) LiveVersions(ctx context.Context, from verifier.VersionSource
 	slices.Sort(versions)
 	return slices.Compact(versions), nil
 }
+
+// Versions returns when, at the ends of the steps in (since, until], each
+// version was seen that the series of a query name. Series without the label
+// are an error, as for LiveVersions.
+func (m *Measurer) Versions(ctx context.Context, from verifier.VersionSource, t verifier.Target, step time.Duration, since, until time.Time) (map[string][]time.Time, error) {
+	server, ok := m.servers[from.Server]
+	if !ok {
+		return nil, verifier.Errorf(verifier.Invalid, "the version's query asks prometheus %q, which is not configured", from.Server)
+	}
+	expr, err := render.PromQL(from.Query, t)
+	if err != nil {
+		return nil, fmt.Errorf("render the version's query: %w", err)
+	}
+	seen := map[string][]time.Time{}
+	g := newGrid(since.Truncate(step), until.Truncate(step), step)
+	for lo := 0; lo < g.n; lo += maxPoints {
+		matrix, err := server.matrix(ctx, expr, g.at(lo), step, min(maxPoints, g.n-lo))
+		if err != nil {
+			return nil, err
+		}
+		for _, series := range matrix {
+			version := ""
+			if series != nil {
+				version = string(series.Metric[model.LabelName(from.Label)])
+			}
+			if version == "" {
+				return nil, server.unavailable(fmt.Sprintf("a series of the version's query has no label %q", from.Label), nil)
+			}
+			for _, sample := range series.Values {
+				seen[version] = append(seen[version], sample.Timestamp.Time().UTC())
+			}
+		}
+	}
+	for version, moments := range seen {
+		slices.SortFunc(moments, time.Time.Compare)
+		seen[version] = slices.CompactFunc(moments, time.Time.Equal)
+	}
+	return seen, nil
+}

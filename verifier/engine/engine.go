@@ -62,6 +62,7 @@ type Engine struct {
 	following  atomic.Bool   // rollbacks are being followed
 	renewing   chan struct{} // a lease is being renewed
 	most       int           // claimed at once
+	unhurried  bool          // the past doesn't run away: a replay waits for every answer
 }
 
 // New returns an engine; Run starts it, once.

@@ -75,8 +75,11 @@ type neighbour struct {
 // deployed with it: first those that it depends on, then the most recently
 // deployed ones.
 func (e *Engine) askNeighbours(ctx context.Context, c verifier.Check, h judge.Harm, deployed []verifier.Deployment, now time.Time) []verifier.Neighbour {
-	ctx, cancel := context.WithTimeout(ctx, neighboursAtMost)
-	defer cancel()
+	if !e.unhurried {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, neighboursAtMost)
+		defer cancel()
+	}
 	asked := e.neighbours(c, deployed)
 	out := make([]verifier.Neighbour, len(asked))
 	slots := make(chan struct{}, neighboursAtOnce)

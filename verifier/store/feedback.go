@@ -60,7 +60,7 @@ func loadFeedback(ctx context.Context, tx *sql.Tx, v *verifier.Verification) err
 func (s *Store) Accuracy(ctx context.Context, since time.Time) (verifier.Accuracy, error) {
 	out := verifier.Accuracy{Since: utc(since), Verdicts: map[verifier.Decision]verifier.Rated{}}
 	err := s.read(ctx, "count what people say of verdicts", func(tx *sql.Tx) error {
-		verdicts := map[string]verifier.Decision{}
+		verdicts := map[string]verifier.Verification{}
 		says := map[string][]verifier.Rating{}
 		_, err := queryAll(ctx, tx, func(rows *sql.Rows) (id string, err error) {
 			var record string
@@ -72,12 +72,12 @@ func (s *Store) Accuracy(ctx context.Context, since time.Time) (verifier.Accurac
 			if err := decode("verification", record, &v); err != nil || v.Verdict == nil || v.Verdict.By != verifier.ByPostflight {
 				return "", err
 			}
-			verdicts[v.ID], says[v.ID] = v.Verdict.Decision, append(says[v.ID], rating)
+			verdicts[v.ID], says[v.ID] = v, append(says[v.ID], rating)
 			return v.ID, nil
 		}, `SELECT v.record, f.decision FROM audit f JOIN verifications v ON v.id = f.subject
 			WHERE v.opened_at >= $1 AND f.`+newestFeedbackSQL, micros(since))
-		for id, decision := range verdicts {
-			out.Rate(decision, says[id])
+		for id, v := range verdicts {
+			out.Add(v, says[id])
 		}
 		return err
 	})

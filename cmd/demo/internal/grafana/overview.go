@@ -25,6 +25,12 @@ func overview() *dashboard.DashboardBuilder {
 			quantile("0.5", "", "postflight_verdict_duration_seconds"), "half", quantile("0.9", "", "postflight_verdict_duration_seconds"), "nine in ten")).
 		WithPanel(chart("Feedback", "What people said of verdicts afterwards, per interval. Wrong reverts are false alarms, wrong keeps are misses.", "short", 12,
 			sum("decision, feedback", per("increase", "postflight_feedback_total")), "{{decision}} was {{feedback}}")).
+		WithPanel(chart("Accuracy", "Of the last 90 days, as people say in feedback: the share of the reverts that were right (precision), and of the bad deploys that were reverted (recall). No line: nobody said anything.", "percentunit", 12,
+			"max("+chosen("postflight_accuracy_precision_ratio")+")", "precision", "max("+chosen("postflight_accuracy_recall_ratio")+")", "recall")).
+		WithPanel(chart("Time to a right revert", "From the deploy to the verdict, of the reverts of the last 90 days that people call right: half were faster.", "s", 12,
+			"max("+chosen("postflight_accuracy_time_to_revert_seconds")+")", "half")).
+		WithPanel(chart("Rated verdicts", "Verdicts of the last 90 days by what people say of them now. Disputed: some say right and some wrong.", "short", 12,
+			"max by (decision, feedback) ("+chosen("postflight_accuracy_verdicts")+")", "{{decision}} was {{feedback}}")).
 		WithPanel(chart("Verifications by state", "All verifications that are kept, by state. Replicas share one store and show the same.", "short", 12,
 			"max by (state) ("+chosen("postflight_verifications")+")", "{{state}}")).
 		WithRow(row("Deploys")).

@@ -96,7 +96,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if o.Store != nil {
 		a.store = o.Store(a.database)
 	}
-	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits}, serviceCollector{a.store, func() configs.Metrics { return a.current.Load().config.Metrics }})
+	a.metrics.registry.MustRegister(storeCollector{a.store, a.limits}, accuracyCollector{a.rated}, serviceCollector{a.store, func() configs.Metrics { return a.current.Load().config.Metrics }})
 	a.dispatcher = alerting.New(a.store, a.receiver, a.limits, a.metrics, time.Now)
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Limits: a.limits, URL: a.pageURL, Metrics: a.metrics, Log: o.Log,

@@ -5,27 +5,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postflight/postflight/dashboards/board"
 	"github.com/postflight/postflight/verifier"
 )
-
-// accuracyDays is how far back the board counts what people say of verdicts.
-const accuracyDays = 90
-
-// accuracy is how often people call postflight's verdicts right, for the board.
-// A verdict that some call wrong is wrong there, whatever others say.
-func (a *App) accuracy(ctx context.Context) (board.Accuracy, error) {
-	said, err := a.store.Accuracy(ctx, time.Now().AddDate(0, 0, -accuracyDays))
-	out := board.Accuracy{Since: said.Since}
-	for decision, r := range said.Verdicts {
-		if decision == verifier.Inconclusive { // neither right nor wrong about the deploy
-			continue
-		}
-		out.Right += r.Right
-		out.Wrong += r.Wrong + r.Disputed
-	}
-	return out, err
-}
 
 // rater stores what people say of verdicts, and counts and logs it.
 type rater struct {

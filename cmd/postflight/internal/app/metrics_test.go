@@ -51,6 +51,10 @@ var promised = map[string]string{
 	"postflight_frozen_services":                                  "",
 	"postflight_replicas":                                         "",
 	"postflight_feedback_total":                                   "decision,feedback",
+	"postflight_accuracy_verdicts":                                "decision,feedback",
+	"postflight_accuracy_precision_ratio":                         "",
+	"postflight_accuracy_recall_ratio":                            "",
+	"postflight_accuracy_time_to_revert_seconds":                  "",
 }
 
 var described = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)

@@ -74,16 +74,7 @@ func load(o Options, l limiters, observe outboundObserver, to inward) (*current,
 	if missing := c.Unavailable(); len(missing) > 0 {
 		return nil, errors.Join(missing...)
 	}
-	cur := &current{
-		config: c,
-		limits: safety.Limits{
-			PerHour: c.Safety.Caps.PerHour, PerDay: c.Safety.Caps.PerDay,
-			BrakeReverts: c.Safety.Brake.Reverts, BrakeWithin: c.Safety.Brake.Within,
-			OwnService:    c.Safety.OwnService,
-			AskNeighbours: c.Safety.Attribution.Ask, WorseNeighbours: c.Safety.Attribution.Worse,
-			WorseShare: float64(c.Safety.Attribution.WorseShare),
-		},
-	}
+	cur := &current{config: c, limits: limitsOf(c)}
 	if cur.sources, err = sources(c.Sources); err != nil {
 		return nil, err
 	}
@@ -95,6 +86,18 @@ func load(o Options, l limiters, observe outboundObserver, to inward) (*current,
 		return nil, err
 	}
 	return cur, nil
+}
+
+// limitsOf are the limits of automatic rollbacks, and what makes an environment
+// worse as a whole.
+func limitsOf(c *configs.Config) safety.Limits {
+	return safety.Limits{
+		PerHour: c.Safety.Caps.PerHour, PerDay: c.Safety.Caps.PerDay,
+		BrakeReverts: c.Safety.Brake.Reverts, BrakeWithin: c.Safety.Brake.Within,
+		OwnService:    c.Safety.OwnService,
+		AskNeighbours: c.Safety.Attribution.Ask, WorseNeighbours: c.Safety.Attribution.Worse,
+		WorseShare: float64(c.Safety.Attribution.WorseShare),
+	}
 }
 
 // sources are who may announce deploys, as the intake knows them.
@@ -137,15 +140,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 // measure builds what measures each kind of source.
 func (cur *current) measure(rule egress, l limiters, observe outboundObserver, from inward, log *slog.Logger) error {
 	written, templated := cur.transports(rule)
-	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
-	for _, p := range cur.config.Prometheus {
-		transport, err := cur.prometheusTransport(rule, p)
-		if err != nil {
-			return err
-		}
-		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: l.measure.acquire})
-	}
-	prometheus, err := promql.New(servers, promql.Observe(observe))
+	prometheus, err := cur.askPrometheus(rule, l.measure.acquire, observe)
 	if err != nil {
 		return err
 	}
@@ -178,6 +173,19 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, f
 		return prometheus.LiveVersions(ctx, from, t, time.Now())
 	}
 	return nil
+}
+
+// askPrometheus builds what asks the configured servers.
+func (cur *current) askPrometheus(rule egress, slot func(ctx context.Context, host string) (release func(), err error), observe outboundObserver) (*promql.Measurer, error) {
+	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
+	for _, p := range cur.config.Prometheus {
+		transport, err := cur.prometheusTransport(rule, p)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: slot})
+	}
+	return promql.New(servers, promql.Observe(observe))
 }
 
 // prometheusTransport adds a server's authentication and TLS to the way out.

@@ -67,11 +67,6 @@ func (c chosen) filled(text string) string {
 	return c.with(text, `{{ .Service }}`, `{{ .Environment }}`)
 }
 
-// of is filled for one service, in every environment: what can be asked now.
-func (c chosen) of(text, service string) string {
-	return chosen{service: c.service, status: c.status}.with(text, quoted(service), "")
-}
-
 // everywhere matches the series of all services.
 func (c chosen) everywhere(text string) string {
 	return strings.NewReplacer("$service", c.service+`!=""`, "$status", c.status).Replace(text)
@@ -83,9 +78,4 @@ func (c chosen) with(text, service, environment string) string {
 		matcher += `,` + c.environment + `="` + environment + `"`
 	}
 	return strings.NewReplacer("$service", matcher, "$status", c.status).Replace(text)
-}
-
-// quoted escapes a label's value for a double-quoted string of PromQL.
-func quoted(value string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(value)
 }

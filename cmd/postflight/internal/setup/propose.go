@@ -2,6 +2,7 @@ package setup
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ type Proposal struct {
 // one service that is wanted.
 func Propose(found []Found, only string) (Proposal, error) {
 	p := Proposal{Found: found}
+	if len(found) == 0 {
+		return p, errors.New("nothing was found to watch")
+	}
 	owner := map[string]int{} // the preset of each service
 	count := make([]int, len(found))
 	var services []string

@@ -54,8 +54,8 @@ func text(t *testing.T, found []Found, only string, a Access) string {
 	require.NoError(t, err)
 	var out bytes.Buffer
 	require.NoError(t, Write(&out, p, a, time.Now()))
-	var any map[string]any
-	require.NoError(t, yaml.UnmarshalWithOptions(out.Bytes(), &any, yaml.Strict()), out.String())
+	var read map[string]any
+	require.NoError(t, yaml.UnmarshalWithOptions(out.Bytes(), &read, yaml.Strict()), out.String())
 	return out.String()
 }
 
