@@ -76,7 +76,7 @@ func printBacktest(out io.Writer, r backtestReport) error {
 		origins[row.Origin]++
 	}
 	fmt.Fprintf(out, "%s to %s: %s%s, %s (%d queries)\n", r.From.Format("2006-01-02 15:04"), r.Until.Format("2006-01-02 15:04 UTC"),
-		plural(len(r.Deploys), "deploy"), originsOf(origins), plural(len(r.Placebos), "placebo"), r.Queries)
+		counted(len(r.Deploys), "deploy"), originsOf(origins), counted(len(r.Placebos), "placebo"), r.Queries)
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	column := func(name string, value func(t backtest.Tally) string) {
 		fmt.Fprint(w, name)
@@ -149,12 +149,6 @@ func inMinutes(m *float64) string {
 	return short(time.Duration(*m * float64(time.Minute)))
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
 
 // printChanged lists the deploys on which the sets differ.
 func printChanged(out io.Writer, r backtestReport) {
