@@ -96,6 +96,24 @@ func (s *Store) alonePlease(ctx context.Context, tx *sql.Tx) error {
 	if others > 0 {
 		return verifier.Errorf(verifier.Conflict, "a postflight is connected to the store: stop all replicas first, for what they do from now on would not be in the export (or export a snapshot)")
 	}
+	return s.noneAlive(ctx, tx)
+}
+
+// noneAlive refuses to go on while a replica has a lease, under whatever name it
+// is connected: a url and a pooler may each choose one. The lease of a replica
+// that was killed lasts a minute. On SQLite the file's lock has done that, and
+// a lease is that of one who was killed.
+func (s *Store) noneAlive(ctx context.Context, tx *sql.Tx) error {
+	if s.dialect.others == "" {
+		return nil
+	}
+	alive, err := s.aliveReplicas(ctx, tx, time.Now())
+	if err != nil {
+		return fail("look for replicas", err)
+	}
+	if alive > 0 {
+		return verifier.Errorf(verifier.Conflict, "replicas of the store %q are alive (%d): stop all of them first; one that was killed counts for a minute more", s.place, alive)
+	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // Import reads what Export wrote into the store at url, which it creates, or
-// which must be empty. All of it is stored in one transaction, read back and
+// which must be empty and used by no replica. All of it is stored in one transaction, read back and
 // compared with the export, or nothing is. What the deliveries that are to be
 // sent waited for goes on.
 func Import(ctx context.Context, url string, r io.Reader, progress Progress) (err error) {
@@ -30,6 +30,9 @@ func Import(ctx context.Context, url string, r io.Reader, progress Progress) (er
 	writing := transaction{db: s.writer, options: s.dialect.writing, first: s.dialect.alone}
 	err = writing.once(ctx, func(tx *sql.Tx) error {
 		if err := s.patiently(ctx, tx); err != nil {
+			return err
+		}
+		if err := s.noneAlive(ctx, tx); err != nil {
 			return err
 		}
 		if err := empty(ctx, tx, s.place); err != nil {

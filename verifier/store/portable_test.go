@@ -197,6 +197,30 @@ func TestExportRefusesWhatIsUsed(t *testing.T) {
 	require.NoFileExists(t, strings.TrimPrefix(none, "sqlite:"))
 }
 
+// TestLiveReplicasAreNotPassedBy: a replica may be connected by another name,
+// and its store may still be empty.
+func TestLiveReplicasAreNotPassedBy(t *testing.T) {
+	t.Parallel()
+	var whole bytes.Buffer
+	from := "sqlite:" + filepath.Join(t.TempDir(), "postflight.db")
+	lived(t, from)
+	require.NoError(t, store.Export(t.Context(), from, &whole, false, quiet))
+	place := pgtest.Database(t)
+	s := open(t, place+"&application_name=mine")
+	now := time.Now()
+	r := store.Replica{ID: "r1", Name: "one", StartedAt: now, SeenAt: now, LeaseUntil: now.Add(time.Minute)}
+	require.NoError(t, s.SeeReplica(t.Context(), r))
+	err := store.Export(t.Context(), place, &bytes.Buffer{}, false, quiet)
+	requireKind(t, verifier.Conflict, err)
+	require.ErrorContains(t, err, "are alive (1)")
+	require.NoError(t, store.Export(t.Context(), place, &bytes.Buffer{}, true, quiet), "a snapshot may be taken beside it")
+	requireKind(t, verifier.Conflict, store.Import(t.Context(), place, strings.NewReader(whole.String()), quiet))
+	require.Zero(t, requireSound(t, place).Rows["deployments"])
+	require.NoError(t, s.ForgetReplica(t.Context(), r.ID), "it stops as it should")
+	require.NoError(t, store.Export(t.Context(), place, &bytes.Buffer{}, false, quiet))
+	require.NoError(t, store.Import(t.Context(), place, strings.NewReader(whole.String()), quiet))
+}
+
 // TestExportWaitsForThoseWhoLeave: the connection of a replica that was stopped
 // may outlast it for a moment.
 func TestExportWaitsForThoseWhoLeave(t *testing.T) {

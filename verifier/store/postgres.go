@@ -158,7 +158,11 @@ func postgresPlace(config *pgx.ConnConfig) string {
 }
 
 func connectPostgres(ctx context.Context, config *pgx.ConnConfig, connections int) (*sql.DB, error) {
-	db := stdlib.OpenDB(*config, stdlib.OptionResetSession(stillWritable))
+	var options []stdlib.OptionOpenDB
+	if config.RuntimeParams["default_transaction_read_only"] == "" {
+		options = append(options, stdlib.OptionResetSession(stillWritable)) // who only reads would lose every session
+	}
+	db := stdlib.OpenDB(*config, options...)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
