@@ -34,7 +34,7 @@ func TestFullIsUnavailable(t *testing.T) {
 	}
 	require.Equal(t, verifier.Unavailable, verifier.KindOf(err))
 	require.ErrorContains(t, err, "store notification")
-	var unwritten *NoWrites
+	var unwritten *NoWritesError
 	require.ErrorAs(t, s.Ping(t.Context()), &unwritten, "not ready")
 	require.Contains(t, unwritten.Why, "full")
 	limit("100000")

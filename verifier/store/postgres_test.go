@@ -155,7 +155,7 @@ func TestPostgresReadOnlySessions(t *testing.T) {
 		})
 	}
 	busy.Wait()
-	var unwritten *store.NoWrites
+	var unwritten *store.NoWritesError
 	require.ErrorAs(t, s.Ping(t.Context()), &unwritten)
 	require.Contains(t, unwritten.Why, "read-only")
 	pgtest.Exec(t, place, `BEGIN READ WRITE; ALTER DATABASE `+name+` RESET default_transaction_read_only; COMMIT`)

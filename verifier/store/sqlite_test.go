@@ -173,7 +173,7 @@ func TestBusyIsUnavailable(t *testing.T) {
 	require.ErrorContains(t, err, "store notification")
 	_, err = s.Counts(t.Context(), start)
 	require.NoError(t, err, "reads go on")
-	var unwritten *store.NoWrites
+	var unwritten *store.NoWritesError
 	require.ErrorAs(t, s.Ping(t.Context()), &unwritten, "not ready")
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, other.Close())

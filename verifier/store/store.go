@@ -120,7 +120,7 @@ func (s *Store) Close() error {
 }
 
 // Ping reports whether the store answers and, as far as writes tell, takes
-// them: a NoWrites where it doesn't.
+// them: a NoWritesError where it doesn't.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.lock.there(); err != nil {
 		return err

@@ -47,19 +47,19 @@ func (w *writable) check(try func() error) error {
 	return err
 }
 
-// NoWrites is that the store can be read, and takes no writes.
-type NoWrites struct {
+// NoWritesError is that the store can be read, and takes no writes.
+type NoWritesError struct {
 	// Why is the database's own word for it, without its place.
 	Why string
 	err error
 }
 
-func (e *NoWrites) Error() string { return "the store takes no writes: " + e.err.Error() }
+func (e *NoWritesError) Error() string { return "the store takes no writes: " + e.err.Error() }
 
 // Unwrap returns how the write failed.
-func (e *NoWrites) Unwrap() error { return e.err }
+func (e *NoWritesError) Unwrap() error { return e.err }
 
-func noWrites(err error) *NoWrites {
+func noWrites(err error) *NoWritesError {
 	var ofSQLite *sqlite.Error
 	var ofPostgres *pgconn.PgError
 	why := "writes are not carried out in time"
@@ -69,7 +69,7 @@ func noWrites(err error) *NoWrites {
 	case errors.As(err, &ofPostgres):
 		why = ofPostgres.Message
 	}
-	return &NoWrites{why, err}
+	return &NoWritesError{why, err}
 }
 
 // somePages takes more room than a page that is there already may have left.

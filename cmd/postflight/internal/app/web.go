@@ -165,7 +165,7 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	if err := a.store.Ping(ctx); err != nil {
 		a.o.Log.Error("not ready", "err", err)
 		why := "the store does not answer"
-		var unwritten *store.NoWrites
+		var unwritten *store.NoWritesError
 		if errors.As(err, &unwritten) {
 			why = "the store takes no writes: " + unwritten.Why
 		}
