@@ -149,7 +149,6 @@ func inMinutes(m *float64) string {
 	return short(time.Duration(*m * float64(time.Minute)))
 }
 
-
 // printChanged lists the deploys on which the sets differ.
 func printChanged(out io.Writer, r backtestReport) {
 	if len(r.Tallies) < 2 {
