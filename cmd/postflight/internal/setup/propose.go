@@ -59,10 +59,10 @@ func Propose(found []Found, only string) (Proposal, error) {
 		p.Policies = []Policy{{Name: policyName(only, nil), Service: only, From: found[i], Step: step(found[i])}}
 		return p, nil
 	}
-	most := 0
-	for i := range count {
-		if count[i] > count[most] {
-			most = i
+	most, best := 0, 0
+	for i, n := range count {
+		if n > best {
+			most, best = i, n
 		}
 	}
 	for _, s := range services {
