@@ -273,7 +273,7 @@ func (p *patient) StandBack(receiver string, _ bool) time.Duration {
 	return 0
 }
 
-// testDeliveriesOfALongQueue: a thousand messages wait for a receiver that
+// testDeliveriesOfALongQueue: hundreds of messages wait for a receiver that
 // hangs. None of them costs a transaction, an urgent message passes all that
 // wait, and another receiver's has to wait for each of them once at most.
 func testDeliveriesOfALongQueue(t *testing.T, db database) {
@@ -283,7 +283,7 @@ func testDeliveriesOfALongQueue(t *testing.T, db database) {
 		return verifier.Delivery{ID: verifier.NewID("dl_"), VerificationID: v.ID, Kind: verifier.MessageDelivery, Receiver: receiver,
 			State: verifier.DeliveryPending, CreatedAt: start, Body: []byte(body)}
 	}
-	const waiting = 1000
+	const waiting = 300
 	var all []verifier.Delivery
 	for range waiting {
 		all = append(all, message("hangs", `{}`))
