@@ -174,7 +174,7 @@ type Access struct {
 	// Token has at least 8 characters and belongs to this name alone.
 	Token Secret `yaml:"token_file" required:"true"`
 	// May is what is allowed: read verifications and evidence, decide about
-	// verdicts and freezes, operate (release the brake, push to feeds).
+	// verdicts and freezes, operate (engage and release the brake, push to feeds).
 	May []string `yaml:"may" required:"true" oneof:"read decide operate"`
 }
 

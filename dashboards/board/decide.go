@@ -139,7 +139,7 @@ func (h *Handler) form(w http.ResponseWriter, r *http.Request, status int, who c
 		http.Error(w, "This page could not be rendered; decide with postflight override, or over the API.", http.StatusInternalServerError)
 		return
 	}
-	if problem == "" && !slices.Contains(who.May, f.do.needs()) {
+	if problem == "" && !f.do.allowed(who.May) {
 		status = http.StatusForbidden
 	}
 	h.headers(w)
@@ -167,10 +167,11 @@ func (h *Handler) formView(r *http.Request, who caller, v verifier.Verification,
 	if f.do == doFreeze {
 		out.Lengths = freezeTimes
 	}
-	if !slices.Contains(who.May, f.do.needs()) {
-		out.Closed, out.Outcome = true, fmt.Sprintf("You are %s, who may not %s: log in as somebody who may, or add it to the entry's `may` in the configuration.", quoted(who.Name), f.do.needs())
+	if !f.do.allowed(who.May) {
+		needs := strings.Join(f.do.needs(), " or ")
+		out.Closed, out.Outcome = true, fmt.Sprintf("You are %s, who may not %s: log in as somebody who may, or add it to the entry's `may` in the configuration.", quoted(who.Name), needs)
 		if out.Other == "" {
-			out.Outcome = "Without `access` in the configuration decisions are taken from postflight's own machine only: use the command there, or add an entry that may " + f.do.needs() + "."
+			out.Outcome = "Without `access` in the configuration decisions are taken from postflight's own machine only: use the command there, or add an entry that may " + needs + "."
 		}
 		return out, nil
 	}

@@ -292,6 +292,9 @@ func TestBrakeOnThePage(t *testing.T) {
 	}
 	require.Contains(t, form(ways, "engage"), "No automatic rollback of any service is sent from then on")
 	require.Contains(t, form(ways, "brake"), "The brake is not engaged: automatic rollbacks go on as it is.")
+	require.Contains(t, form(people{may: []string{"read", "operate"}}, "engage"), "No automatic rollback of any service is sent from then on", "who may release it may engage it")
+	require.Contains(t, form(people{may: []string{"read", "decide"}}, "engage"), "No automatic rollback of any service is sent from then on")
+	require.Contains(t, form(people{may: []string{"read"}}, "engage"), "may not decide or operate")
 	ways.brake = held.Brake
 	require.Contains(t, form(ways, "brake"), "<button>Release the brake</button>")
 	require.Contains(t, form(ways, "engage"), "The brake is engaged, by kim at 2026-11-23 02:41:07 UTC (the gateway)")

@@ -33,12 +33,20 @@ func (d deed) overrides() bool { return d == doKeep || d == doRevert || d == doC
 
 func (d deed) rates() bool { return d == doRight || d == doWrong }
 
-// needs is the permission that the API asks for.
-func (d deed) needs() string {
-	if d == doBrake {
-		return "operate"
+// needs are the permissions of which the API asks for one.
+func (d deed) needs() []string {
+	switch d {
+	case doBrake:
+		return []string{"operate"}
+	case doEngage: // stopping is safe
+		return []string{"decide", "operate"}
 	}
-	return "decide"
+	return []string{"decide"}
+}
+
+// allowed reports whether somebody may do it.
+func (d deed) allowed(may []string) bool {
+	return slices.ContainsFunc(d.needs(), func(p string) bool { return slices.Contains(may, p) })
 }
 
 // told is what the verdict page says afterwards; see Handler.told.

@@ -88,11 +88,12 @@ func Require(access func() []Access, p Permission) func(http.Handler) http.Handl
 	}
 }
 
-// RequireOperation is Require for an operation of the API.
-func RequireOperation(hapi huma.API, access func() []Access, p Permission) func(huma.Context, func(huma.Context)) {
+// RequireOperation is Require for an operation of the API, which any one of
+// the permissions is enough for.
+func RequireOperation(hapi huma.API, access func() []Access, anyOf ...Permission) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		who, refused := authorise(r, access(), p)
+		who, refused := authorise(r, access(), anyOf...)
 		if refused != nil {
 			challenge(w.Header(), refused)
 			// A caller that is gone can't be told; huma prints that.
@@ -119,7 +120,7 @@ func challenge(h http.Header, r *refusal) {
 // browsers add a name and password by themselves.
 var crossOrigin = http.NewCrossOriginProtection()
 
-func authorise(r *http.Request, entries []Access, p Permission) (who Caller, refused *refusal) {
+func authorise(r *http.Request, entries []Access, anyOf ...Permission) (who Caller, refused *refusal) {
 	if err := crossOrigin.Check(r); err != nil {
 		return who, &refusal{http.StatusForbidden, "a page from another origin sent this: changes are taken from postflight's own pages and from tools"}
 	}
@@ -127,17 +128,17 @@ func authorise(r *http.Request, entries []Access, p Permission) (who Caller, ref
 		if isLocal(r) {
 			return Caller{local, []Permission{Read, Decide, Operate}}, nil
 		}
-		if p == Read {
+		if slices.Contains(anyOf, Read) {
 			return Caller{local, []Permission{Read}}, nil
 		}
-		return who, &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + string(p)}
+		return who, &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + words(anyOf)}
 	}
 	entry, ok := entryOf(r, entries)
 	switch {
 	case !ok:
-		return who, &refusal{http.StatusUnauthorized, fmt.Sprintf("this needs the token of an `access` entry with `may: [%s]`: as a bearer token, or name and token as name and password", p)}
-	case !entry.may(p):
-		return who, &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, p)}
+		return who, &refusal{http.StatusUnauthorized, fmt.Sprintf("this needs the token of an `access` entry with `may: [%s]`: as a bearer token, or name and token as name and password", words(anyOf))}
+	case !slices.ContainsFunc(anyOf, entry.may):
+		return who, &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, words(anyOf))}
 	}
 	who.Name = entry.Name
 	for _, each := range []Permission{Read, Decide, Operate} {
@@ -146,6 +147,15 @@ func authorise(r *http.Request, entries []Access, p Permission) (who Caller, ref
 		}
 	}
 	return who, nil
+}
+
+// words names permissions of which one is enough.
+func words(anyOf []Permission) string {
+	var out []string
+	for _, p := range anyOf {
+		out = append(out, string(p))
+	}
+	return strings.Join(out, " or ")
 }
 
 // entryOf finds the entry whose token was sent. It compares with every entry

@@ -141,6 +141,13 @@ func TestEngageBrake(t *testing.T) {
 	r = d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-decide")
 	require.Equal(t, 200, r.status, r.body)
 	require.Equal(t, "oncall", d.shelf.braking.Held.By, "who may decide may stop; going on takes operate")
+
+	// Who may let them go on may stop them, and need not be able to decide.
+	d.shelf.braking = verifier.Brake{}
+	r = d.send(http.MethodPost, path, reason, "Authorization", basic("admin", "t-operate"))
+	require.Equal(t, 200, r.status, r.body)
+	require.Equal(t, "admin", d.shelf.braking.Held.By)
+	require.Contains(t, d.send(http.MethodPost, path, reason, "Authorization", "Bearer t-read").body, "may not decide or operate")
 }
 
 func TestReleaseBrakeNeedsAReason(t *testing.T) {

@@ -130,6 +130,8 @@ func Register(hapi huma.API, o Options) {
 	security := []map[string][]string{{"bearer": {}}, {"basic": {}}, {}}
 	mayRead := huma.Middlewares{RequireOperation(hapi, access, Read)}
 	mayDecide := huma.Middlewares{RequireOperation(hapi, access, Decide)}
+	// Stopping is safe, whoever it is that goes on.
+	mayStop := huma.Middlewares{RequireOperation(hapi, access, Decide, Operate)}
 	mayOperate := huma.Middlewares{RequireOperation(hapi, access, Operate)}
 
 	huma.Register(hapi, huma.Operation{
@@ -175,7 +177,7 @@ func Register(hapi huma.API, o Options) {
 	huma.Register(hapi, huma.Operation{
 		OperationID: "engage-brake", Method: http.MethodPost, Path: "/api/v1/brake/engage",
 		Summary: "Hold the automatic rollbacks of all services back until somebody releases the brake", Tags: []string{"decisions"},
-		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
+		Middlewares: mayStop, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.engageBrake)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "release-brake", Method: http.MethodPost, Path: "/api/v1/brake/release",
