@@ -38,7 +38,7 @@ test: test-tools ## every test, with the race detector what has goroutines to ra
 	cd cmd/demo && go vet ./...
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 20m $$(go list ./... | grep -v -E '/(cmd/postflight|cmd/postflight/internal/simulator|verifier/judge.*|internal/invariant|dashboards/board.*|alerting/shoutrrr)$$')
-	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser' ./cmd/postflight/internal/app # too long with the race detector, as most of the next
+	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser|TestEverybodyIsTold' ./cmd/postflight/internal/app # too long with the race detector, as most of the next
 	@# Pure functions with no goroutine to race, a browser that looks at every
 	@# page, messages that a process of their own sends, and all scenarios.
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant ./dashboards/board/... ./alerting/shoutrrr ./cmd/postflight/internal/simulator

@@ -147,6 +147,21 @@ func (f *fields) labels(name string, into *map[string]string) {
 			f.fail(name+"."+shorten(key), message, value)
 		}
 	}
+	f.small(name, *into)
+}
+
+// maxStored is how many bytes a field of many texts may take as it is stored,
+// for it is in every record of the deploy, and others wait while those are read.
+const maxStored = 16 << 10
+
+func (f *fields) small(name string, value any) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		return // texts can always be written
+	}
+	if len(b) > maxStored {
+		f.fail(name, "takes more than 16 KiB: keep what is long where url leads", fmt.Sprintf("%d bytes", len(b)))
+	}
 }
 
 func (f *fields) object(name string) (object, bool) {

@@ -108,7 +108,9 @@ func readAnnouncement(top object) (Announcement, []verifier.FieldError) {
 		a.Approval = &SignOff{}
 		g := newFields(inner, "approval.")
 		g.texts("by", &a.Approval.By, 64)
+		g.small("by", a.Approval.By)
 		g.texts("conditions", &a.Approval.Conditions, 64)
+		g.small("conditions", a.Approval.Conditions)
 		g.link("url", &a.Approval.URL)
 		f.wrong = append(f.wrong, g.wrong...)
 	}

@@ -73,6 +73,9 @@ func TestNativeFields(t *testing.T) {
 		"a label's key":         {with("labels", `{"a\n":"b"}`), "labels", "has a key that has characters that can't be printed", "a\n"},
 		"a label's value":       {with("labels", `{"a":"\n"}`), "labels.a", "has characters that can't be printed", "\n"},
 		"many labels":           {with("labels", manyLabels()), "labels", "has more than 64 entries", "65"},
+		"large labels":          {with("labels", largeLabels()), "labels", "takes more than 16 KiB: keep what is long where url leads", "22806 bytes"},
+		"large conditions":      {with("approval", `{"conditions":["`+strings.Repeat("<", 1024)+`"`+strings.Repeat(`,"`+strings.Repeat("<", 1024)+`"`, 9)+`]}`), "approval.conditions", "takes more than 16 KiB: keep what is long where url leads", "61471 bytes"},
+		"large by":              {with("approval", `{"by":["a"`+strings.Repeat(`,"`+strings.Repeat("b", 1000)+`"`, 20)+`]}`), "approval.by", "takes more than 16 KiB: keep what is long where url leads", "20065 bytes"},
 		"approval":              {with("approval", `"yes"`), "approval", "must be an object", `"yes"`},
 		"approval by":           {with("approval", `{"by":"me"}`), "approval.by", "must be a list of texts", `"me"`},
 		"approval conditions":   {with("approval", `{"conditions":["\u0000"]}`), "approval.conditions[0]", "has characters that can't be printed", "\x00"},
@@ -99,6 +102,15 @@ func manyLabels() string {
 		panic(err)
 	}
 	return string(b)
+}
+
+// largeLabels are few, and larger as they are stored than as they are sent.
+func largeLabels() string {
+	var all []string
+	for i := range 15 {
+		all = append(all, fmt.Sprintf(`"l%d":%q`, i, strings.Repeat("&", 252)))
+	}
+	return "{" + strings.Join(all, ",") + "}"
 }
 
 func TestNativeNamesEveryWrongFieldAtOnce(t *testing.T) {

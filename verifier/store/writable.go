@@ -54,7 +54,12 @@ type NoWritesError struct {
 	err error
 }
 
-func (e *NoWritesError) Error() string { return "the store takes no writes: " + e.err.Error() }
+func (e *NoWritesError) Error() string {
+	if e.err == nil {
+		return "the store takes no writes: " + e.Why
+	}
+	return "the store takes no writes: " + e.err.Error()
+}
 
 // Unwrap returns how the write failed.
 func (e *NoWritesError) Unwrap() error { return e.err }

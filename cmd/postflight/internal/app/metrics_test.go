@@ -150,6 +150,25 @@ func TestMetricsOutliveTheStore(t *testing.T) {
 	require.Regexp(t, `promhttp_metric_handler_errors_total\{cause="gathering"\} [1-9]`, text)
 }
 
+// full is a Storage that takes no writes.
+type full struct{ Storage }
+
+func (full) Ping(context.Context) error {
+	return &store.NoWritesError{Why: "database or disk is full"}
+}
+
+// TestNotReadyWhileNothingCanBeStored: what spreads requests over replicas is
+// told why this one is left out.
+func TestNotReadyWhileNothingCanBeStored(t *testing.T) {
+	o := configuration(t)
+	o.Store = func(s Storage) Storage { return full{s} }
+	a := started(t, o)
+	defer func() { require.NoError(t, a.Stop()) }()
+	status, text := ask(t, http.MethodGet, "http://"+a.Address()+"/-/ready", "")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, text, "database or disk is full")
+}
+
 // hanging is a Storage whose counts come only when it is let go.
 type hanging struct {
 	Storage

@@ -243,6 +243,7 @@ func announced(t *testing.T, a *App, service, version, more string) string {
 // deploy over its rollback and a restart to the confirmation: each is told what
 // it wants, once per change, Slack in one message, and mails have the chart.
 func TestEverybodyIsTold(t *testing.T) {
+	withoutRaceDetector(t) // its mails' charts take longer to draw than a mail may take
 	w, o, log := openTown(t)
 	a := started(t, o)
 	defer func() { require.NoError(t, a.Stop()) }()
