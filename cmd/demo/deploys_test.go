@@ -54,6 +54,8 @@ func badErrorsAreReverted(p player) {
 	require.Equal(p, verifier.Decisive, p.signal(v, "errors").Role)
 	p.rolledBackOnce(v, world.Errors, true)
 	p.measuredBesideOthers(v)
+	_, err := p.Command(p.limited(), "feedback", v.ID, "right", "--reason", "customers saw errors")
+	require.NoError(p, err) // which the dashboards' accuracy is made of
 }
 
 // measuredBesideOthers wants signals with a control group measured on both
