@@ -74,7 +74,7 @@ func Propose(found []Found, only string) (Proposal, error) {
 			p.LeftOut = append(p.LeftOut, s)
 		}
 	}
-	p.Policies = append(p.Policies, Policy{Name: policyName(found[most].Preset.Name, p.Policies), From: found[most], Step: step(found[most])})
+	p.Policies = append(p.Policies, Policy{Name: policyName(found[most].Preset.Name, p.Policies), From: found[most], Step: step(found[most])}) //nolint:gosec // most is a place in found, which is not empty
 	return p, nil
 }
 
