@@ -113,6 +113,22 @@ func (s Signal) Source() SourceKind {
 	return ""
 }
 
+// Server returns the name of the configured Prometheus that the signal asks, ""
+// where it asks none.
+func (s Signal) Server() string {
+	switch {
+	case s.RatioSource != nil:
+		return s.RatioSource.Server
+	case s.LatencySource != nil:
+		return s.LatencySource.Server
+	case s.ValueSource != nil:
+		return s.ValueSource.Server
+	case s.TrafficSource != nil:
+		return s.TrafficSource.Server
+	}
+	return ""
+}
+
 // RatioSource is a share of events, from two counters of a Prometheus.
 type RatioSource struct {
 	Server string `json:"server"` // name of the configured Prometheus

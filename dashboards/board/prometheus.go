@@ -39,18 +39,8 @@ const queryLinkLength = 4000
 // serverOf names the Prometheus that a signal asks; "" where it asks none.
 func (l look) serverOf(signal string) string {
 	for _, s := range l.evidence.Policy.Signals {
-		if s.Name != signal {
-			continue
-		}
-		switch {
-		case s.RatioSource != nil:
-			return s.RatioSource.Server
-		case s.LatencySource != nil:
-			return s.LatencySource.Server
-		case s.ValueSource != nil:
-			return s.ValueSource.Server
-		case s.TrafficSource != nil:
-			return s.TrafficSource.Server
+		if s.Name == signal {
+			return s.Server()
 		}
 	}
 	return ""

@@ -167,7 +167,7 @@ func (r reader) part(ctx context.Context, row *row, step time.Duration, part, as
 }
 
 func (r reader) row(s verifier.Signal, p verifier.Plan, step time.Duration) *row {
-	key := strings.Join([]string{server(s), string(s.Source()), p.Bad, p.Total, p.Value, p.ControlBad, p.ControlTotal, p.ControlValue, step.String()}, "\n")
+	key := strings.Join([]string{s.Server(), string(s.Source()), p.Bad, p.Total, p.Value, p.ControlBad, p.ControlTotal, p.ControlValue, step.String()}, "\n")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.rows[key] == nil {
@@ -205,19 +205,4 @@ func again(ctx context.Context, ask func() error) error {
 func namesVersion(s verifier.Signal) bool {
 	text, err := json.Marshal(s)
 	return err != nil || strings.Contains(string(text), "Version")
-}
-
-// server is the name of the Prometheus that a signal asks.
-func server(s verifier.Signal) string {
-	switch {
-	case s.RatioSource != nil:
-		return s.RatioSource.Server
-	case s.LatencySource != nil:
-		return s.LatencySource.Server
-	case s.ValueSource != nil:
-		return s.ValueSource.Server
-	case s.TrafficSource != nil:
-		return s.TrafficSource.Server
-	}
-	return ""
 }

@@ -111,8 +111,7 @@ func (cur *current) labelled(ctx context.Context, p verifier.Policy, where *rege
 	}
 	now := time.Now()
 	for _, s := range p.Signals {
-		server, query := asks(s)
-		m := where.FindStringSubmatch(query)
+		m := where.FindStringSubmatch(asks(s))
 		if m == nil {
 			continue
 		}
@@ -120,7 +119,7 @@ func (cur *current) labelled(ctx context.Context, p verifier.Policy, where *rege
 		if s.LatencySource != nil {
 			metric = `{__name__=~"` + metric + `(_bucket)?"}`
 		}
-		values, err := cur.prometheus.LabelValues(ctx, server, m[2], []string{metric}, now.Add(-time.Hour), now)
+		values, err := cur.prometheus.LabelValues(ctx, s.Server(), m[2], []string{metric}, now.Add(-time.Hour), now)
 		if err != nil {
 			continue // the signal itself will tell
 		}
@@ -134,20 +133,19 @@ func (cur *current) labelled(ctx context.Context, p verifier.Policy, where *rege
 	return otherwise
 }
 
-// asks returns the server and one query of a signal that Prometheus measures, ""
-// of another.
-func asks(s verifier.Signal) (server, query string) {
+// asks returns one query of a signal that Prometheus measures, "" of another.
+func asks(s verifier.Signal) string {
 	switch {
 	case s.RatioSource != nil:
-		return s.RatioSource.Server, s.RatioSource.Total
+		return s.RatioSource.Total
 	case s.LatencySource != nil:
-		return s.LatencySource.Server, s.LatencySource.Histogram
+		return s.LatencySource.Histogram
 	case s.TrafficSource != nil:
-		return s.TrafficSource.Server, s.TrafficSource.Total
+		return s.TrafficSource.Total
 	case s.ValueSource != nil:
-		return s.ValueSource.Server, s.ValueSource.Query
+		return s.ValueSource.Query
 	}
-	return "", ""
+	return ""
 }
 
 func (cur *current) askSignal(ctx context.Context, p verifier.Policy, s verifier.Signal, t verifier.Target) SignalAnswer {
