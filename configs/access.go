@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/postflight/postflight/verifier"
@@ -63,10 +64,25 @@ func (d *decoder) checkAccess(list []Access) {
 			d.problem(d.at(&a.Name), "is who decides when no person does: choose another name")
 		}
 		if d.usable(&a.May) && len(a.May) == 0 {
-			d.problem(d.at(&a.May), "allows nothing: write some of read, decide and operate")
+			d.problem(d.at(&a.May), "allows nothing: write some of read, decide, operate, report and vote")
 		}
+		d.checkRoles(a)
 	}
 	d.ownTokens("access", tokens)
+}
+
+// checkRoles checks in which roles an entry may speak, and under which names.
+func (d *decoder) checkRoles(a *Access) {
+	for i := range a.Roles {
+		if d.usable(&a.Roles[i]) && !nameForm.MatchString(a.Roles[i]) {
+			d.got(d.at(&a.Roles[i]), "must be a name of 1 to 63 letters, digits, dots, dashes and underscores")
+		}
+	}
+	d.once("role", a.Roles)
+	d.once("account", a.Accounts)
+	if d.usable(&a.Roles) && len(a.Roles) > 0 && d.usable(&a.May) && !slices.Contains(a.May, "decide") {
+		d.problem(d.at(&a.Roles), "needs decide under may: signing a release off is a decision")
+	}
 }
 
 // owned is a token that tells who is calling.

@@ -26,6 +26,7 @@ func (d *decoder) check(f *file) {
 	d.checkReceivers(f.Receivers)
 	for i := range f.Rollbacks {
 		d.checkKind(&f.Rollbacks[i], f.Rollbacks[i].Webhook)
+		d.staticURL(&f.Rollbacks[i].Ready)
 	}
 	d.checkAccess(f.Access)
 	d.checkEgress(&f.Egress)

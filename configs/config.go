@@ -174,8 +174,17 @@ type Access struct {
 	// Token has at least 8 characters and belongs to this name alone.
 	Token Secret `yaml:"token_file" required:"true"`
 	// May is what is allowed: read verifications and evidence, decide about
-	// verdicts and freezes, operate (engage and release the brake, push to feeds).
-	May []string `yaml:"may" required:"true" oneof:"read decide operate"`
+	// verdicts, freezes and releases, operate (engage and release the brake, push to feeds),
+	// report checklist items and who asks for a release, vote on deploys. Whoever
+	// may decide may report and vote as well.
+	May []string `yaml:"may" required:"true" oneof:"read decide operate report vote"`
+	// Roles are those in which this entry may sign releases off at the gate, such
+	// as product, engineering, quality, operations or support. It must be allowed
+	// to decide.
+	Roles []string `yaml:"roles"`
+	// Accounts are other names of the same person, as pipelines call them: who
+	// asked for a release by one of them asked for it as this entry.
+	Accounts []string `yaml:"accounts"`
 }
 
 // Egress limits where addresses that come out of templates or redirects may

@@ -26,6 +26,7 @@ func (d *decoder) policies(f *file) {
 
 		periods:     d.calendar(f.Calendar),
 		periodNames: values(named(f.Calendar, func(p *periodSpec) *string { return &p.Name })),
+		people:      peopleOf(f.Access),
 	}
 	for i := range f.Policies {
 		p := &f.Policies[i]
@@ -46,6 +47,7 @@ func (d *decoder) policies(f *file) {
 			DependsOn:     p.DependsOn, OnAmbiguous: verifier.OnAmbiguous(p.OnAmbiguous),
 		}
 		d.acting(p, &out, c)
+		out.Gate = d.gate(p, c)
 		d.unique("signal of this policy", named(p.Signals, func(s *signalSpec) *string { return &s.Name }))
 		if d.usable(&p.Signals) && len(p.Signals) == 0 {
 			d.problem(d.at(&p.Signals), "has no signal: there would be nothing to judge")
@@ -76,6 +78,7 @@ type context struct {
 
 	periods     map[string]verifier.Period
 	periodNames []string
+	people      people
 }
 
 // match checks the patterns, and that an earlier policy leaves something over.

@@ -64,6 +64,8 @@ type policySpec struct {
 	// others are not, and is inconclusive otherwise; independent judges each
 	// alone.
 	OnAmbiguous string `yaml:"on_ambiguous" default:"hold" oneof:"hold independent"`
+	// Gate is what must hold before a release may be deployed; see docs/gate.md.
+	Gate *gateSpec `yaml:"gate"`
 }
 
 // matchSpec selects deploys by shell patterns: * and ? match anything but a

@@ -71,6 +71,10 @@ type Rollback struct {
 	Name string `yaml:"name" required:"true"`
 	// Webhook posts a rollback request to an address.
 	Webhook *Webhook `yaml:"webhook"`
+	// Ready is an address, http or https, that answers GET with 2xx while the
+	// rollback could be carried out: for gates with rollback_answers. Without it
+	// the hook itself is sent HEAD.
+	Ready string `yaml:"ready"`
 
 	// ArgoCD rolls an application back.
 	ArgoCD *Planned `yaml:"argocd"`

@@ -21,6 +21,8 @@ const (
 	AuditFeedback     AuditAction = "feedback"      // on a verdict; the subject is the verification's id, the decision right or wrong
 	AuditBrakeEngage  AuditAction = "brake_engage"  // no automatic revert of any service until somebody releases the brake
 	AuditBrakeRelease AuditAction = "brake_release" // automatic reverts of all services go on
+	AuditApproval     AuditAction = "approval"      // a word about a release before it is deployed; the subject is the version
+	AuditVote         AuditAction = "vote"          // on a deploy while it is watched; the subject is the verification's id, the decision yes or no
 )
 
 // AuditEntry is one decision of a person. Entries are numbered and chained:

@@ -12,6 +12,8 @@ const (
 	RevertPrefix       = "rv_"
 	DeliveryPrefix     = "dl_"
 	FreezePrefix       = "fz_"
+	ApprovalPrefix     = "ap_"
+	GatePrefix         = "gd_"
 )
 
 // NewID returns a new identifier: the prefix and 26 lower-case letters and

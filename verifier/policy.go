@@ -78,6 +78,8 @@ type Policy struct {
 	// LiveVersion tells which version runs, to confirm rollbacks by; nil where
 	// only the pipeline's announcement does.
 	LiveVersion *VersionSource `json:"live_version,omitempty"`
+	// Gate is what must hold before a deploy, beside what every gate asks.
+	Gate *GatePolicy `json:"gate,omitempty"`
 }
 
 // VersionSource tells which version of a service runs: a label of a metric, or

@@ -14,6 +14,7 @@ const (
 	exitFault        = 1
 	exitUsage        = 2
 	exitRevert       = 10
+	exitNoGo         = 10 // of the gate
 	exitInconclusive = 11
 	exitSuperseded   = 12
 	exitTimeout      = 13

@@ -48,6 +48,7 @@ verdict: keep or revert.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
 	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), statusCommand(s), listCommand(s), showCommand(s), explainCommand(s), overrideCommand(s), feedbackCommand(s),
 		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
+		gateCommand(s), approveCommand(s), rejectCommand(s), answerCommand(s), tickCommand(s), recordCommand(s),
 		feedCommand(s), routeCommand(s), judgeCommand(s), backtestCommand(s), reportCommand(s), dashboardsCommand(s), manCommand(s), sendShoutrrrCommand(s))
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

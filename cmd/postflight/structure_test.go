@@ -40,7 +40,7 @@ func layerOf(dir string) string {
 	switch {
 	case dir == "verifier":
 		return "verifier"
-	case dir == "verifier/judge", dir == "verifier/safety":
+	case dir == "verifier/judge", dir == "verifier/safety", dir == "verifier/gate":
 		return "pure"
 	case dir == "verifier/failpoint":
 		return "failpoint"

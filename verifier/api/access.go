@@ -13,29 +13,38 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/postflight/postflight/verifier"
 )
 
 // Permission is something that an access entry may do.
 type Permission string
 
-// The permissions. Decide and operate include read.
+// The permissions. All include read, and decide includes report and vote.
 const (
 	Read    Permission = "read"
 	Decide  Permission = "decide"
 	Operate Permission = "operate"
+	Report  Permission = "report" // checklist items, and who asks for a release
+	Vote    Permission = "vote"   // yes or no to a deploy that is watched
 )
 
 // Access is a person or tool that may read or change something: as a bearer
 // token, or in a browser as name and password.
 type Access struct {
-	Name  string
-	Token string
-	May   []string // read, decide, operate
+	Name     string
+	Token    string
+	May      []string // read, decide, operate, report, vote
+	Roles    []string // in which the entry may sign releases off
+	Accounts []string // how pipelines call the same person
 }
 
 func (a Access) may(p Permission) bool {
-	if p == Read {
+	switch p {
+	case Read:
 		return len(a.May) > 0 // each of the others includes it
+	case Report, Vote:
+		return slices.Contains(a.May, string(p)) || slices.Contains(a.May, string(Decide))
 	}
 	return slices.Contains(a.May, string(p))
 }
@@ -45,7 +54,33 @@ type whoKey struct{}
 // Caller is who sends a request, and what they may do.
 type Caller struct {
 	Name string       `json:"name" doc:"Of the access entry; local where none is configured"`
-	May  []Permission `json:"may" doc:"read, decide, operate"`
+	May  []Permission `json:"may" doc:"read, decide, operate, report, vote"`
+	// Roles are those in which releases may be signed off.
+	Roles []string `json:"roles,omitempty"`
+
+	nobody bool // who is not known: what they ask leaves no trace
+}
+
+// can reports whether the caller may do p.
+func (c Caller) can(p Permission) bool {
+	return slices.Contains(c.May, p) || (p == Report || p == Vote) && slices.Contains(c.May, Decide)
+}
+
+// waives reports whether a yes of the caller's may waive checks of the gate:
+// that of the final authority or, without one, of who may operate.
+func (c Caller) waives(g verifier.GatePolicy) bool {
+	return mayWaive(g, c.Roles, c.can(Operate))
+}
+
+// Waives reports whether a yes of the entry's may waive checks of the gate: see
+// Caller.
+func (a Access) Waives(g verifier.GatePolicy) bool { return mayWaive(g, a.Roles, a.may(Operate)) }
+
+func mayWaive(g verifier.GatePolicy, roles []string, operates bool) bool {
+	if g.Final != "" {
+		return slices.Contains(roles, g.Final)
+	}
+	return operates
 }
 
 // local is whoever calls where no access is configured.
@@ -126,10 +161,10 @@ func authorise(r *http.Request, entries []Access, anyOf ...Permission) (who Call
 	}
 	if len(entries) == 0 {
 		if isLocal(r) {
-			return Caller{local, []Permission{Read, Decide, Operate}}, nil
+			return Caller{Name: local, May: []Permission{Read, Decide, Operate}}, nil
 		}
 		if slices.Contains(anyOf, Read) {
-			return Caller{local, []Permission{Read}}, nil
+			return Caller{Name: local, May: []Permission{Read}, nobody: true}, nil
 		}
 		return who, &refusal{http.StatusForbidden, "without `access` in the configuration this is taken from postflight's own machine only: add an entry that may " + words(anyOf)}
 	}
@@ -140,9 +175,9 @@ func authorise(r *http.Request, entries []Access, anyOf ...Permission) (who Call
 	case !slices.ContainsFunc(anyOf, entry.may):
 		return who, &refusal{http.StatusForbidden, fmt.Sprintf("access entry %q may not %s: add it to the entry's `may` in the configuration", entry.Name, words(anyOf))}
 	}
-	who.Name = entry.Name
-	for _, each := range []Permission{Read, Decide, Operate} {
-		if entry.may(each) {
+	who.Name, who.Roles = entry.Name, entry.Roles
+	for _, each := range []Permission{Read, Decide, Operate, Report, Vote} {
+		if each == Read || slices.Contains(entry.May, string(each)) {
 			who.May = append(who.May, each)
 		}
 	}

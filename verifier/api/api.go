@@ -81,6 +81,9 @@ type Options struct {
 	Overruler Overruler
 	Rater     Rater
 	Decider   Decider
+	Gate      Gatekeeper
+	// Waivable are the checks of the gate that a yes may waive.
+	Waivable []string
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
 	// Now is the wall clock that decisions are recorded with.
@@ -184,5 +187,5 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Let automatic rollbacks go on after the brake stopped them", Tags: []string{"decisions"},
 		Middlewares: mayOperate, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.releaseBrake)
-	a.registerDecisions(hapi, security, mayRead, mayDecide)
+	a.registerDecisions(hapi, security, mayRead, mayDecide, huma.Middlewares{RequireOperation(hapi, access, Report)})
 }

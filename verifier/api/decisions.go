@@ -32,7 +32,7 @@ type Decider interface {
 const maxDecision = 64 << 10
 
 // registerDecisions adds what people decide about services.
-func (a *reads) registerDecisions(hapi huma.API, security []map[string][]string, mayRead, mayDecide huma.Middlewares) {
+func (a *reads) registerDecisions(hapi huma.API, security []map[string][]string, mayRead, mayDecide, mayReport huma.Middlewares) {
 	decision := func(id, method, path, summary string) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"decisions"},
@@ -56,6 +56,7 @@ func (a *reads) registerDecisions(hapi huma.API, security []map[string][]string,
 	huma.Register(hapi, decision("unfreeze", http.MethodPost, "/api/v1/unfreezes", "End every freeze of a service in an environment, that by the caps with them"), a.unfreeze)
 	huma.Register(hapi, decision("mark", http.MethodPost, "/api/v1/marks", "Say that a version may be rolled back to, or may not"), a.mark)
 	huma.Register(hapi, read("list-audit", "/api/v1/audit", "List who decided what, when and why, newest first"), a.audit)
+	a.registerGate(hapi, read, decision, mayReport)
 }
 
 // wrongFieldOf is a request with one wrong field.
@@ -104,7 +105,7 @@ func (a *reads) entry(ctx context.Context, w ServiceDecision, action verifier.Au
 type auditInput struct {
 	Service     string `query:"service" maxLength:"253"`
 	Environment string `query:"environment" maxLength:"253"`
-	Action      string `query:"action" enum:"override,feedback,freeze,unfreeze,mark,brake_engage,brake_release"`
+	Action      string `query:"action" enum:"override,feedback,freeze,unfreeze,mark,brake_engage,brake_release,approval,vote"`
 	Limit       int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 	Cursor      string `query:"cursor" maxLength:"1024" doc:"next_cursor of the page before"`
 }

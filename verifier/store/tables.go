@@ -40,6 +40,8 @@ var tables = []table{
 	{name: "tickets", key: words("feed id"), columns: words("feed id created_at service environment reporter tags received_at")},
 	{name: "ticket_counts", key: words("feed question span at"), columns: words("feed question span at count read_at")},
 	{name: "audit", key: []string{"seq"}, columns: strings.Split(auditColumns, ", ")},
+	{name: "gate_words", key: []string{"seq"}, columns: words("seq id service environment version record"), refers: []reference{{"seq", "audit", "seq"}}},
+	{name: "gate_decisions", key: []string{"id"}, columns: words("id service environment version at last_at decision record")},
 }
 
 func words(text string) []string { return strings.Fields(text) }

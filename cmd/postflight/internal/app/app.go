@@ -16,6 +16,7 @@ import (
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/failpoint"
+	"github.com/postflight/postflight/verifier/gate"
 	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/safety"
 	"github.com/postflight/postflight/verifier/store"
@@ -59,6 +60,7 @@ type App struct {
 	served     chan error
 	answers    http.Handler
 	status     *status
+	outside    *scout
 }
 
 // New reads the configuration, opens the store and listens. Nothing is
@@ -107,7 +109,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		},
 		Poll: o.Poll,
 	})
-	a.status = newStatus(a)
+	a.status, a.outside = newStatus(a), newScout(a)
 	a.answers = a.handler()
 	if a.listener != nil {
 		a.server = newServer(o, a.listener, a.answers)
@@ -287,6 +289,7 @@ func (a *App) api() api.Options {
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
 		Rater:     rater{a.store, a.metrics, a.o.Log},
 		Decider:   decider{a.store, a.o.Log},
+		Gate:      gatekeeper{a.store, a.current.Load, a.outside, a.metrics, a.o.Log}, Waivable: gate.Waivable,
 		Settings: func() api.Settings {
 			return api.Settings{Access: a.access(), ExternalURL: a.externalURL(), Limits: a.limits()}
 		},

@@ -39,6 +39,7 @@ type current struct {
 	liveVersions func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error)
 	receivers    map[string]alerting.Receiver
 	rollbacks    map[string]alerting.Receiver
+	rollbackWay  http.RoundTripper // out to rollback hooks
 	pollers      []*poll.Poller
 	idle         []http.RoundTripper
 }
@@ -79,7 +80,7 @@ func load(o Options, l limiters, observe outboundObserver, to inward) (*current,
 		return nil, err
 	}
 	for _, a := range c.Access {
-		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May})
+		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May, Roles: a.Roles, Accounts: a.Accounts})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
 	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.tell(rule, l.tell, to), cur.rollBack(rule), cur.buildPollers(rule, o, to.take)); err != nil {
@@ -228,6 +229,7 @@ func (cur *current) tell(rule egress, l *limiter, to inward) error {
 // rollBack builds rollbacks.
 func (cur *current) rollBack(rule egress) error {
 	way, _ := cur.transports(rule)
+	cur.rollbackWay = way
 	cur.rollbacks = map[string]alerting.Receiver{}
 	for _, r := range cur.config.Rollbacks {
 		receiver, err := webhook.New(r.Name, r.Webhook.URL, r.Webhook.Secret.Reveal(), way)

@@ -32,6 +32,11 @@ type Storage interface {
 	Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error
 	Rate(ctx context.Context, id string, f verifier.Feedback) (fresh bool, err error)
 	Accuracy(ctx context.Context, since time.Time) (verifier.Accuracy, error)
+	Gate(ctx context.Context, ask verifier.GateAsk, now time.Time, decide func(verifier.GateState) verifier.GateVerdict) (verifier.GateVerdict, error)
+	Speak(ctx context.Context, w verifier.GateWord) (verifier.GateWord, error)
+	Word(ctx context.Context, id string) (verifier.GateWord, error)
+	ReleaseRecord(ctx context.Context, service, version, environment string) (verifier.ReleaseRecord, error)
+	Waiting(ctx context.Context, since time.Time) ([]verifier.GateVerdict, error)
 	Counts(ctx context.Context, now time.Time) (store.Counts, error)
 	Vitals(ctx context.Context, now time.Time) (store.Vitals, error)
 	Around(ctx context.Context, environment string, from, to time.Time, limit int) ([]verifier.Verification, error)

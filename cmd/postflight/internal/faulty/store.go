@@ -26,6 +26,7 @@ var Methods = []string{
 	"EngageBrake",
 	"Evidence",
 	"Freezing",
+	"Gate",
 	"Inbox",
 	"LeftOut",
 	"NoteAlerts",
@@ -40,9 +41,11 @@ var Methods = []string{
 	"Record",
 	"RecordDecision",
 	"ReleaseBrake",
+	"ReleaseRecord",
 	"Renew",
 	"SaveTicketCounts",
 	"SaveTickets",
+	"Speak",
 	"Surroundings",
 	"TicketCounts",
 	"Tickets",
@@ -52,6 +55,8 @@ var Methods = []string{
 	"Verifications",
 	"Versions",
 	"Vitals",
+	"Waiting",
+	"Word",
 }
 
 // Inner is a store.
@@ -70,6 +75,7 @@ type Inner interface {
 	EngageBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
 	Evidence(ctx context.Context, p1 string) (verifier.Evidence, error)
 	Freezing(ctx context.Context, p1 time.Time) (verifier.Freezing, error)
+	Gate(ctx context.Context, p1 verifier.GateAsk, p2 time.Time, p3 func(verifier.GateState) verifier.GateVerdict) (verifier.GateVerdict, error)
 	Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (verifier.Inbox, error)
 	LeftOut(ctx context.Context, p1 string, p2 string, p3 time.Time) ([]verifier.Span, error)
 	NoteAlerts(ctx context.Context, p1 string, p2 []verifier.Alert, p3 time.Time) error
@@ -84,9 +90,11 @@ type Inner interface {
 	Record(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 []verifier.Delivery) error
 	RecordDecision(ctx context.Context, p1 verifier.AuditEntry) (verifier.AuditEntry, error)
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
+	ReleaseRecord(ctx context.Context, p1 string, p2 string, p3 string) (verifier.ReleaseRecord, error)
 	Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) error
 	SaveTicketCounts(ctx context.Context, p1 string, p2 string, p3 []verifier.TicketCount) error
 	SaveTickets(ctx context.Context, p1 string, p2 []verifier.Ticket, p3 time.Time) (int, error)
+	Speak(ctx context.Context, p1 verifier.GateWord) (verifier.GateWord, error)
 	Surroundings(ctx context.Context, p1 verifier.Verification, p2 verifier.Policy, p3 time.Time, p4 int) ([]verifier.Deployment, []verifier.Overlap, error)
 	TicketCounts(ctx context.Context, p1 string, p2 string, p3 time.Duration, p4 time.Time, p5 time.Time) ([]verifier.TicketCount, error)
 	Tickets(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Ticket, error)
@@ -96,6 +104,8 @@ type Inner interface {
 	Verifications(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, string, error)
 	Versions(ctx context.Context, p1 verifier.Location) ([]string, error)
 	Vitals(ctx context.Context, p1 time.Time) (store.Vitals, error)
+	Waiting(ctx context.Context, p1 time.Time) ([]verifier.GateVerdict, error)
+	Word(ctx context.Context, p1 string) (verifier.GateWord, error)
 }
 
 // Store passes calls on to the next store, unless they fail.
@@ -272,6 +282,18 @@ func (s *Store) Freezing(ctx context.Context, p1 time.Time) (r0 verifier.Freezin
 	return r0, err
 }
 
+// Gate may fail.
+func (s *Store) Gate(ctx context.Context, p1 verifier.GateAsk, p2 time.Time, p3 func(verifier.GateState) verifier.GateVerdict) (r0 verifier.GateVerdict, err error) {
+	err = s.faults.around(ctx, "Gate", func() (err error) {
+		r0, err = s.next.Gate(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.GateVerdict)
+	}
+	return r0, err
+}
+
 // Inbox may fail.
 func (s *Store) Inbox(ctx context.Context, p1 string, p2 time.Time, p3 int) (r0 verifier.Inbox, err error) {
 	err = s.faults.around(ctx, "Inbox", func() (err error) {
@@ -422,6 +444,18 @@ func (s *Store) ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.
 	return err
 }
 
+// ReleaseRecord may fail.
+func (s *Store) ReleaseRecord(ctx context.Context, p1 string, p2 string, p3 string) (r0 verifier.ReleaseRecord, err error) {
+	err = s.faults.around(ctx, "ReleaseRecord", func() (err error) {
+		r0, err = s.next.ReleaseRecord(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.ReleaseRecord)
+	}
+	return r0, err
+}
+
 // Renew may fail.
 func (s *Store) Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) (err error) {
 	err = s.faults.around(ctx, "Renew", func() (err error) {
@@ -448,6 +482,18 @@ func (s *Store) SaveTickets(ctx context.Context, p1 string, p2 []verifier.Ticket
 	})
 	if err != nil {
 		r0 = *new(int)
+	}
+	return r0, err
+}
+
+// Speak may fail.
+func (s *Store) Speak(ctx context.Context, p1 verifier.GateWord) (r0 verifier.GateWord, err error) {
+	err = s.faults.around(ctx, "Speak", func() (err error) {
+		r0, err = s.next.Speak(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.GateWord)
 	}
 	return r0, err
 }
@@ -552,6 +598,30 @@ func (s *Store) Vitals(ctx context.Context, p1 time.Time) (r0 store.Vitals, err 
 	})
 	if err != nil {
 		r0 = *new(store.Vitals)
+	}
+	return r0, err
+}
+
+// Waiting may fail.
+func (s *Store) Waiting(ctx context.Context, p1 time.Time) (r0 []verifier.GateVerdict, err error) {
+	err = s.faults.around(ctx, "Waiting", func() (err error) {
+		r0, err = s.next.Waiting(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.GateVerdict)
+	}
+	return r0, err
+}
+
+// Word may fail.
+func (s *Store) Word(ctx context.Context, p1 string) (r0 verifier.GateWord, err error) {
+	err = s.faults.around(ctx, "Word", func() (err error) {
+		r0, err = s.next.Word(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.GateWord)
 	}
 	return r0, err
 }

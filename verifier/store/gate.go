@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// decisionsOfPlace is how many answers of the gate are kept of a service in an
+// environment.
+const decisionsOfPlace = 1000
+
+// Gate lets decide answer by what is known of a release, and keeps the answer
+// where ask.Record says so, in one transaction: what was said or reverted before
+// the answer counts, and nothing is said or reverted between it and its record.
+// An answer that says the same as the last one is that one, asked again.
+func (s *Store) Gate(ctx context.Context, ask verifier.GateAsk, now time.Time, decide func(verifier.GateState) verifier.GateVerdict) (v verifier.GateVerdict, err error) {
+	run := s.read
+	if ask.Record {
+		run = s.alone
+	}
+	err = run(ctx, "ask the gate of "+ask.Release.String(), func(tx *sql.Tx) error {
+		state, err := loadGate(ctx, tx, ask, now)
+		if err != nil {
+			return err
+		}
+		v = decide(state)
+		v.At, v.LastAt = utc(v.At), utc(v.LastAt)
+		if !ask.Record {
+			return nil
+		}
+		v, err = saveVerdict(ctx, tx, v)
+		return err
+	})
+	return v, err
+}
+
+// loadGate reads what the gate looks at.
+func loadGate(ctx context.Context, tx *sql.Tx, ask verifier.GateAsk, now time.Time) (g verifier.GateState, err error) {
+	r := ask.Release
+	if g.Words, err = loadWords(ctx, tx, r); err != nil {
+		return g, err
+	}
+	if g.Reverted, err = revertedBy(ctx, tx, r); err != nil {
+		return g, err
+	}
+	if g.Mark, err = lastMark(ctx, tx, r); err != nil {
+		return g, err
+	}
+	if g.Watched, err = queryAll(ctx, tx, scanVerification, `SELECT record FROM verifications
+		WHERE service = $1 AND environment = $2 AND state IN ('pending', 'observing') ORDER BY place DESC`, r.Service, r.Environment); err != nil {
+		return g, err
+	}
+	if g.OpenRevert, err = queryOne[verifier.Verification](ctx, tx, "verification", `SELECT record FROM verifications
+		WHERE service = $1 AND environment = $2 AND `+openActionSQL+` ORDER BY requested_at DESC LIMIT 1`, r.Service, r.Environment); err != nil {
+		return g, err
+	}
+	if g.Running, err = runningBefore(ctx, tx, r, now); err != nil {
+		return g, err
+	}
+	if g.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
+		return g, err
+	}
+	if g.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
+		return g, err
+	}
+	if g.BrakeReverts, err = brakeReverts(ctx, tx, g.BrakeReleasedAt); err != nil {
+		return g, err
+	}
+	next := verifier.Deployment{Service: r.Service, Environment: r.Environment, Version: r.Version, Place: math.MaxInt64}
+	if g.Target, err = rollbackTarget(ctx, tx, next, ""); err != nil {
+		return g, err
+	}
+	if ask.Before != "" {
+		if g.Before, err = queryOne[verifier.Verification](ctx, tx, "verification", `SELECT record FROM verifications
+			WHERE service = $1 AND version = $2 AND environment = $3 ORDER BY place DESC, opened_at DESC LIMIT 1`, r.Service, r.Version, ask.Before); err != nil {
+			return g, err
+		}
+	}
+	g.Actors, err = actorsOf(ctx, tx, r)
+	return g, err
+}
+
+// revertedBy is the newest verification by which a version counts as reverted
+// in a place, nil where it was kept since then.
+func revertedBy(ctx context.Context, tx *sql.Tx, r verifier.Release) (*verifier.Verification, error) {
+	return queryOne[verifier.Verification](ctx, tx, "verification", `SELECT v.record FROM verifications v
+		WHERE v.service = $1 AND v.version = $2 AND v.environment = $3 AND v.effective = 'revert'
+			AND NOT EXISTS (SELECT 1 FROM verifications k WHERE k.service = v.service AND k.version = v.version AND k.environment = v.environment
+				AND k.effective = 'keep' AND k.place > v.place AND k.opened_at > v.effective_at)
+		ORDER BY v.effective_at DESC, v.place DESC LIMIT 1`, r.Service, r.Version, r.Environment)
+}
+
+func lastMark(ctx context.Context, tx *sql.Tx, r verifier.Release) (*verifier.AuditEntry, error) {
+	marks, err := queryAll(ctx, tx, scanAudit, `SELECT `+auditColumns+` FROM audit
+		WHERE action = 'mark' AND service = $1 AND environment = $2 AND subject = $3 ORDER BY seq DESC LIMIT 1`, r.Service, r.Environment, r.Version)
+	if err != nil || len(marks) == 0 {
+		return nil, err
+	}
+	return &marks[0], nil
+}
+
+// runningBefore is a deploy of another version that was announced as started
+// and isn't known to have ended. One that only waits, maybe for this gate, is
+// none.
+func runningBefore(ctx context.Context, tx *sql.Tx, r verifier.Release, now time.Time) (*verifier.Deployment, error) {
+	running, err := queryAll(ctx, tx, func(rows *sql.Rows) (d verifier.Deployment, err error) {
+		var record string
+		if err := rows.Scan(&record); err != nil {
+			return d, err
+		}
+		return d, decode("deployment", record, &d)
+	}, `SELECT r.record FROM deployments r WHERE r.service = $1 AND r.environment = $2 AND r.version <> $3
+			AND r.status = 'started' AND r.received_at > $4 AND NOT `+endedAnonymously+` ORDER BY r.received_at DESC`,
+		r.Service, r.Environment, r.Version, micros(now.Add(-verifier.RunningDeployExpires)))
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(running, func(d verifier.Deployment) bool { return !d.Queued }); i >= 0 {
+		return &running[i], nil
+	}
+	return nil, nil
+}
+
+// lastVerdicts are the last answers of the gate about a release, the newest
+// first.
+func lastVerdicts(ctx context.Context, tx *sql.Tx, r verifier.Release, limit int) ([]verifier.GateVerdict, error) {
+	return queryAll(ctx, tx, scanVerdict, `SELECT record, last_at FROM gate_decisions
+		WHERE service = $1 AND version = $2 AND $3 IN ('', environment) ORDER BY at DESC, id DESC LIMIT $4`, r.Service, r.Version, r.Environment, limit)
+}
+
+func scanVerdict(rows *sql.Rows) (v verifier.GateVerdict, err error) {
+	var record string
+	var last int64
+	if err := rows.Scan(&record, &last); err != nil {
+		return v, err
+	}
+	err = decode("decision of the gate", record, &v)
+	v.LastAt = fromMicros(last)
+	return v, err
+}
+
+// actorsOf are all who were ever named as asking for a release.
+func actorsOf(ctx context.Context, tx *sql.Tx, r verifier.Release) ([]string, error) {
+	last, err := lastVerdicts(ctx, tx, r, 1)
+	if err != nil || len(last) == 0 {
+		return nil, err
+	}
+	return last[0].Actors, nil
+}
+
+// saveVerdict keeps an answer, or that it was given again.
+func saveVerdict(ctx context.Context, tx *sql.Tx, v verifier.GateVerdict) (verifier.GateVerdict, error) {
+	last, err := lastVerdicts(ctx, tx, v.Release, 1)
+	if err != nil {
+		return v, err
+	}
+	if len(last) > 0 && last[0].Same(v) {
+		v.ID, v.At = last[0].ID, last[0].At
+		_, err := tx.ExecContext(ctx, `UPDATE gate_decisions SET last_at = $2 WHERE id = $1 AND last_at < $2`, v.ID, micros(v.LastAt))
+		return v, err
+	}
+	if len(last) > 0 && v.At.Before(last[0].At) {
+		v.At = last[0].At // another replica's clock is ahead: the order is that of the answers
+		v.LastAt = v.At
+	}
+	v.ID = verifier.NewID(verifier.GatePrefix)
+	record, err := encode("decision of the gate", v)
+	if err != nil {
+		return v, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO gate_decisions (id, service, environment, version, at, last_at, decision, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		v.ID, v.Service, v.Environment, v.Version, micros(v.At), micros(v.LastAt), v.Decision, record)
+	if err != nil {
+		return v, err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM gate_decisions WHERE id IN (SELECT id FROM gate_decisions
+		WHERE service = $1 AND environment = $2 ORDER BY at DESC, id DESC LIMIT 100 OFFSET $3)`, v.Service, v.Environment, decisionsOfPlace)
+	return v, err
+}
+
+// waitingLimit bounds what Waiting returns.
+const waitingLimit = 50
+
+// Waiting returns the last answers of the gate about releases that it was asked
+// about since a moment and that were not deployed since, the newest first, at
+// most 50.
+func (s *Store) Waiting(ctx context.Context, since time.Time) (list []verifier.GateVerdict, err error) {
+	err = s.read(ctx, "list what waits at the gate", func(tx *sql.Tx) error {
+		list, err = queryAll(ctx, tx, scanVerdict, `SELECT record, last_at FROM (
+				SELECT record, last_at, at, id, service, environment, version,
+					row_number() OVER (PARTITION BY service, environment, version ORDER BY at DESC, id DESC) AS nth
+				FROM gate_decisions WHERE last_at >= $1) g
+			WHERE nth = 1
+				AND NOT EXISTS (SELECT 1 FROM deployments d WHERE d.service = g.service AND d.environment = g.environment AND d.version = g.version
+					AND (d.received_at >= g.at OR d.place > 0 AND d.place = (SELECT max(place) FROM deployments c WHERE c.service = g.service AND c.environment = g.environment)))
+			ORDER BY last_at DESC LIMIT $2`, micros(since), waitingLimit)
+		if err != nil {
+			return fmt.Errorf("read the answers: %w", err)
+		}
+		return nil
+	})
+	return list, err
+}
