@@ -1,0 +1,283 @@
+package store_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+	"github.com/postflight/postflight/verifier/store"
+)
+
+func releaseOf(version string) verifier.Release {
+	return verifier.Release{Service: "checkout", Environment: "production", Version: version}
+}
+
+func yes(version, by string, at time.Time) verifier.GateWord {
+	return verifier.GateWord{ID: verifier.NewID(verifier.ApprovalPrefix), Release: releaseOf(version), Kind: verifier.Approve, Role: "quality", By: by, At: at, Reason: "tests are green"}
+}
+
+// speak stores a word and returns it.
+func speak(t *testing.T, s *store.Store, w verifier.GateWord) verifier.GateWord {
+	t.Helper()
+	said, err := s.Speak(t.Context(), w)
+	require.NoError(t, err)
+	return said
+}
+
+// askGate records an answer of the gate, and returns it with what it rests on.
+func askGate(t *testing.T, s *store.Store, ask verifier.GateAsk, now time.Time, answer verifier.GateDecision) (verifier.GateVerdict, verifier.GateState) {
+	t.Helper()
+	var seen verifier.GateState
+	v, err := s.Gate(t.Context(), ask, now, func(g verifier.GateState) verifier.GateVerdict {
+		seen = g
+		actors := g.Actors
+		if ask.Actor != "" && !slices.Contains(actors, ask.Actor) {
+			actors = append(actors, ask.Actor)
+		}
+		return verifier.GateVerdict{Release: ask.Release, Decision: answer, Reasons: []string{"why"}, Words: g.Words, Actors: actors, AskedBy: ask.By, At: now, LastAt: now}
+	})
+	require.NoError(t, err)
+	return v, seen
+}
+
+func asksOf(version string) verifier.GateAsk {
+	return verifier.GateAsk{Release: releaseOf(version), By: "ci", Record: true}
+}
+
+func testGateWords(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	w := yes("2", "quinn", later(1))
+	w.Conditions, w.Evidence, w.Waives = []string{"off-peak only"}, []string{"https://ci.example/7"}, []string{"window"}
+	said := speak(t, s, w)
+	w.Seq, w.At = 1, utc(w.At)
+	require.Equal(t, w, said)
+	_, seen := askGate(t, s, asksOf("2"), later(2), verifier.Go)
+	require.Equal(t, []verifier.GateWord{w}, seen.Words)
+	for _, other := range []verifier.Release{{Service: "checkout", Environment: "production", Version: "2.1"}, {Service: "checkout", Environment: "staging", Version: "2"}, {Service: "cart", Environment: "production", Version: "2"}} {
+		_, seen = askGate(t, s, verifier.GateAsk{Release: other}, later(2), verifier.Go)
+		require.Empty(t, seen.Words, "a word is about one release")
+	}
+	found, err := s.Word(t.Context(), w.ID)
+	require.NoError(t, err)
+	require.Equal(t, w, found)
+	_, err = s.Word(t.Context(), "ap_none")
+	requireKind(t, verifier.NotFound, err)
+
+	again := yes("2", "quinn", w.At.Add(59*time.Second))
+	again.Conditions, again.Evidence, again.Waives = w.Conditions, w.Evidence, w.Waives
+	require.Equal(t, w.ID, speak(t, s, again).ID, "a retry")
+	again.At = w.At.Add(61 * time.Second)
+	require.Equal(t, again.ID, speak(t, s, again).ID, "said anew: it lasts longer")
+
+	no := verifier.GateWord{ID: verifier.NewID(verifier.ApprovalPrefix), Release: releaseOf("2"), Kind: verifier.Reject, By: "olga", At: later(3), Reason: "the queue grows"}
+	speak(t, s, no)
+	answer := verifier.GateWord{ID: verifier.NewID(verifier.ApprovalPrefix), Release: releaseOf("2"), Kind: verifier.Answer, By: "dana", At: later(4), Reason: "it drains", Answers: no.ID, Evidence: []string{"https://grafana.example/q"}}
+	elsewhere := answer
+	elsewhere.Version = "3"
+	_, err = s.Speak(t.Context(), elsewhere)
+	requireKind(t, verifier.NotFound, err)
+	toYes := answer
+	toYes.Answers = w.ID
+	_, err = s.Speak(t.Context(), toYes)
+	requireKind(t, verifier.NotFound, err)
+	unseen := answer
+	unseen.Evidence = []string{"vf_none"}
+	_, err = s.Speak(t.Context(), unseen)
+	requireKind(t, verifier.Invalid, err)
+	require.Equal(t, answer.ID, speak(t, s, answer).ID)
+	other := answer
+	other.ID, other.By = verifier.NewID(verifier.ApprovalPrefix), "sam"
+	_, err = s.Speak(t.Context(), other)
+	requireKind(t, verifier.Conflict, err)
+
+	entries := wholeAudit(t, s)
+	require.Len(t, entries, 4)
+	require.Equal(t, "approve as quality if off-peak only waiving window with https://ci.example/7 ("+w.ID+")", entries[0].Decision)
+	require.Equal(t, verifier.AuditApproval, entries[0].Action)
+	require.Nil(t, verifier.CheckAudit(entries))
+
+	// A word that was changed behind our back is no word, and the gate is not
+	// answered.
+	db.exec(t, url, `UPDATE gate_words SET record = replace(record, '"reject"', '"approve"') WHERE id = '`+no.ID+`'`)
+	_, err = s.Gate(t.Context(), asksOf("2"), later(5), func(verifier.GateState) verifier.GateVerdict { return verifier.GateVerdict{Decision: verifier.Go} })
+	require.ErrorContains(t, err, "word "+no.ID+" was changed")
+	db.exec(t, url, `UPDATE gate_words SET version = '9' WHERE id = '`+w.ID+`'`)
+	_, err = s.Gate(t.Context(), asksOf("9"), later(5), func(verifier.GateState) verifier.GateVerdict { return verifier.GateVerdict{Decision: verifier.Go} })
+	require.ErrorContains(t, err, "word "+w.ID+" was changed")
+}
+
+func testGateReverted(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := decide(t, s, opened(t, s, "1", start), verifier.Revert, later(5))
+	_, err := s.Speak(t.Context(), yes("1", "quinn", later(6)))
+	requireKind(t, verifier.Conflict, err)
+	require.ErrorContains(t, err, v.ID)
+	w := yes("1", "quinn", later(6))
+	w.Again = "vf_other"
+	_, err = s.Speak(t.Context(), w)
+	requireKind(t, verifier.Conflict, err)
+	w.Again = v.ID
+	speak(t, s, w)
+	_, seen := askGate(t, s, asksOf("1"), later(7), verifier.Go)
+	require.Equal(t, v.ID, seen.Reverted.ID)
+	require.Equal(t, v.ID, seen.OpenRevert.ID)
+	require.Empty(t, seen.Watched)
+	_, seen = askGate(t, s, asksOf("2"), later(7), verifier.Go)
+	require.Nil(t, seen.Reverted)
+	w = yes("2", "quinn", later(7))
+	w.Again = v.ID
+	_, err = s.Speak(t.Context(), w)
+	requireKind(t, verifier.Conflict, err)
+
+	// It came again, was kept, and is none that was reverted any more; then it is.
+	opened(t, s, "target", later(8)) // the rollback has ended
+	kept := opened(t, s, "1", later(10))
+	_, seen = askGate(t, s, asksOf("1"), later(11), verifier.Go)
+	require.Equal(t, v.ID, seen.Reverted.ID, "still watched")
+	require.Equal(t, kept.ID, seen.Watched[0].ID)
+	decide(t, s, kept, verifier.Keep, later(15))
+	_, seen = askGate(t, s, asksOf("1"), later(16), verifier.Go)
+	require.Nil(t, seen.Reverted)
+	require.NoError(t, overrule(t, s, kept.ID, verifier.Revert, later(20)))
+	_, seen = askGate(t, s, asksOf("1"), later(21), verifier.Go)
+	require.Equal(t, kept.ID, seen.Reverted.ID)
+}
+
+func testGateState(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	_, seen := askGate(t, s, asksOf("1"), start, verifier.NoGo)
+	require.Nil(t, seen.Target)
+	require.Nil(t, seen.Before)
+	decide(t, s, opened(t, s, "1", later(1)), verifier.Keep, later(5))
+	staging := finished("2", later(6))
+	staging.DeliveryID, staging.Deployment.DeploymentID, staging.Deployment.Environment = "s", "s", "staging"
+	before := *accept(t, s, staging, later(6)).Verification
+	ask := asksOf("2")
+	ask.Before = "staging"
+	_, seen = askGate(t, s, ask, later(7), verifier.Go)
+	require.Equal(t, "1", seen.Target.Version)
+	require.Equal(t, before.ID, seen.Before.ID)
+	require.Nil(t, seen.Running)
+	records(t, s, verifier.AuditMark, "2", "bad", later(8), time.Time{})
+	records(t, s, verifier.AuditFreeze, "fz_1", "", later(8), time.Time{})
+	_, seen = askGate(t, s, ask, later(9), verifier.Go)
+	require.Equal(t, "bad", seen.Mark.Decision)
+	require.Equal(t, "fz_1", seen.Freezing.Freezes[0].ID)
+
+	queued := started("3", later(10))
+	queued.Deployment.Queued = true
+	accept(t, s, queued, later(10))
+	_, seen = askGate(t, s, ask, later(11), verifier.Go)
+	require.Nil(t, seen.Running, "it waits, maybe for this very gate")
+	accept(t, s, started("4", later(12)), later(12))
+	_, seen = askGate(t, s, ask, later(13), verifier.Go)
+	require.Equal(t, "4", seen.Running.Version)
+	_, seen = askGate(t, s, asksOf("4"), later(13), verifier.Go)
+	require.Nil(t, seen.Running, "its own start")
+	_, seen = askGate(t, s, ask, later(13+61), verifier.Go)
+	require.Nil(t, seen.Running, "nobody ended it")
+}
+
+func testGateDecisions(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	ask := asksOf("2")
+	ask.Actor = "dana"
+	first, _ := askGate(t, s, ask, later(1), verifier.NoGo)
+	require.Regexp(t, "^gd_", first.ID)
+	same, _ := askGate(t, s, ask, later(2), verifier.NoGo)
+	require.Equal(t, first.ID, same.ID)
+	require.Equal(t, utc(later(1)), same.At)
+	require.Equal(t, utc(later(2)), same.LastAt)
+	ask.Actor = "eve"
+	third, _ := askGate(t, s, ask, later(3), verifier.NoGo)
+	require.NotEqual(t, first.ID, third.ID)
+	require.Equal(t, []string{"dana", "eve"}, third.Actors, "nobody who asked is forgotten")
+	ask.Actor = ""
+	_, seen := askGate(t, s, ask, later(4), verifier.Go)
+	require.Equal(t, []string{"dana", "eve"}, seen.Actors)
+	unrecorded, _ := askGate(t, s, verifier.GateAsk{Release: releaseOf("3")}, later(4), verifier.Go)
+	require.Empty(t, unrecorded.ID)
+
+	waiting, err := s.Waiting(t.Context(), start)
+	require.NoError(t, err)
+	require.Len(t, waiting, 1)
+	require.Equal(t, verifier.Go, waiting[0].Decision)
+	waiting, err = s.Waiting(t.Context(), later(5))
+	require.NoError(t, err)
+	require.Empty(t, waiting, "nobody asked lately")
+	v := opened(t, s, "2", later(10))
+	waiting, err = s.Waiting(t.Context(), start)
+	require.NoError(t, err)
+	require.Empty(t, waiting, "it was deployed")
+	askGate(t, s, ask, later(11), verifier.NoGo)
+	waiting, err = s.Waiting(t.Context(), start)
+	require.NoError(t, err)
+	require.Empty(t, waiting, "it is what runs")
+
+	speak(t, s, yes("2", "quinn", later(5)))
+	decide(t, s, v, verifier.Keep, later(15))
+	_, err = s.Rate(t.Context(), v.ID, verifier.Feedback{Decision: verifier.Right, By: "dana", At: later(16), Reason: "as seen"})
+	require.NoError(t, err)
+	r, err := s.ReleaseRecord(t.Context(), "checkout", "2", "")
+	require.NoError(t, err)
+	require.Len(t, r.Environments, 1)
+	e := r.Environments[0]
+	require.Len(t, e.Gate, 4)
+	require.Len(t, e.Words, 1)
+	require.Len(t, e.Decisions, 1)
+	require.Equal(t, v.ID, e.Deployments[0].Verification.ID)
+	require.Equal(t, verifier.Go, e.Deployments[0].Gate.Decision, "the last answer before it began")
+	require.Equal(t, "keep, the gate said go", e.Standing())
+	require.Len(t, e.Moments(), 4+1+1+2)
+	_, err = s.ReleaseRecord(t.Context(), "checkout", "2", "staging")
+	requireKind(t, verifier.NotFound, err)
+	_, err = s.ReleaseRecord(t.Context(), "cart", "2", "")
+	requireKind(t, verifier.NotFound, err)
+}
+
+// testGateAtOnce: an answer that was recorded as a go never rests on a word that
+// a reject had followed by then, whoever is faster.
+func testGateAtOnce(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	speak(t, s, yes("2", "quinn", later(1)))
+	decideBy := func(g verifier.GateState) verifier.GateVerdict {
+		v := verifier.GateVerdict{Release: releaseOf("2"), Decision: verifier.NoGo, Words: g.Words, At: later(2), LastAt: later(2)}
+		if len(g.Words) == 1 {
+			v.Decision = verifier.Go
+		}
+		return v
+	}
+	var all sync.WaitGroup
+	errs := make(chan error, 16)
+	for i := range 8 {
+		all.Go(func() {
+			_, err := s.Gate(t.Context(), asksOf("2"), later(2), decideBy)
+			errs <- err
+		})
+		all.Go(func() {
+			w := yes("2", fmt.Sprintf("person%d", i), later(2))
+			w.Kind = verifier.Reject
+			_, err := s.Speak(t.Context(), w)
+			errs <- err
+		})
+	}
+	all.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	last, _ := askGate(t, s, asksOf("2"), later(3), verifier.NoGo)
+	require.Len(t, last.Words, 9)
+	r, err := s.ReleaseRecord(t.Context(), "checkout", "2", "production")
+	require.NoError(t, err)
+	for _, g := range r.Environments[0].Gate {
+		require.Equal(t, len(g.Words) == 1, g.Decision == verifier.Go)
+	}
+	require.Nil(t, verifier.CheckAudit(wholeAudit(t, s)))
+}
