@@ -221,12 +221,11 @@ type GateState struct {
 	Mark     *AuditEntry // the last mark of the version, nil without one
 	// Watched are verifications there that have not ended, OpenRevert is one
 	// whose rollback is under way, Running a deploy that was announced as started.
-	Watched         []Verification
-	OpenRevert      *Verification
-	Running         *Deployment
-	Freezing        Freezing
-	BrakeReleasedAt time.Time
-	BrakeReverts    []PastRevert // of all services, since then
+	Watched    []Verification
+	OpenRevert *Verification
+	Running    *Deployment
+	Freezing   Freezing
+	Brake      Brake
 	// Target is the version to return to once this one is deployed.
 	Target *Deployment
 	// Before is the newest verification of the version in the phase before.

@@ -93,6 +93,10 @@ func freeze(f Facts, _ said) *result {
 		r := failed("%s in %s is frozen by %s (%s), %s", z.Service, z.Environment, z.By, z.Reason, until)
 		return &r
 	}
+	if held := f.State.Brake.Held; held != nil {
+		r := failed("%s engaged the brake at %s (%q): nothing would be rolled back by itself until a person releases it", held.By, clock(held.At), held.Reason)
+		return &r
+	}
 	if f.Brake {
 		r := failed("the brake is engaged: nothing would be rolled back by itself until a person releases it")
 		return &r

@@ -125,7 +125,10 @@ func TestOneThingDoesNotHold(t *testing.T) {
 		"frozen": {func(f *Facts) {
 			f.Frozen = []verifier.Freeze{{Service: "checkout", Environment: "production", By: "dana", Reason: "sale"}}
 		}, CheckFreeze, verifier.CheckFailed, "frozen by dana (sale), until somebody unfreezes it"},
-		"brake":              {func(f *Facts) { f.Brake = true }, CheckFreeze, verifier.CheckFailed, "the brake is engaged"},
+		"brake": {func(f *Facts) { f.Brake = true }, CheckFreeze, verifier.CheckFailed, "the brake is engaged"},
+		"brake by hand": {func(f *Facts) {
+			f.State.Brake.Held = &verifier.BrakeHold{By: "dana", At: ago(time.Hour), Reason: "the gateway"}
+		}, CheckFreeze, verifier.CheckFailed, `dana engaged the brake at 2026-11-30 09:00:00 UTC ("the gateway")`},
 		"calendar's freeze":  {func(f *Facts) { f.Policy.Freezes[0].FirstDay = "2026-11-30" }, CheckFreeze, verifier.CheckFailed, "the calendar's freeze year-end is in force"},
 		"outside the window": {func(f *Facts) { f.Policy.ReleaseWindows[0].To = 9 * 60 }, CheckWindow, verifier.CheckFailed, "it is outside the release windows (office)"},
 		"nothing known good": {func(f *Facts) { f.State.Target = nil }, CheckKnownGood, verifier.CheckFailed, "no version is known to be good"},

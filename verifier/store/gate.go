@@ -66,10 +66,7 @@ func loadGate(ctx context.Context, tx *sql.Tx, ask verifier.GateAsk, now time.Ti
 	if g.Freezing, err = loadFreezing(ctx, tx, now); err != nil {
 		return g, err
 	}
-	if g.BrakeReleasedAt, err = brakeReleased(ctx, tx); err != nil {
-		return g, err
-	}
-	if g.BrakeReverts, err = brakeReverts(ctx, tx, g.BrakeReleasedAt); err != nil {
+	if g.Brake, err = loadBrake(ctx, tx); err != nil {
 		return g, err
 	}
 	next := verifier.Deployment{Service: r.Service, Environment: r.Environment, Version: r.Version, Place: math.MaxInt64}

@@ -169,6 +169,14 @@ func testGateState(t *testing.T, db database) {
 	_, seen = askGate(t, s, ask, later(9), verifier.Go)
 	require.Equal(t, "bad", seen.Mark.Decision)
 	require.Equal(t, "fz_1", seen.Freezing.Freezes[0].ID)
+	require.Nil(t, seen.Brake.Held)
+	require.NoError(t, s.EngageBrake(t.Context(), "dana", "the gateway", later(9)))
+	_, seen = askGate(t, s, ask, later(9), verifier.Go)
+	require.Equal(t, "dana", seen.Brake.Held.By)
+	require.NoError(t, s.ReleaseBrake(t.Context(), "dana", "over", later(9)))
+	_, seen = askGate(t, s, ask, later(9), verifier.Go)
+	require.Nil(t, seen.Brake.Held)
+	require.Equal(t, utc(later(9)), seen.Brake.ReleasedAt)
 
 	queued := started("3", later(10))
 	queued.Deployment.Queued = true

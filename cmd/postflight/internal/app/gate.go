@@ -51,7 +51,7 @@ func (k gatekeeper) Ask(ctx context.Context, ask verifier.GateAsk) (verifier.Gat
 		f.Now, f.State = now, s
 		f.Frozen = safety.Frozen(s.Freezing, now, cur.limits)
 		f.Frozen = slices.DeleteFunc(f.Frozen, func(z verifier.Freeze) bool { return z.Location() != ask.Location() })
-		f.Brake = safety.BrakeEngaged(s.BrakeReverts, s.BrakeReleasedAt, cur.limits)
+		f.Brake = safety.BrakeEngaged(s.Brake, cur.limits)
 		return gate.Decide(f)
 	})
 	if err != nil {
