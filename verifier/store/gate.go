@@ -83,13 +83,22 @@ func loadGate(ctx context.Context, tx *sql.Tx, ask verifier.GateAsk, now time.Ti
 	return g, err
 }
 
+// keptSince holds for a verification v after which its version was kept there.
+const keptSince = `EXISTS (SELECT 1 FROM verifications k WHERE k.service = v.service AND k.version = v.version AND k.environment = v.environment
+	AND k.effective = 'keep' AND k.place > v.place AND k.opened_at > v.effective_at)`
+
+// standingRevert holds for a verification v by which its version counts as
+// reverted, and the only one where it was reverted several times. Retention
+// leaves it, for the version may not go out again unless it is approved again.
+const standingRevert = `v.effective = 'revert' AND NOT ` + keptSince + `
+	AND NOT EXISTS (SELECT 1 FROM verifications n WHERE n.service = v.service AND n.version = v.version AND n.environment = v.environment
+		AND n.effective = 'revert' AND n.place > v.place AND n.effective_at >= v.effective_at)`
+
 // revertedBy is the newest verification by which a version counts as reverted
 // in a place, nil where it was kept since then.
 func revertedBy(ctx context.Context, tx *sql.Tx, r verifier.Release) (*verifier.Verification, error) {
 	return queryOne[verifier.Verification](ctx, tx, "verification", `SELECT v.record FROM verifications v
-		WHERE v.service = $1 AND v.version = $2 AND v.environment = $3 AND v.effective = 'revert'
-			AND NOT EXISTS (SELECT 1 FROM verifications k WHERE k.service = v.service AND k.version = v.version AND k.environment = v.environment
-				AND k.effective = 'keep' AND k.place > v.place AND k.opened_at > v.effective_at)
+		WHERE v.service = $1 AND v.version = $2 AND v.environment = $3 AND v.effective = 'revert' AND NOT `+keptSince+`
 		ORDER BY v.effective_at DESC, v.place DESC LIMIT 1`, r.Service, r.Version, r.Environment)
 }
 

@@ -28,6 +28,7 @@ type Pruned struct {
 	DeliveryIDs   int
 	Tickets       int // and counts of them
 	Alerts        int
+	GateDecisions int
 }
 
 const (
@@ -43,8 +44,9 @@ const (
 // verification, a rollback that is open, a delivery that is to be sent, or a
 // later decision needs: of each service and environment the deployment that
 // runs, the one to go back to, everything after that and the last 20 stay,
-// however old they are. The audit trail stays whole. What was deleted before an error or the end
-// of ctx is in Pruned. Call it hourly; several replicas may at once.
+// however old they are, and so does what a version counts as reverted by. The
+// audit trail stays whole. What was deleted before an error or the end of ctx is
+// in Pruned. Call it hourly; several replicas may at once.
 func (s *Store) Prune(ctx context.Context, now time.Time, r Retention) (p Pruned, err error) {
 	if p.Evidence, err = s.pruneEvidence(ctx, now, now.Add(-r.Evidence)); err != nil {
 		return p, err
@@ -62,6 +64,10 @@ func (s *Store) Prune(ctx context.Context, now time.Time, r Retention) (p Pruned
 	}
 	p.Alerts, err = s.pruneAll(ctx, "forget old alerts", now.Add(-keepAlerts),
 		`DELETE FROM alerts WHERE (source, fingerprint, starts_at) IN (SELECT source, fingerprint, starts_at FROM alerts WHERE told_at < $1 LIMIT $2)`)
+	if err != nil {
+		return p, err
+	}
+	p.GateDecisions, err = s.pruneGate(ctx, now.Add(-r.Verifications))
 	return p, err
 }
 
@@ -95,6 +101,14 @@ func deleted(ctx context.Context, tx *sql.Tx, statement string, args ...any) (in
 func (s *Store) pruneKeys(ctx context.Context, before time.Time) (int, error) {
 	return s.pruneAll(ctx, "forget old delivery ids", before, `DELETE FROM intake_keys WHERE (source, delivery_id) IN (
 		SELECT source, delivery_id FROM intake_keys WHERE received_at < $1 LIMIT $2)`)
+}
+
+// pruneGate deletes what the gate answered long ago, but for releases whose
+// deployments are there: their record would say that nobody asked.
+func (s *Store) pruneGate(ctx context.Context, before time.Time) (int, error) {
+	return s.pruneAll(ctx, "forget old decisions of the gate", before, `DELETE FROM gate_decisions WHERE id IN (
+		SELECT g.id FROM gate_decisions g WHERE g.last_at < $1 AND NOT EXISTS (
+			SELECT 1 FROM deployments d WHERE d.service = g.service AND d.environment = g.environment AND d.version = g.version) LIMIT $2)`)
 }
 
 // pruneAll deletes the rows of one table that are older, pruneRows at a time.
@@ -222,7 +236,7 @@ func (s *Store) prunePlace(ctx context.Context, where verifier.Location, before 
 		ids, err := queryAll(ctx, tx, scanText, `SELECT d.id FROM deployments d LEFT JOIN verifications v ON v.deployment = d.id
 			WHERE d.service = $1 AND d.environment = $2 AND d.received_at < $3
 				AND (d.place > 0 AND d.place < $4 OR d.place = 0 AND d.received_at < $5)
-				AND (v.id IS NULL OR v.evidence_dropped_at > 0 AND `+endedSQL+`)
+				AND (v.id IS NULL OR v.evidence_dropped_at > 0 AND `+endedSQL+` AND NOT (`+standingRevert+`))
 			ORDER BY d.place, d.received_at LIMIT $6`,
 			where.Service, where.Environment, micros(before), floor, received, pruneDeployments)
 		if err != nil {

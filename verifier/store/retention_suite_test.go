@@ -173,6 +173,55 @@ func testPruneKeepsTarget(t *testing.T, db database) {
 	require.Len(t, versions(t, s), 38)
 }
 
+// testPruneKeepsReverted: a version that was reverted may not go out again,
+// however long ago that was, until it is approved again or was kept.
+func testPruneKeepsReverted(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	reverted := kept(t, s, 0, verifier.Revert)
+	db.exec(t, url, `UPDATE verifications SET action_state = 'confirmed' WHERE id = '`+reverted.ID+`'`)
+	db.exec(t, url, `UPDATE deliveries SET state = 'delivered' WHERE verification = '`+reverted.ID+`'`)
+	for i := 1; i < 30; i++ {
+		kept(t, s, i, verifier.Keep)
+	}
+	now := start.Add(1000 * day)
+	require.Equal(t, 8, prune(t, s, now, keeping()).Verifications, "one less than without the revert")
+	_, seen := askGate(t, s, asksOf("0"), now, verifier.NoGo)
+	require.Equal(t, reverted.ID, seen.Reverted.ID)
+	_, err := s.Speak(t.Context(), yes("0", "quinn", now))
+	requireKind(t, verifier.Conflict, err)
+
+	again := opened(t, s, "0", now.Add(day))
+	decide(t, s, again, verifier.Keep, now.Add(day+time.Hour))
+	require.Equal(t, 2, prune(t, s, now.Add(1000*day), keeping()).Verifications, "the revert goes once the version was kept")
+	_, seen = askGate(t, s, asksOf("0"), now.Add(1000*day), verifier.NoGo)
+	require.Nil(t, seen.Reverted)
+}
+
+// testPruneGate: what was answered of a release that never came goes with its
+// age, what a record needs stays.
+func testPruneGate(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	askGate(t, s, asksOf("1"), start, verifier.Go)
+	askGate(t, s, asksOf("2"), start, verifier.NoGo)
+	askGate(t, s, asksOf("3"), start, verifier.NoGo)
+	askGate(t, s, asksOf("3"), start.Add(day), verifier.NoGo) // the same again
+	kept(t, s, 1, verifier.Keep)
+	require.Zero(t, prune(t, s, start.Add(400*day), keeping()).GateDecisions)
+	require.Equal(t, 1, prune(t, s, start.Add(400*day+time.Minute), keeping()).GateDecisions)
+	_, err := s.ReleaseRecord(t.Context(), "checkout", "2", "")
+	requireKind(t, verifier.NotFound, err)
+	for _, version := range []string{"1", "3"} {
+		r, err := s.ReleaseRecord(t.Context(), "checkout", version, "")
+		require.NoError(t, err)
+		require.Len(t, r.Environments[0].Gate, 1)
+	}
+	require.Equal(t, 1, prune(t, s, start.Add(402*day), keeping()).GateDecisions)
+	r, err := s.ReleaseRecord(t.Context(), "checkout", "1", "")
+	require.NoError(t, err)
+	require.Equal(t, verifier.Go, r.Environments[0].Deployments[0].Gate.Decision)
+}
+
 // testPruneBounds: the same deploys over and over take the same room.
 func testPruneBounds(t *testing.T, db database) {
 	url := db.place(t)

@@ -45,6 +45,8 @@ func conform(t *testing.T, db database) {
 		"prune evidence in parts":            testPruneEvidenceInParts,
 		"prune deployments":                  testPruneDeployments,
 		"prune keeps the target":             testPruneKeepsTarget,
+		"prune keeps what was reverted":      testPruneKeepsReverted,
+		"prune what the gate answered":       testPruneGate,
 		"prune bounds what is stored":        testPruneBounds,
 		"claim once":                         testClaimOnce,
 		"claim after the lease":              testClaimLease,

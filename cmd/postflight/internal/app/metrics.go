@@ -197,6 +197,7 @@ func (m *metrics) deleted(p store.Pruned, all bool, at time.Time) {
 	m.pruned.WithLabelValues("delivery_ids").Add(float64(p.DeliveryIDs))
 	m.pruned.WithLabelValues("tickets").Add(float64(p.Tickets))
 	m.pruned.WithLabelValues("alerts").Add(float64(p.Alerts))
+	m.pruned.WithLabelValues("gate_decisions").Add(float64(p.GateDecisions))
 	if all {
 		m.prunedAt.Set(float64(at.UnixMilli()) / 1000)
 	}

@@ -36,7 +36,8 @@ func (a *App) pruneOnce(ctx context.Context, now time.Time) error {
 	a.metrics.deleted(pruned, err == nil, now)
 	if pruned != (store.Pruned{}) {
 		a.o.Log.Info("deleted what was kept for long enough", "evidence", pruned.Evidence,
-			"verifications", pruned.Verifications, "delivery_ids", pruned.DeliveryIDs, "tickets", pruned.Tickets, "alerts", pruned.Alerts)
+			"verifications", pruned.Verifications, "delivery_ids", pruned.DeliveryIDs, "tickets", pruned.Tickets, "alerts", pruned.Alerts,
+			"gate_decisions", pruned.GateDecisions)
 	}
 	return err
 }
