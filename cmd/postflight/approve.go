@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -39,7 +40,7 @@ func word(s streams, cmd *cobra.Command, path string, body func(args []string) (
 		if asJSON(cmd) {
 			return json.NewEncoder(s.out).Encode(w)
 		}
-		fmt.Fprintln(s.out, wordSentence(w))
+		fmt.Fprintln(s.out, terminal.Clean(wordSentence(w)))
 		return nil
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; recorded with who and when (required)")

@@ -51,6 +51,9 @@ func completeAll(root *cobra.Command) {
 		"unfreeze":  {services, environments},
 		"mark":      {services, environments, versions, among("good", "bad")},
 		"record":    {services, versions},
+		"approve":   {services, environments, versions},
+		"reject":    {services, environments, versions},
+		"tick":      {services, environments, versions},
 		"feed test": {feeds}, "route test": {sources}, "rollback test": {rollbacks},
 	}
 	flags := map[string]completion{

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -74,15 +75,15 @@ func gateAnswer(s streams, cmd *cobra.Command, r verifier.Release, v verifier.Ga
 }
 
 func printGate(s streams, v verifier.GateVerdict) {
-	fmt.Fprintf(s.out, "%s  %s\n", strings.ToUpper(string(v.Decision)), v.Release)
+	fmt.Fprintln(s.out, terminal.Clean(strings.ToUpper(string(v.Decision))+"  "+v.Release.String()))
 	for _, c := range v.Checks {
-		fmt.Fprintf(s.out, "  %s %s: %s\n", checkMark(c.State), c.Name, c.Reason)
+		fmt.Fprintln(s.out, "  "+checkMark(c.State)+" "+terminal.Clean(c.Name+": "+c.Reason))
 	}
 	for _, c := range v.Conditions {
-		fmt.Fprintf(s.out, "  condition of %s: %s\n", c.By, c.Text)
+		fmt.Fprintln(s.out, "  "+terminal.Clean("condition of "+c.By+": "+c.Text))
 	}
 	if v.URL != "" {
-		fmt.Fprintln(s.out, v.URL)
+		fmt.Fprintln(s.out, terminal.Clean(v.URL))
 	}
 }
 

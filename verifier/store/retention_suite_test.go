@@ -191,7 +191,7 @@ func testPruneKeepsReverted(t *testing.T, db database) {
 	_, err := s.Speak(t.Context(), yes("0", "quinn", now))
 	requireKind(t, verifier.Conflict, err)
 
-	again := opened(t, s, "0", now.Add(day))
+	again := opened(t, s, "0", now.Add(day+time.Minute)) // at another time of day: the ids are made of it
 	decide(t, s, again, verifier.Keep, now.Add(day+time.Hour))
 	require.Equal(t, 2, prune(t, s, now.Add(1000*day), keeping()).Verifications, "the revert goes once the version was kept")
 	_, seen = askGate(t, s, asksOf("0"), now.Add(1000*day), verifier.NoGo)

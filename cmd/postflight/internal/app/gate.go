@@ -58,6 +58,7 @@ func (k gatekeeper) Ask(ctx context.Context, ask verifier.GateAsk) (verifier.Gat
 		return v, err
 	}
 	if v.ID != "" && v.At.Equal(v.LastAt) {
+		k.metrics.gateDecisions.WithLabelValues(string(v.Decision)).Inc()
 		k.log.Info("gate", "decision", string(v.Decision), "id", v.ID, "service", v.Service, "environment", v.Environment, "version", v.Version, "asked_by", v.AskedBy)
 	}
 	return v, nil

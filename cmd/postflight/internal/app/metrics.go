@@ -30,6 +30,7 @@ type metrics struct {
 	rollbacks        *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
+	gateDecisions    *prometheus.CounterVec
 	pushed           *prometheus.CounterVec
 	pruned           *prometheus.CounterVec
 	prunedAt         prometheus.Gauge
@@ -71,10 +72,12 @@ func newMetrics() *metrics {
 			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
 		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
 		feedback:   counter("postflight_feedback_total", "What people said of verdicts afterwards.", "decision", "feedback"),
+		gateDecisions: counter("postflight_gate_decisions_total",
+			"Answers of the gate that were recorded; the same about the same release counts once.", "decision"),
 		pushed: counter("postflight_tickets_pushed_total",
 			"Tickets that were pushed, by feed and what became of them; a push that was refused counts once.", "feed", "result"),
 		pruned: counter("postflight_storage_pruned_total",
-			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts.", "kind"),
+			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts, decisions of the gate.", "kind"),
 		prunedAt: gauge("postflight_storage_retention_last_success_timestamp_seconds", "When all that was kept for long enough had been deleted last."),
 	}
 	m.storeErrors = counter("postflight_store_errors_total",
@@ -84,7 +87,7 @@ func newMetrics() *metrics {
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.gateDecisions, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -104,6 +107,9 @@ func (m *metrics) startAtZero() {
 	for _, result := range []verifier.ActionState{verifier.ActionRequested, verifier.ActionAccepted, verifier.ActionConfirmed,
 		verifier.ActionUnconfirmed, verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed} {
 		m.rollbacks.WithLabelValues(string(result), "")
+	}
+	for _, decision := range []verifier.GateDecision{verifier.Go, verifier.NoGo} {
+		m.gateDecisions.WithLabelValues(string(decision))
 	}
 	m.deleted(store.Pruned{}, false, time.Time{})
 	for _, kind := range []verifier.Kind{verifier.Unavailable, verifier.Internal} {

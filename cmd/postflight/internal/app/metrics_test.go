@@ -51,6 +51,7 @@ var promised = map[string]string{
 	"postflight_frozen_services":                                  "",
 	"postflight_replicas":                                         "",
 	"postflight_feedback_total":                                   "decision,feedback",
+	"postflight_gate_decisions_total":                             "decision",
 	"postflight_accuracy_verdicts":                                "decision,feedback",
 	"postflight_accuracy_precision_ratio":                         "",
 	"postflight_accuracy_recall_ratio":                            "",
