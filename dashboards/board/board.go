@@ -86,6 +86,10 @@ type Options struct {
 	// Accuracy returns how often people called verdicts right and wrong; nil:
 	// nobody is asked.
 	Accuracy func(ctx context.Context) (Accuracy, error)
+	// Record returns what is known of a version of a service, from the first
+	// question to the gate to what became of it; an unknown one is a
+	// verifier.NotFound error. nil: no page of releases.
+	Record func(ctx context.Context, service, version string) (verifier.ReleaseRecord, error)
 	// API is the daemon's own HTTP API, which takes what people decide on the
 	// pages and says who they are and what they may; the pages ask it with the
 	// credentials that they are asked with. nil: nothing can be decided on the
@@ -125,7 +129,7 @@ func New(reader Reader, opts Options) *Handler {
 
 // Register adds GET / (the board), GET /verifications/{id} (the verdict
 // page), GET /verifications/{id}/chart.png (its chart as a picture), /verifications/{id}/decide (where people decide),
-// GET /badge/{service}/{environment}.svg and GET /status to the mux.
+// GET /badge/{service}/{environment}.svg, GET /status and GET /record (a release from approval to outcome) to the mux.
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", h.opts.Wrap(http.HandlerFunc(h.serveBoard)))
 	mux.Handle("GET /verifications/{id}", h.opts.Wrap(http.HandlerFunc(h.serveVerification)))
@@ -137,6 +141,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	mux.Handle("GET /badge/{service}/{file}", h.opts.Wrap(http.HandlerFunc(h.serveBadge)))
 	if h.opts.Status != nil {
 		mux.Handle("GET /status", h.opts.Wrap(http.HandlerFunc(h.serveStatus)))
+	}
+	if h.opts.Record != nil {
+		mux.Handle("GET /record", h.opts.Wrap(http.HandlerFunc(h.serveRecord)))
 	}
 }
 
@@ -150,6 +157,7 @@ var (
 	statusPage  = parse("templates/status.gohtml")
 	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml", "templates/decisions.gohtml")
 	decidePage  = parse("templates/decide.gohtml", "templates/sections.gohtml")
+	recordPage  = parse("templates/record.gohtml")
 	problemPage = parse("templates/problem.gohtml")
 )
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postflight/postflight/dashboards"
 	"github.com/postflight/postflight/dashboards/board"
+	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/store"
@@ -129,6 +130,9 @@ func (a *App) handler() http.Handler {
 		Wrap: api.Require(a.access, api.Read), Log: a.o.Log, Decisions: true, Feedback: true,
 		Around: a.store.Around, Prometheus: a.prometheusAddresses, Status: a.status.read,
 		API: mux, FormKey: a.formKey(), Accuracy: a.accuracy,
+		Record: func(ctx context.Context, service, version string) (verifier.ReleaseRecord, error) {
+			return a.store.ReleaseRecord(ctx, service, version, "")
+		},
 	}).Register(mux)
 	mux.Handle("GET /dashboards/{file}", api.Require(a.access, api.Read)(http.HandlerFunc(dashboards.Download)))
 	mux.Handle("GET /metrics", a.metricsHandler())
