@@ -31,11 +31,11 @@ const (
 type scout struct {
 	book alerts.Book
 	mu   sync.Mutex
-	last map[question]*seen
+	last map[subject]*seen
 }
 
-// question is a release under one configuration.
-type question struct {
+// subject is a release under one configuration.
+type subject struct {
 	verifier.Release
 	of *current
 }
@@ -48,7 +48,7 @@ type seen struct {
 }
 
 func newScout(book alerts.Book) *scout {
-	return &scout{book: book, last: map[question]*seen{}}
+	return &scout{book: book, last: map[subject]*seen{}}
 }
 
 // ask returns what others answer. Whoever asks the same meanwhile waits for it,
@@ -57,7 +57,7 @@ func (o *scout) ask(ctx context.Context, cur *current, p verifier.Policy, r veri
 	if p.Gate == nil || len(p.Gate.Smoke) == 0 && !p.Gate.RollbackAnswers && len(p.Gate.Incidents) == 0 {
 		return &seen{}
 	}
-	s := o.find(question{r, cur}, func(s *seen) {
+	s := o.find(subject{r, cur}, func(s *seen) {
 		// The answer is for everybody who asks, not only for who asked first.
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), outsideWithin)
 		defer cancel()
@@ -73,7 +73,7 @@ func (o *scout) ask(ctx context.Context, cur *current, p verifier.Policy, r veri
 
 // find returns what is being asked or was answered a moment ago, and begins to
 // ask otherwise.
-func (o *scout) find(q question, look func(*seen)) *seen {
+func (o *scout) find(q subject, look func(*seen)) *seen {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
