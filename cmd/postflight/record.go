@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/postflight/postflight/cmd/postflight/internal/terminal"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -53,21 +53,21 @@ func printRecord(s streams, r verifier.ReleaseRecord) error {
 		if i > 0 {
 			fmt.Fprintln(s.out)
 		}
-		fmt.Fprintf(s.out, "%s %s in %s: %s\n", r.Service, r.Version, e.Environment, e.Standing())
+		fmt.Fprintln(s.out, terminal.Clean(fmt.Sprintf("%s %s in %s: %s", r.Service, r.Version, e.Environment, e.Standing())))
 		w := tabwriter.NewWriter(s.out, 0, 8, 2, ' ', 0)
 		for _, m := range e.Moments() {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", m.At.UTC().Format(time.DateTime), m.What, orDash(m.By), m.Why)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", m.At.UTC().Format(time.DateTime), terminal.Clean(m.What), terminal.Clean(orDash(m.By)), terminal.Clean(m.Why))
 		}
 		if err := w.Flush(); err != nil {
 			return fmt.Errorf("write the record: %w", err)
 		}
 		for _, c := range e.Conditions() {
-			fmt.Fprintf(s.out, "  condition of %s: %s\n", c.By, c.Text)
+			fmt.Fprintln(s.out, terminal.Clean(fmt.Sprintf("  condition of %s: %s", c.By, c.Text)))
 		}
 		if links := e.Evidence(); len(links) > 0 {
-			fmt.Fprintf(s.out, "  evidence: %s\n", strings.Join(slices.Compact(links), " "))
+			fmt.Fprintln(s.out, terminal.Clean("  evidence: "+strings.Join(links, " ")))
 		}
 	}
-	fmt.Fprintln(s.out, r.URL)
+	fmt.Fprintln(s.out, terminal.Clean(r.URL))
 	return nil
 }

@@ -34,8 +34,10 @@ func overview() *dashboard.DashboardBuilder {
 		WithPanel(chart("Verifications by state", "All verifications that are kept, by state. Replicas share one store and show the same.", "short", 12,
 			"max by (state) ("+chosen("postflight_verifications")+")", "{{state}}")).
 		WithRow(row("Deploys")).
-		WithPanel(chart("Notifications by result", "What came in per interval, by source and what became of it. Unauthorized and invalid ones are deploys that nobody watches.", "short", 24,
+		WithPanel(chart("Notifications by result", "What came in per interval, by source and what became of it. Unauthorized and invalid ones are deploys that nobody watches.", "short", 12,
 			sum("source, result", per("increase", "postflight_notifications_total")), "{{source}} {{result}}")).
+		WithPanel(chart("Answers of the gate", "What the gate answered per interval before deploys. The same answer about the same release counts once.", "short", 12,
+			sum("decision", per("increase", "postflight_gate_decisions_total")), "{{decision}}")).
 		WithRow(row("Rolling back")).
 		WithPanel(chart("Rollbacks by result and guard", "States that rollbacks reached per interval, with the guard that held them back.", "short", 12,
 			sum("result, guard", per("increase", "postflight_rollbacks_total")), "{{result}} {{guard}}")).
