@@ -35,6 +35,7 @@ type Story struct {
 	Why      string        // the verdict's reason in one sentence; "" when there is none
 	Signals  []SignalStory // those that decided first
 	Action   string        // what is done about it; "" when nothing is
+	Gate     string        // under which conditions it was approved, or that it was not; "" when there is nothing to say
 	By       string        // who deployed it, and how a person decided
 	Links    []Link        // the verdict's page first
 	Command  string        // what stops or changes it; "" when nothing does
@@ -62,7 +63,7 @@ func Tell(e verifier.Event) Story {
 	if v.Verdict != nil {
 		s.Why, s.Signals = v.Verdict.Summary, signalStories(v.Signals)
 	}
-	s.Action = action(v)
+	s.Action, s.Gate = action(v), gate(v.Deployment)
 	s.link("Open verdict", v.URL)
 	s.link("Deploy", v.Deployment.URL)
 	return s
@@ -90,6 +91,7 @@ func (s Story) Text() string {
 		add(f.Line())
 	}
 	add(s.Action)
+	add(s.Gate)
 	add(s.By)
 	if s.Command != "" {
 		add("To change it: " + s.Command)
@@ -177,6 +179,29 @@ func action(v verifier.Verification) string {
 		said += ": " + a.Reason
 	}
 	return said
+}
+
+// conditionsTold is how many conditions a message tells.
+const conditionsTold = 5
+
+// gate is what was said of the release before it was deployed, as far as it
+// bears on the verdict: the conditions of those who approved it, or a no-go.
+func gate(d verifier.Deployment) string {
+	if g := d.Gate; g != nil && g.Decision == verifier.NoGo {
+		return "Deployed against the gate's no-go: " + strings.Join(g.Reasons, "; ")
+	}
+	conditions := d.Conditions()
+	if len(conditions) == 0 {
+		return ""
+	}
+	var told []string
+	for _, c := range conditions[:min(len(conditions), conditionsTold)] {
+		told = append(told, c.Sentence())
+	}
+	if left := len(conditions) - len(told); left > 0 {
+		told = append(told, fmt.Sprintf("and %d more", left))
+	}
+	return "Approved under conditions: " + strings.Join(told, "; ")
 }
 
 // clock is a time of day as messages print it.

@@ -30,6 +30,9 @@ type History struct {
 	// AskedFor is the version that our rollback request with the notification's
 	// revert id asked for in this place; "" where we issued no such id here.
 	AskedFor string
+	// Answers are the gate's last answers about the release since it last
+	// became another one's, the newest first.
+	Answers []GateVerdict
 }
 
 // Acceptance is what storing a notification will change, all in one
@@ -76,6 +79,9 @@ func Accept(n Notification, h History, policies []Policy, now time.Time) (Accept
 		if h.Current != nil {
 			d.Place = h.Current.Place + 1
 		}
+	}
+	if d.Gate = answered(d, h.Answers); d.Gate == nil && replaces {
+		d.Gate = h.Seen.Gate
 	}
 	a := Acceptance{Deployment: d, Replaces: replaces, Policy: policy}
 	if follows {

@@ -51,6 +51,7 @@ type Deployment struct {
 	ChangedPathsAll int               `json:"changed_paths_all,omitempty"` // how many there were, where not all are kept
 	Labels          map[string]string `json:"labels,omitempty"`
 	Approval        *Approval         `json:"approval,omitempty"`
+	Gate            *GateSaid         `json:"gate,omitempty"` // what the gate had said of the release; nil where it was not asked
 }
 
 // Approval is the sign-off that went before a deployment, with its conditions.

@@ -260,24 +260,8 @@ type EnvironmentOfRelease struct {
 	Decisions   []AuditEntry  `json:"decisions"`   // of people, about the version and its verifications, the oldest first
 }
 
-// Released is one deployment of a release, with what the gate said before it.
+// Released is one deployment of a release, with what the gate had said before it.
 type Released struct {
 	Deployment   Deployment    `json:"deployment"`
 	Verification *Verification `json:"verification"` // nil where none was opened
-	// Gate is the last answer of the gate before the deployment began, nil where
-	// it was not asked.
-	Gate *GateVerdict `json:"gate"`
-}
-
-// GateWords says in a few words what the gate had said of a deployment.
-func (r Released) GateWords() string {
-	switch {
-	case r.Gate == nil:
-		return "the gate was not asked"
-	case r.Gate.Decision == Go && len(r.Gate.Conditions) > 0:
-		return "the gate said go, under conditions"
-	case r.Gate.Decision == Go:
-		return "the gate said go"
-	}
-	return "deployed against the gate's no-go"
 }

@@ -22,9 +22,9 @@ func (e EnvironmentOfRelease) Standing() string {
 	if len(e.Deployments) > 0 {
 		d := e.Deployments[0]
 		if v := d.Verification; v != nil {
-			return v.stands() + ", " + d.GateWords()
+			return v.stands() + ", " + d.Deployment.GateWords()
 		}
-		return string(d.Deployment.Status) + ", " + d.GateWords()
+		return string(d.Deployment.Status) + ", " + d.Deployment.GateWords()
 	}
 	if len(e.Gate) > 0 {
 		return fmt.Sprintf("waits at the gate: %s at %s", e.Gate[0].Decision, e.Gate[0].At.UTC().Format(time.DateTime))
@@ -47,14 +47,11 @@ func (v Verification) stands() string {
 	return string(v.State)
 }
 
-// Conditions are those of the go that the last deployment went by or, before
-// one, of the last answer.
+// Conditions are those that the last deployment went by or, before one, of the
+// last answer.
 func (e EnvironmentOfRelease) Conditions() []Condition {
 	if len(e.Deployments) > 0 {
-		if g := e.Deployments[0].Gate; g != nil {
-			return g.Conditions
-		}
-		return nil
+		return e.Deployments[0].Deployment.Conditions()
 	}
 	if len(e.Gate) > 0 {
 		return e.Gate[0].Conditions
@@ -103,7 +100,7 @@ func (r Released) moments() []Moment {
 	if at.IsZero() {
 		at = d.ReceivedAt
 	}
-	out := []Moment{{At: at, What: "deploy " + string(d.Status), By: d.Actor, Why: r.GateWords()}}
+	out := []Moment{{At: at, What: "deploy " + string(d.Status), By: d.Actor, Why: d.GateWords()}}
 	v := r.Verification
 	if v == nil {
 		return out

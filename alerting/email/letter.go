@@ -50,7 +50,7 @@ func letterOf(s alerting.Story, chart []byte) letter {
 		p.Lines = strings.Split(s.Own, "\n")
 	} else {
 		p.Lines, p.Signals = present(s.Why), s.Signals
-		p.After = append(p.After, present(s.Action)...)
+		p.After = append(append(p.After, present(s.Action)...), present(s.Gate)...)
 	}
 	p.After = append(p.After, present(s.By)...)
 	if s.Command != "" {

@@ -142,9 +142,9 @@ func payloadOf(s alerting.Story) payload {
 		Details: map[string]string{"verification": v.ID, "version": cut(d.Version, maxDetail)},
 	}
 	for name, text := range map[string]string{
-		"text": s.Own, "reason": s.Why, "action": s.Action, "by": s.By, "command": s.Command, "target_version": v.Action.TargetVersion, "signals": signals(s),
+		"text": s.Own, "reason": s.Why, "action": s.Action, "gate": s.Gate, "by": s.By, "command": s.Command, "target_version": v.Action.TargetVersion, "signals": signals(s),
 	} {
-		if text != "" && (s.Own == "" || name != "reason" && name != "signals" && name != "action") {
+		if text != "" && (s.Own == "" || name != "reason" && name != "signals" && name != "action" && name != "gate") {
 			p.Details[name] = cut(text, maxDetail)
 		}
 	}

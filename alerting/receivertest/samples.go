@@ -38,6 +38,9 @@ func Samples() []Sample {
 		v.Action = verifier.Action{State: state, Guard: guard, Reason: reason, Rollback: "pipeline-rollback", TargetVersion: "1.41.3", RevertID: "rv_01j8zk9x", RequestedAt: &requested, ChangedAt: &changed}
 		return v
 	}
+	conditional := act(verifier.ActionRequested, "", "")
+	conditional.Deployment.Gate = &verifier.GateSaid{ID: "gd_01j8zk3a", Decision: verifier.Go, At: at.Add(-5 * time.Minute),
+		Conditions: []verifier.Condition{{Text: "off-peak only", By: "quinn", Role: "quality", At: at.Add(-10 * time.Minute)}}}
 	overruled := act(verifier.ActionWithheld, verifier.GuardCaps, "1 automatic revert in 60 min is the limit")
 	overruled.Effective, overruled.Override = verifier.Keep, &verifier.Override{Decision: verifier.Keep, By: "dana", At: changed, Reason: "known & harmless"}
 	superseded, cleared := v, v
@@ -56,7 +59,7 @@ func Samples() []Sample {
 	add("cleared", verifier.EventCleared, cleared, verifier.Policy{})
 	add("keep", verifier.EventDecided, kept, verifier.Policy{})
 	add("inconclusive", verifier.EventDecided, unsure, verifier.Policy{OnInconclusive: verifier.InconclusivePage})
-	add("revert", verifier.EventDecided, act(verifier.ActionRequested, "", ""), verifier.Policy{})
+	add("revert", verifier.EventDecided, conditional, verifier.Policy{})
 	add("shadow", verifier.EventDecided, act(verifier.ActionWithheld, verifier.GuardMode, "the policy is in mode shadow"), verifier.Policy{})
 	add("withheld", verifier.EventDecided, act(verifier.ActionWithheld, verifier.GuardBrake, "3 automatic reverts within 15 min"), verifier.Policy{})
 	add("accepted", verifier.EventActionChanged, act(verifier.ActionAccepted, "", "pipeline-rollback took the request (status 202)"), verifier.Policy{})
@@ -103,6 +106,7 @@ func hostile(v verifier.Verification) verifier.Verification {
 	v.Deployment.Version = "<script>alert(1)</script>\r\nBcc: victim@example.com"
 	v.Deployment.Actor = "<@U123> & \"dana\" @everyone"
 	v.Deployment.URL = "javascript:alert(1)"
+	v.Deployment.Gate = &verifier.GateSaid{Decision: verifier.NoGo, Reasons: []string{"<!channel> [z](http://evil.example) " + long}}
 	v.Verdict.Summary = "<http://evil.example|click> @channel " + long
 	bad, _ := Findings()
 	bad.Name = "a|b\x00" + long

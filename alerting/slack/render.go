@@ -66,6 +66,7 @@ func render(s alerting.Story) message {
 		m.section(s.Why)
 		m.signals(s.Signals)
 		m.section(s.Action)
+		m.context(s.Gate)
 	}
 	m.context(s.By)
 	m.buttons(s.Links)

@@ -73,6 +73,7 @@ func render(s alerting.Story, room int) message {
 		c.text(s.Why, room, false)
 		c.signals(s.Signals, room)
 		c.text(s.Action, room, false)
+		c.text(s.Gate, room, true)
 	}
 	c.text(s.By, room, true)
 	if s.Command != "" {

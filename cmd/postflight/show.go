@@ -50,6 +50,7 @@ func printVerification(out *terminal.Screen, v verifier.Verification) error {
 	if d.Rollback {
 		fmt.Fprintf(w, "rollback\tyes, %s: watched, never reverted\n", d.RollbackWhy)
 	}
+	printApproval(w, d)
 	fmt.Fprintf(w, "window\tuntil %s, policy %s (%s), mode %s\n", clockTime(&v.ClosesAt), v.Policy, v.PolicyHash, v.Mode)
 	if v.ClearedAt != nil {
 		fmt.Fprintf(w, "cleared\t%s\n", clockTime(v.ClearedAt))
@@ -81,6 +82,19 @@ func printVerification(out *terminal.Screen, v verifier.Verification) error {
 		return fmt.Errorf("write the record: %w", err)
 	}
 	return nil
+}
+
+// printApproval tells what was said of the release before it was deployed.
+func printApproval(w *tabwriter.Writer, d verifier.Deployment) {
+	if d.Gate != nil {
+		fmt.Fprintf(w, "gate\t%s at %s\n", d.GateWords(), clockTime(&d.Gate.At))
+		for _, reason := range d.Gate.Reasons {
+			fmt.Fprintf(w, "\t%s\n", terminal.Clean(reason))
+		}
+	}
+	for _, c := range d.Conditions() {
+		fmt.Fprintf(w, "condition\t%s\n", terminal.Clean(c.Sentence()))
+	}
 }
 
 // printSurroundings tells what else may have done the harm, where that was

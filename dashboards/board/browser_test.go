@@ -93,7 +93,7 @@ func (s shot) keeps(l look) bool {
 	only, found := map[string]string{
 		"board-troubled": "phone-dark", "board-empty": "phone-light", "status-troubled": "phone-dark", "decisions": "phone-light",
 		"control-group": "desktop-dark", "reverted-accepted": "desktop-light", "reverted-failed": "phone-dark", "withheld-mode": "desktop-light",
-		"withheld-attribution": "phone-light", "overridden": "desktop-dark", "person-stopped": "phone-dark", "cancelled": "desktop-light",
+		"withheld-attribution": "phone-light", "overridden": "desktop-dark", "person-stopped": "phone-dark", "approved": "desktop-light", "cancelled": "desktop-light",
 	}[s.name]
 	return !found || l.name == only
 }
@@ -119,6 +119,7 @@ var says = map[string]string{
 	"overridden":           "A person decided otherwise, after the rollback",
 	"person-stopped":       "A person stopped a rollback under way",
 	"control-group":        "Judged against a control group",
+	"approved":             "Approved under conditions",
 }
 
 func shots() []shot {

@@ -253,6 +253,16 @@ var guards = map[verifier.Guard]string{
 	verifier.GuardWindow: "freeze until 2026-11-30", verifier.GuardPerson: "dana decided keep",
 }
 
+// approved is a deploy that was approved under conditions, as the gate and its
+// pipeline tell.
+func approved(v verifier.Verification) verifier.Verification {
+	at := deployed.Add(-20 * time.Minute)
+	v.Deployment.Gate = &verifier.GateSaid{ID: "gd_1", Decision: verifier.Go, At: at, Conditions: []verifier.Condition{
+		{Text: "off-peak only", By: "quinn", Role: "quality", At: at}, {Text: "<b>watch the queue</b>", By: "olga", At: at}}, More: 2}
+	v.Deployment.Approval = &verifier.Approval{By: []string{"release manager"}, Conditions: []string{"not before the sale is over"}}
+	return v
+}
+
 func fixtures() []fixture {
 	late := deployed.Add(40 * time.Minute)
 	watching := opened()
@@ -271,6 +281,7 @@ func fixtures() []fixture {
 		{name: "observing", shown: true, v: watching, now: deployed.Add(8 * time.Minute)},
 		{name: "cleared", shown: true, v: cleared, now: deployed.Add(14 * time.Minute)},
 		{name: "kept", shown: true, v: kept, now: late},
+		{name: "approved", shown: true, v: approved(kept), now: late},
 		{name: "reverted-none", v: badDeploy(), now: late},
 		{name: "control-group", shown: true, v: compared(), now: late, control: true},
 		{name: "reverted-requested", v: acted(verifier.ActionRequested, "", ""), now: late},

@@ -60,7 +60,10 @@ type verdictView struct {
 	Status                        badge
 	Action                        *badge // where something was, or was not, done about the verdict
 	Headline, Done                string
-	Rollback                      string // why the deploy itself is one; "" when it is none
+	Rollback                      string   // why the deploy itself is one; "" when it is none
+	Gate                          *trouble // that it went against a no-go
+	Conditions                    []string // under which it was approved
+	MoreConditions                int
 	Facts                         []fact
 	Progress                      *progress
 	Truth                         []truth
@@ -126,6 +129,8 @@ func (l look) view() verdictView {
 	if d.Rollback {
 		out.Rollback = cmp.Or(clean(d.RollbackWhy, 200), "its source says so")
 	}
+	out.Gate = gateTrouble(d)
+	out.Conditions, out.MoreConditions = conditionsOf(d, l.room.signals)
 	out.MoreSignals = len(v.Signals) - len(out.Signals)
 	if len(out.Signals) == 0 {
 		for _, s := range l.evidence.Policy.Signals {
@@ -214,6 +219,10 @@ func (l look) facts() []fact {
 		mode = "enforce: a revert calls the rollback"
 	}
 	opened, closes := momentAt(v.OpenedAt), momentAt(v.ClosesAt)
+	if g := d.Gate; g != nil {
+		asked := momentAt(g.At)
+		out = append(out, fact{Name: "gate", At: &asked, Text: string(g.Decision), Link: l.prefix + "/record?" + url.Values{"service": {d.Service}, "version": {d.Version}}.Encode()})
+	}
 	return append(out, source,
 		fact{Name: "mode", Text: mode},
 		fact{Name: "opened", At: &opened},

@@ -114,7 +114,10 @@ func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h ve
 	if h.Reverting, h.RevertingPolicy, err = placeVerification(ctx, tx, d, openActionSQL); err != nil {
 		return h, err
 	}
-	h.AskedFor, err = askedFor(ctx, tx, d)
+	if h.AskedFor, err = askedFor(ctx, tx, d); err != nil {
+		return h, err
+	}
+	h.Answers, err = answersFor(ctx, tx, d)
 	return h, err
 }
 

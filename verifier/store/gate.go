@@ -140,6 +140,21 @@ func lastVerdicts(ctx context.Context, tx *sql.Tx, r verifier.Release, limit int
 		WHERE service = $1 AND version = $2 AND $3 IN ('', environment) ORDER BY at DESC, id DESC LIMIT $4`, r.Service, r.Version, r.Environment, limit)
 }
 
+// answersForDeploy is how many answers of the gate a deploy is compared with:
+// those that came while it was under way are passed over.
+const answersForDeploy = 10
+
+// answersFor are the last answers of the gate that may have been given for a
+// deploy, the newest first. Those from before the release was deployed and then
+// replaced by another version were for that time.
+func answersFor(ctx context.Context, tx *sql.Tx, d verifier.Deployment) ([]verifier.GateVerdict, error) {
+	return queryAll(ctx, tx, scanVerdict, `SELECT record, last_at FROM gate_decisions
+		WHERE service = $1 AND version = $2 AND environment = $3 AND last_at > coalesce((SELECT max(e.received_at) FROM deployments e
+			WHERE e.service = $1 AND e.version = $2 AND e.environment = $3 AND e.place > 0
+				AND e.place < (SELECT max(o.place) FROM deployments o WHERE o.service = $1 AND o.environment = $3 AND o.version <> $2)), 0)
+		ORDER BY at DESC, id DESC LIMIT $4`, d.Service, d.Version, d.Environment, answersForDeploy)
+}
+
 func scanVerdict(rows *sql.Rows) (v verifier.GateVerdict, err error) {
 	var record string
 	var last int64

@@ -240,13 +240,52 @@ func testGateDecisions(t *testing.T, db database) {
 	require.Len(t, e.Words, 1)
 	require.Len(t, e.Decisions, 1)
 	require.Equal(t, v.ID, e.Deployments[0].Verification.ID)
-	require.Equal(t, verifier.Go, e.Deployments[0].Gate.Decision, "the last answer before it began")
+	require.Equal(t, verifier.Go, e.Deployments[0].Deployment.Gate.Decision, "the last answer before it began")
 	require.Equal(t, "keep, the gate said go", e.Standing())
 	require.Len(t, e.Moments(), 4+1+1+2)
 	_, err = s.ReleaseRecord(t.Context(), "checkout", "2", "staging")
 	requireKind(t, verifier.NotFound, err)
 	_, err = s.ReleaseRecord(t.Context(), "cart", "2", "")
 	requireKind(t, verifier.NotFound, err)
+}
+
+// testGateBeforeDeploy: a deploy keeps what the gate had said of it, and not what
+// it said before the release was there for the first time, or while it came.
+func testGateBeforeDeploy(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	require.Nil(t, opened(t, s, "1", start).Deployment.Gate)
+	conditions := make([]verifier.Condition, 25)
+	for i := range conditions {
+		conditions[i] = verifier.Condition{Text: fmt.Sprintf("condition %d", i), By: "quinn", At: later(9)}
+	}
+	asked := func(at time.Time, d verifier.GateDecision) verifier.GateVerdict {
+		v, err := s.Gate(t.Context(), asksOf("2"), at, func(verifier.GateState) verifier.GateVerdict {
+			return verifier.GateVerdict{Release: releaseOf("2"), Decision: d, Reasons: []string{"a", "b", "c", "d"}, Conditions: conditions, At: at, LastAt: at}
+		})
+		require.NoError(t, err)
+		return v
+	}
+	said := asked(later(10), verifier.Go)
+	asked(later(18), verifier.NoGo) // while it is being deployed
+	d := finished("2", later(20))
+	d.Deployment.StartedAt = later(15)
+	a := accept(t, s, d, later(20))
+	require.Equal(t, &verifier.GateSaid{ID: said.ID, Decision: verifier.Go, At: utc(later(10)), Conditions: a.Deployment.Gate.Conditions, More: 5}, a.Deployment.Gate)
+	require.Equal(t, "condition 19", a.Verification.Deployment.Conditions()[19].Text)
+	require.Len(t, a.Verification.Deployment.Conditions(), 20)
+	r, err := s.ReleaseRecord(t.Context(), "checkout", "2", "")
+	require.NoError(t, err)
+	require.Equal(t, said.ID, r.Environments[0].Deployments[0].Deployment.Gate.ID)
+	require.Equal(t, "being watched, the gate said go, under conditions", r.Environments[0].Standing())
+
+	again := opened(t, s, "2", later(25))
+	require.Equal(t, verifier.NoGo, again.Deployment.Gate.Decision, "the same once more, as it runs: by the last answer")
+	require.Equal(t, []string{"a", "b", "c"}, again.Deployment.Gate.Reasons)
+	opened(t, s, "3", later(30))
+	require.Nil(t, opened(t, s, "2", later(40)).Deployment.Gate, "it was gone, and nobody asked again")
+	opened(t, s, "3", later(50))
+	asked(later(55), verifier.NoGo)
+	require.Equal(t, verifier.NoGo, opened(t, s, "2", later(60)).Deployment.Gate.Decision, "the same answer, given again")
 }
 
 // testGateAtOnce: an answer that was recorded as a go never rests on a word that

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"slices"
-	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -63,7 +62,7 @@ func loadReleased(ctx context.Context, tx *sql.Tx, r verifier.Release) (e verifi
 		return e, err
 	}
 	for _, d := range deployments {
-		one, err := loadOutcome(ctx, tx, d, e.Gate)
+		one, err := loadOutcome(ctx, tx, d)
 		if err != nil {
 			return e, err
 		}
@@ -73,8 +72,8 @@ func loadReleased(ctx context.Context, tx *sql.Tx, r verifier.Release) (e verifi
 	return e, err
 }
 
-// loadOutcome adds what became of a deployment, and what the gate had said.
-func loadOutcome(ctx context.Context, tx *sql.Tx, d verifier.Deployment, gate []verifier.GateVerdict) (r verifier.Released, err error) {
+// loadOutcome adds what became of a deployment.
+func loadOutcome(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (r verifier.Released, err error) {
 	r.Deployment = d
 	if r.Verification, err = queryOne[verifier.Verification](ctx, tx, "verification", `SELECT record FROM verifications WHERE deployment = $1`, d.ID); err != nil {
 		return r, err
@@ -86,14 +85,6 @@ func loadOutcome(ctx context.Context, tx *sql.Tx, d verifier.Deployment, gate []
 		if r.Verification.Deliveries, err = loadDeliveries(ctx, tx, r.Verification.ID); err != nil {
 			return r, err
 		}
-	}
-	began := d.ReceivedAt
-	if !d.StartedAt.IsZero() && d.StartedAt.Before(began) {
-		began = d.StartedAt
-	}
-	began = began.Add(time.Minute) // the pipeline's clock may be a little behind
-	if i := slices.IndexFunc(gate, func(g verifier.GateVerdict) bool { return !g.At.After(began) && !g.At.After(d.ReceivedAt) }); i >= 0 {
-		r.Gate = &gate[i]
 	}
 	return r, nil
 }

@@ -219,7 +219,7 @@ func testPruneGate(t *testing.T, db database) {
 	require.Equal(t, 1, prune(t, s, start.Add(402*day), keeping()).GateDecisions)
 	r, err := s.ReleaseRecord(t.Context(), "checkout", "1", "")
 	require.NoError(t, err)
-	require.Equal(t, verifier.Go, r.Environments[0].Deployments[0].Gate.Decision)
+	require.Equal(t, verifier.Go, r.Environments[0].Deployments[0].Deployment.Gate.Decision)
 }
 
 // testPruneBounds: the same deploys over and over take the same room.

@@ -100,6 +100,7 @@ func conform(t *testing.T, db database) {
 		"gate: state":                        testGateState,
 		"gate: decisions":                    testGateDecisions,
 		"gate: at once":                      testGateAtOnce,
+		"gate: before a deploy":              testGateBeforeDeploy,
 		"feedback":                           testFeedback,
 		"feedback at once":                   testFeedbackAtOnce,
 		"accuracy":                           testAccuracy,
