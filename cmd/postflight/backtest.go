@@ -129,7 +129,7 @@ func (f *backtestFlags) run(cmd *cobra.Command, s streams, now time.Time) error 
 			return usagef("--html: %v", err)
 		}
 	}
-	o := backtest.Options{From: from, Until: until, Placebos: f.placebos, Log: slog.New(slog.NewTextHandler(s.err, nil)), Only: f.only()}
+	o := backtest.Options{From: from, Until: until, Placebos: f.placebos, Log: slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn})), Only: f.only()}
 	files := []string{f.config}
 	if f.against != "" {
 		files = append(files, f.against)

@@ -196,13 +196,17 @@ func reported(v verifier.Verification) reportedVerdict {
 // printAccuracy prints the report for people.
 func printAccuracy(out io.Writer, r accuracyReport) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SINCE\tKEEP\tREVERT\tINCONCLUSIVE\tRATED\tPRECISION\tRECALL\tTIME TO REVERT")
-	for _, p := range append(r.Weeks, r.All) {
+	fmt.Fprintln(w, "WEEK FROM\tKEEP\tREVERT\tINCONCLUSIVE\tRATED\tPRECISION\tRECALL\tTIME TO REVERT")
+	for i, p := range append(r.Weeks, r.All) {
+		name := p.From.Format(time.DateOnly)
+		if i == len(r.Weeks) {
+			name = "since " + name // all weeks together
+		}
 		rated := 0
 		for _, n := range p.Rated {
 			rated += n.All()
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", p.From.Format(time.DateOnly), p.Verdicts[verifier.Keep], p.Verdicts[verifier.Revert],
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", name, p.Verdicts[verifier.Keep], p.Verdicts[verifier.Revert],
 			p.Verdicts[verifier.Inconclusive], rated, inPercent(p.Precision), inPercent(p.Recall), inMinutes(p.MinutesToRevert))
 	}
 	if err := w.Flush(); err != nil {

@@ -70,7 +70,7 @@ func printVerification(out *terminal.Screen, v verifier.Verification) error {
 		fmt.Fprintf(w, "feedback\t%s by %s at %s: %s\n", f.Decision, f.By, clockTime(&f.At), f.Reason)
 	}
 	if v.Action.State != verifier.ActionNone {
-		fmt.Fprintf(w, "action\t%s %s\n", actionWord(v.Action), v.Action.Reason)
+		fmt.Fprintf(w, "action\t%s\n", strings.TrimSuffix(actionWord(v.Action)+": "+v.Action.Reason, ": "))
 	}
 	if v.URL != "" {
 		fmt.Fprintf(w, "page\t%s\n", v.URL)
