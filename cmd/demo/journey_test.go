@@ -60,6 +60,7 @@ func TestJourneyFromInitToEnforce(t *testing.T) {
 	j.edit("mode: shadow", "mode: enforce")
 	j.run(0, "check", "config", "postflight.yml")
 	j.reload()
+	j.run(0, "gate", "--service=checkout", "--environment=production", "--version="+world.Hasty)
 	j.release(world.Hasty)
 	settled := j.run(10, "wait", "--service=checkout", "--environment=production", "--version="+world.Hasty, "--until=settled")
 	require.Contains(t, settled, "confirmed")
@@ -71,13 +72,21 @@ func TestJourneyFromInitToEnforce(t *testing.T) {
 	j.run(0, "status")
 	j.run(0, "show", reverted)
 	require.Contains(t, j.run(0, "explain", reverted), "✔ agrees")
-	j.says("Too late to keep it; and hold further rollbacks back while we look.")
-	require.Contains(t, j.run(0, "override", reverted, "keep", "--reason=known: load test"), "comes back by being deployed again")
+	j.says("Hold further rollbacks back while we look.")
 	j.run(0, "freeze", "checkout", "production", "--for=4h", "--reason=incident 812")
-	j.run(0, "mark", "checkout", "production", world.Hasty, "bad", "--reason=incident 812")
 	require.Contains(t, j.run(0, "status"), "incident 812")
 	j.run(0, "unfreeze", "checkout", "production", "--reason=incident 812 is over")
-	require.Contains(t, j.run(0, "audit"), "incident 812")
+
+	j.says("The database was to blame and is repaired: may the same version go out again?")
+	j.run(0, "wait", "--service=checkout", "--environment=production", "--version="+world.Next)
+	require.Contains(t, j.run(10, "gate", "--service=checkout", "--environment=production", "--version="+world.Hasty), reverted)
+	j.run(0, "approve", "checkout", "production", world.Hasty, "--again="+reverted, "--reason=the database is repaired", "--condition=dana watches the orders")
+	require.Contains(t, j.run(0, "gate", "--service=checkout", "--environment=production", "--version="+world.Hasty), "dana watches the orders")
+	require.Contains(t, j.run(0, "record", "checkout", world.Hasty), "the database is repaired")
+	j.says("And the verdict? Too late to keep what was rolled back; mark it.")
+	require.Contains(t, j.run(0, "override", reverted, "keep", "--reason=it was the database"), "comes back by being deployed again")
+	j.run(0, "mark", "checkout", "production", world.Hasty, "good", "--reason=it was the database")
+	require.Contains(t, j.run(0, "audit"), "it was the database")
 }
 
 // traveller is a person at a terminal, in a folder of their own.

@@ -205,10 +205,14 @@ func TestCLIPageShowsStatus(t *testing.T) {
 	quoted(t, "postflight status", out)
 
 	daemon.Brake.Engaged = true
-	daemon.Freezes = []verifier.Freeze{{Service: "a", Environment: "e"}, {Service: "a", Environment: "e"}, {Service: "b\x1b", Environment: "e"}}
+	daemon.Freezes = []verifier.Freeze{
+		{Service: "a", Environment: "e", By: "dana", Reason: "sale"},
+		{Service: "a", Environment: "e", By: "postflight", Reason: "its caps"},
+		{Service: "b\x1b", Environment: "e", By: "kim", Reason: "audit\x1b[31m"},
+	}
 	daemon.Replicas[1].LeaseUntil = now.Add(-time.Minute)
 	_, out, _ = command(t, t.Context(), handler, "status")
-	require.Contains(t, out, "brake: ENGAGED   frozen: a in e, b\ufffd in e   reverts 24h: 1   store: postgres ok   replicas: 1/2\n")
+	require.Contains(t, out, "brake: ENGAGED   frozen: a in e (dana: sale; postflight: its caps), b\ufffd in e (kim: audit\ufffd[31m)   reverts 24h: 1   store: postgres ok   replicas: 1/2\n")
 }
 
 // TestCLIPageCommandsRun runs every command of the page, in its order, against a

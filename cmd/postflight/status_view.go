@@ -129,18 +129,23 @@ func (v *statusView) footer(s standing) string {
 // frozenMost is how many frozen places the last line names.
 const frozenMost = 5
 
+// frozenPlaces names what is frozen, and for each who froze it and why.
 func frozenPlaces(freezes []verifier.Freeze) []string {
-	var out []string
-	seen := map[string]bool{}
+	var places []string
+	why := map[string][]string{}
 	for _, f := range freezes {
-		place := terminal.Clean(f.Service + " in " + f.Environment)
-		if !seen[place] {
-			seen[place] = true
-			out = append(out, place)
+		place := f.Service + " in " + f.Environment
+		if _, seen := why[place]; !seen {
+			places = append(places, place)
 		}
+		why[place] = append(why[place], f.By+": "+f.Reason)
 	}
-	if n := len(out); n > frozenMost {
-		out = append(out[:frozenMost], fmt.Sprintf("and %d more", n-frozenMost))
+	out := make([]string, 0, frozenMost+1)
+	for _, place := range places[:min(len(places), frozenMost)] {
+		out = append(out, terminal.Clean(place+" ("+strings.Join(why[place], "; ")+")"))
+	}
+	if n := len(places); n > frozenMost {
+		out = append(out, fmt.Sprintf("and %d more", n-frozenMost))
 	}
 	return out
 }

@@ -285,10 +285,10 @@ func (a *App) intake() intake.Options {
 
 func (a *App) api() api.Options {
 	return api.Options{
-		Reader: a.store, Operator: operator{a.store, a.o.Log}, Now: time.Now,
+		Reader: a.store, Operator: operator{a.store, a.o.Log, a.status.forget}, Now: time.Now,
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
 		Rater:     rater{a.store, a.metrics, a.o.Log},
-		Decider:   decider{a.store, a.o.Log},
+		Decider:   decider{a.store, a.o.Log, a.status.forget},
 		Gate:      gatekeeper{a.store, a.current.Load, a.outside, a.metrics, a.o.Log}, Waivable: gate.Waivable,
 		Settings: func() api.Settings {
 			return api.Settings{Access: a.access(), ExternalURL: a.externalURL(), Limits: a.limits()}

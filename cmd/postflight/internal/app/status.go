@@ -89,6 +89,13 @@ func (s *status) read(ctx context.Context) (board.Status, error) {
 	return s.last, nil
 }
 
+// forget has the next reader ask the store.
+func (s *status) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last.At = time.Time{}
+}
+
 func (s *status) of(now time.Time, c store.Counts, v store.Vitals) board.Status {
 	cur := s.app.current.Load()
 	out := board.Status{

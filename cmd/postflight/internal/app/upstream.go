@@ -57,10 +57,12 @@ func (u *upstreams) all() []board.Upstream {
 	return slices.SortedFunc(maps.Values(u.seen), func(a, b board.Upstream) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// operator logs what people do beside storing it.
+// operator logs what people do beside storing it, and tells done, for whoever
+// did it looks next at what came of it.
 type operator struct {
 	store Storage
 	log   *slog.Logger
+	done  func()
 }
 
 // ReleaseBrake lets automatic reverts go on; see store.Store.ReleaseBrake.
@@ -68,6 +70,7 @@ func (o operator) ReleaseBrake(ctx context.Context, by, reason string, now time.
 	if err := o.store.ReleaseBrake(ctx, by, reason, now); err != nil {
 		return err
 	}
+	o.done()
 	o.log.Info("brake released", "by", by, "reason", reason)
 	return nil
 }
@@ -77,6 +80,7 @@ func (o operator) EngageBrake(ctx context.Context, by, reason string, now time.T
 	if err := o.store.EngageBrake(ctx, by, reason, now); err != nil {
 		return err
 	}
+	o.done()
 	o.log.Warn("brake engaged by a person: no automatic rollback is sent until it is released", "by", by, "reason", reason)
 	return nil
 }
@@ -84,10 +88,11 @@ func (o operator) EngageBrake(ctx context.Context, by, reason string, now time.T
 // Brake says whether it is engaged; see store.Store.Brake.
 func (o operator) Brake(ctx context.Context) (verifier.Brake, error) { return o.store.Brake(ctx) }
 
-// decider logs what people decide beside storing it.
+// decider logs what people decide beside storing it, and tells done.
 type decider struct {
 	Storage
-	log *slog.Logger
+	log  *slog.Logger
+	done func()
 }
 
 // RecordDecision stores a decision; see store.Store.RecordDecision.
@@ -96,6 +101,7 @@ func (d decider) RecordDecision(ctx context.Context, e verifier.AuditEntry) (ver
 	if err != nil {
 		return e, err
 	}
+	d.done()
 	d.log.Info("decision recorded", "action", e.Action, "service", e.Service, "environment", e.Environment,
 		"subject", e.Subject, "decision", e.Decision, "by", e.By, "reason", e.Reason)
 	return e, nil
