@@ -69,7 +69,7 @@ func WriteBacktest(w io.Writer, b Backtest) error {
 		view.Dots = append(view.Dots, b.dots(i))
 	}
 	for _, m := range b.Moments {
-		row := backtestRow{At: m.At.UTC().Format("2006-01-02 15:04"), Service: name(m.Service), Environment: name(m.Environment), Version: name(m.Version), Label: m.Label, Link: webLink(m.URL)}
+		row := backtestRow{At: m.At.UTC().Format("2006-01-02 15:04"), Service: name(m.Service), Environment: name(m.Environment), Version: name(m.Version), Label: m.Label, Link: webLink(m.URL), Placebo: m.Placebo}
 		for i, v := range m.Verdicts {
 			row.Verdicts = append(row.Verdicts, backtestCell{Set: b.Sets[i].Name, Status: verdictBadge(v), Text: clean(v.Text, sentenceLength), Wrong: wrong(m, v)})
 			row.Differs = row.Differs || v.Decision != m.Verdicts[0].Decision
@@ -98,6 +98,7 @@ type backtestView struct {
 
 type backtestRow struct {
 	At, Service, Environment, Version, Label, Link string
+	Placebo                                        bool
 	Verdicts                                       []backtestCell
 	Differs, Wrong                                 bool
 }
@@ -205,10 +206,12 @@ type dot struct {
 func (b Backtest) dots(set int) dots {
 	out := dots{chart: chart{ID: fmt.Sprintf("m%d", set), Width: chartWidth, Height: chartHeight, Left: plotLeft, Right: plotRight, Top: plotTop, Bottom: plotBottom,
 		Title: b.Sets[set].Name + ": minutes to a revert"}}
-	most := 1.0
+	most := 1.0 // of all sets, so that their charts compare
 	for _, m := range b.Moments {
-		if v := m.Verdicts[set]; v.Decision == verifier.Revert {
-			most = max(most, v.Minutes)
+		for _, v := range m.Verdicts {
+			if v.Decision == verifier.Revert {
+				most = max(most, v.Minutes)
+			}
 		}
 	}
 	marks := ticks(0, most, 4)
