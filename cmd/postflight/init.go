@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func propose(ctx context.Context, s streams, p configs.Prometheus, access setup.
 		}
 	})
 	if err != nil {
-		return err
+		return withCredentials(err, access)
 	}
 	if len(found) == 0 {
 		var known []string
@@ -111,6 +112,18 @@ func propose(ctx context.Context, s streams, p configs.Prometheus, access setup.
 		return err
 	}
 	return keep(s, file, text.Bytes())
+}
+
+// refusedAccess is how the Prometheus client tells of a server, or of a proxy
+// before it, that wants to know who asks.
+var refusedAccess = regexp.MustCompile(`\b40[13]\b`)
+
+// withCredentials adds what to do about a server that wants to know who asks.
+func withCredentials(err error, access setup.Access) error {
+	if access.BearerTokenFile == "" && access.Username == "" && refusedAccess.MatchString(err.Error()) {
+		return fmt.Errorf("%w: it wants credentials: --prometheus.bearer-token-file, or --prometheus.username and --prometheus.password-file", err)
+	}
+	return err
 }
 
 // keep writes the configuration and the token that it names.

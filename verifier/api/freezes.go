@@ -79,7 +79,7 @@ func (a *reads) freeze(ctx context.Context, in *freezeInput) (*freezeOutput, err
 		return nil, err
 	}
 	if len(known) == 0 && !in.Body.Unknown {
-		return nil, verifier.Errorf(verifier.Conflict, "no deploy of %s in %s is known, and nothing was frozen: check the names, or say `unknown` to freeze it before its first deploy",
+		return nil, verifier.Errorf(verifier.Conflict, "no deploy of %s in %s is known, and nothing was frozen: check the names, or say `unknown` (`postflight freeze --unknown`) to freeze it before its first deploy",
 			e.Service, e.Environment)
 	}
 	if e, err = a.Decider.RecordDecision(ctx, e); err != nil {

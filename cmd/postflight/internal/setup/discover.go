@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/prometheus/common/model"
 )
@@ -90,8 +91,13 @@ func (a *asker) values(label, selector string) []string {
 	}
 	values, err := a.from.LabelValues(a.ctx, Server, label, []string{selector}, a.now.Add(-recently), a.now)
 	a.err = err
-	return slices.DeleteFunc(values, func(v string) bool { return v == "" || strings.ContainsFunc(v, unprintable) })
+	return slices.DeleteFunc(values, func(v string) bool {
+		return v == "" || strings.ContainsFunc(v, unprintable) || utf8.RuneCountInString(v) > longestName
+	})
 }
+
+// longestName is how many characters a service's name may have, as everywhere.
+const longestName = 253
 
 // unprintable is what no service is called with, and no configuration holds.
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
@@ -171,7 +177,8 @@ func (a *asker) describe(f *Found) {
 	}
 	for _, s := range a.query("quantile(0.5, count_over_time("+f.Preset.Metric+"[10m]))", a.now) {
 		if s.Value > 0 {
-			f.Scrape = time.Duration(float64(10*time.Minute) / float64(s.Value)).Round(time.Second)
+			f.Scrape = time.Duration(float64(10*time.Minute) / float64(s.Value))
+			f.Scrape = max(f.Scrape.Round(time.Second), time.Second) // a faster one counts as that
 		}
 	}
 	for _, past := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour} {

@@ -89,6 +89,10 @@ func TestLabelsAreChosenByWhatIsThere(t *testing.T) {
 	require.Empty(t, discover(t, shelf{labels: map[string][]string{"__name__": {"requests_total"}, "service": {"cart"}}}, library), "no label holds a status")
 	require.Empty(t, discover(t, shelf{labels: map[string][]string{"__name__": {"requests_total"}, "code": {"200"}}}, library), "no label names the service")
 	require.Empty(t, discover(t, shelf{}, library))
+
+	long := strings.Repeat("x", 254)
+	found = discover(t, shelf{labels: map[string][]string{"__name__": {"requests_total"}, "service": {"cart", long, long[1:]}, "code": {"200"}}}, library)
+	require.Equal(t, []string{"cart", long[1:]}, found[0].Services, "no service has a longer name")
 }
 
 func TestServerThatFailsIsAnError(t *testing.T) {
