@@ -122,11 +122,11 @@ type GateWord struct {
 // is in it, so that the chain of the audit trail covers it.
 func (w GateWord) AuditEntry() AuditEntry {
 	return AuditEntry{At: w.At, By: w.By, Action: AuditApproval, Service: w.Service, Environment: w.Environment,
-		Subject: w.Version, Decision: w.sentence(), Reason: w.Reason}
+		Subject: w.Version, Decision: w.Sentence(), Reason: w.Reason}
 }
 
-// sentence is the word in a few words: approve as quality, answer ap_1.
-func (w GateWord) sentence() string {
+// Sentence is the word in a few words: approve as quality, answer ap_1.
+func (w GateWord) Sentence() string {
 	parts := []string{string(w.Kind)}
 	add := func(word, value string) {
 		if value != "" {
@@ -174,6 +174,9 @@ type GateCheck struct {
 	Name   string     `json:"name"`
 	State  CheckState `json:"state"`
 	Reason string     `json:"reason"` // one sentence with resolved values, and the remedy where it does not hold
+	// Missing are the roles of which there is no yes, or the items of the
+	// checklist that are not done.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // Condition is what a yes was given under.
@@ -194,20 +197,23 @@ type GateVerdict struct {
 	Reasons    []string    `json:"reasons"`
 	Conditions []Condition `json:"conditions"`
 	Checks     []GateCheck `json:"checks"`
-	Words      []GateWord  `json:"words"`            // what was said of the release, the oldest first
-	Actors     []string    `json:"actors,omitempty"` // who asked for the release, as pipelines told
-	AskedBy    string      `json:"asked_by"`         // the access entry or source
-	At         time.Time   `json:"at"`               // when it was first given
-	LastAt     time.Time   `json:"last_asked_at"`    // when it was given last, unchanged
-	Policy     string      `json:"policy,omitempty"` // "" where none matches
+	Reverted   string      `json:"reverted_by,omitempty"` // the verification by which the version counts as reverted; an approval names it as again
+	Words      []GateWord  `json:"words"`                 // what was said of the release, the oldest first
+	Actors     []string    `json:"actors,omitempty"`      // who asked for the release, as pipelines told
+	AskedBy    string      `json:"asked_by"`              // the access entry or source
+	At         time.Time   `json:"at"`                    // when it was first given
+	LastAt     time.Time   `json:"last_asked_at"`         // when it was given last, unchanged
+	Policy     string      `json:"policy,omitempty"`      // "" where none matches
 	PolicyHash string      `json:"policy_hash,omitempty"`
 	URL        string      `json:"url,omitempty"` // of the record
 }
 
 // Same reports whether two verdicts say the same: then one record is enough.
 func (g GateVerdict) Same(other GateVerdict) bool {
-	return g.Decision == other.Decision && g.PolicyHash == other.PolicyHash &&
-		slices.EqualFunc(g.Checks, other.Checks, func(a, b GateCheck) bool { return a.Name == b.Name && a.State == b.State }) &&
+	return g.Decision == other.Decision && g.PolicyHash == other.PolicyHash && g.Reverted == other.Reverted &&
+		slices.EqualFunc(g.Checks, other.Checks, func(a, b GateCheck) bool {
+			return a.Name == b.Name && a.State == b.State && slices.Equal(a.Missing, b.Missing)
+		}) &&
 		slices.EqualFunc(g.Words, other.Words, func(a, b GateWord) bool { return a.ID == b.ID }) &&
 		slices.Equal(g.Conditions, other.Conditions) && slices.Equal(g.Actors, other.Actors)
 }

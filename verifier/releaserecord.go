@@ -76,7 +76,7 @@ func (e EnvironmentOfRelease) Evidence() []string {
 func (e EnvironmentOfRelease) Moments() []Moment {
 	var out []Moment
 	for _, w := range e.Words {
-		out = append(out, Moment{At: w.At, What: w.sentence(), By: w.By, Why: w.Reason})
+		out = append(out, Moment{At: w.At, What: w.Sentence(), By: w.By, Why: w.Reason})
 	}
 	for _, g := range e.Gate {
 		out = append(out, Moment{At: g.At, What: "gate: " + string(g.Decision), By: g.AskedBy, Why: strings.Join(g.Reasons, "; ")})

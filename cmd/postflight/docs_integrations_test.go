@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -51,7 +52,7 @@ func manifests(t *testing.T, page string) []map[string]any {
 func fenced(t *testing.T, page, language string) []string {
 	t.Helper()
 	var out []string
-	for _, m := range fence.FindAllStringSubmatch(pages(t)["docs/integrations/"+page], -1) {
+	for _, m := range fence.FindAllStringSubmatch(pages(t)[path.Join("docs/integrations", page)], -1) {
 		if m[1] == language {
 			out = append(out, m[2])
 		}

@@ -90,6 +90,14 @@ type Options struct {
 	// question to the gate to what became of it; an unknown one is a
 	// verifier.NotFound error. nil: no page of releases.
 	Record func(ctx context.Context, service, version string) (verifier.ReleaseRecord, error)
+	// Gate answers about a release as it stands, and keeps no record of that;
+	// GateOf says what is asked of the releases of a place, known where a policy
+	// matches. Both are needed with Record and API.
+	Gate   func(ctx context.Context, r verifier.Release) (verifier.GateVerdict, error)
+	GateOf func(where verifier.Location) (g verifier.GatePolicy, known bool)
+	// Waiting returns the last answers of the gate about releases that were not
+	// deployed since, the newest first; nil: the board doesn't tell of them.
+	Waiting func(ctx context.Context) ([]verifier.GateVerdict, error)
 	// API is the daemon's own HTTP API, which takes what people decide on the
 	// pages and says who they are and what they may; the pages ask it with the
 	// credentials that they are asked with. nil: nothing can be decided on the
@@ -129,7 +137,7 @@ func New(reader Reader, opts Options) *Handler {
 
 // Register adds GET / (the board), GET /verifications/{id} (the verdict
 // page), GET /verifications/{id}/chart.png (its chart as a picture), /verifications/{id}/decide (where people decide),
-// GET /badge/{service}/{environment}.svg, GET /status and GET /record (a release from approval to outcome) to the mux.
+// GET /badge/{service}/{environment}.svg, GET /status, GET /record (a release from approval to outcome) and /record/say (where people say yes or no to it) to the mux.
 func (h *Handler) Register(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", h.opts.Wrap(http.HandlerFunc(h.serveBoard)))
 	mux.Handle("GET /verifications/{id}", h.opts.Wrap(http.HandlerFunc(h.serveVerification)))
@@ -144,6 +152,10 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	}
 	if h.opts.Record != nil {
 		mux.Handle("GET /record", h.opts.Wrap(http.HandlerFunc(h.serveRecord)))
+		if h.opts.API != nil {
+			mux.HandleFunc("GET /record/say", h.serveSay)
+			mux.HandleFunc("POST /record/say", h.takeSaying)
+		}
 	}
 }
 
@@ -158,6 +170,7 @@ var (
 	verdictPage = parse("templates/verification.gohtml", "templates/sections.gohtml", "templates/chart.gohtml", "templates/decisions.gohtml")
 	decidePage  = parse("templates/decide.gohtml", "templates/sections.gohtml")
 	recordPage  = parse("templates/record.gohtml")
+	sayPage     = parse("templates/say.gohtml")
 	problemPage = parse("templates/problem.gohtml")
 )
 

@@ -93,7 +93,7 @@ func (s shot) keeps(l look) bool {
 	only, found := map[string]string{
 		"board-troubled": "phone-dark", "board-empty": "phone-light", "status-troubled": "phone-dark", "decisions": "phone-light",
 		"control-group": "desktop-dark", "reverted-accepted": "desktop-light", "reverted-failed": "phone-dark", "withheld-mode": "desktop-light",
-		"withheld-attribution": "phone-light", "overridden": "desktop-dark", "person-stopped": "phone-dark", "approved": "desktop-light", "cancelled": "desktop-light",
+		"withheld-attribution": "phone-light", "overridden": "desktop-dark", "person-stopped": "phone-dark", "approved": "desktop-light", "say": "desktop-light", "cancelled": "desktop-light",
 	}[s.name]
 	return !found || l.name == only
 }
@@ -124,10 +124,16 @@ var says = map[string]string{
 
 func shots() []shot {
 	out := []shot{
-		{"board", "The board", func(t *testing.T) string { return served(t, busy(), seenAt, operated(quiet())) + "/" }},
+		{"board", "The board", func(t *testing.T) string {
+			return served(t, busy(), seenAt, operated(quiet()), plainly(atTheGate)) + "/"
+		}},
 		{"board-troubled", "The board when things are held back", func(t *testing.T) string { return served(t, busy(), seenAt, operated(troubled())) + "/" }},
 		{"board-empty", "The board before the first deploy", func(t *testing.T) string {
 			return served(t, &memory{}, seenAt, operated(quiet()), func(o *board.Options) { o.ExternalURL = func() string { return "https://postflight.example" } }) + "/"
+		}},
+		{"record", "A release, from approval to outcome", func(t *testing.T) string { return served(t, &memory{}, seenAt, plainly(gated)) + recordOfTold }},
+		{"say", "The form on which people approve a release", func(t *testing.T) string {
+			return served(t, &memory{}, seenAt, plainly(gated)) + "/record/say?service=checkout&environment=production&version=1.42.0&do=approve"
 		}},
 		{"status", "The operator's status page", func(t *testing.T) string { return served(t, &memory{}, seenAt, operated(quiet())) + "/status" }},
 		{"decide", "The form on which people decide", func(t *testing.T) string {
@@ -153,6 +159,11 @@ func shots() []shot {
 		}
 	}
 	return out
+}
+
+// plainly is a change of the options alone.
+func plainly(change func(*board.Options, *http.Request)) func(*board.Options) {
+	return func(o *board.Options) { change(o, nil) }
 }
 
 func operated(s board.Status) func(*board.Options) {

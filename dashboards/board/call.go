@@ -9,8 +9,9 @@ import (
 
 // caller is who sent a request, as the API says.
 type caller struct {
-	Name string   `json:"name"`
-	May  []string `json:"may"`
+	Name  string   `json:"name"`
+	May   []string `json:"may"`
+	Roles []string `json:"roles"`
 }
 
 // reply is what the API answered: an error where it did not do what it was

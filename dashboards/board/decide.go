@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -133,14 +134,19 @@ func (h *Handler) form(w http.ResponseWriter, r *http.Request, status int, who c
 		h.problem(w, r, err)
 		return
 	}
-	body, err := h.execute(decidePage, page{Title: view.Question, Body: view})
-	if err != nil {
-		h.opts.Log.Error("render page", "page", view.Question, "error", err)
-		http.Error(w, "This page could not be rendered; decide with postflight override, or over the API.", http.StatusInternalServerError)
-		return
-	}
 	if problem == "" && !f.do.allowed(who.May) {
 		status = http.StatusForbidden
+	}
+	h.sendForm(w, status, decidePage, page{Title: view.Question, Body: view})
+}
+
+// sendForm renders a page with a form that changes something.
+func (h *Handler) sendForm(w http.ResponseWriter, status int, t *template.Template, p page) {
+	body, err := h.execute(t, p)
+	if err != nil {
+		h.opts.Log.Error("render page", "page", p.Title, "error", err)
+		http.Error(w, "This page could not be rendered; decide with postflight's commands, or over the API.", http.StatusInternalServerError)
+		return
 	}
 	h.headers(w)
 	// With no-referrer, which the other pages have, browsers send a form with

@@ -21,6 +21,7 @@ import (
 // through them is tested with the daemon's own, in cmd/postflight/internal/app.
 type people struct {
 	may     []string
+	roles   []string
 	freezes []verifier.Freeze
 	brake   board.Brake
 	entries []verifier.AuditEntry
@@ -38,7 +39,7 @@ func (p people) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.fail != "" && strings.HasSuffix(path, p.fail):
 		answer(http.StatusServiceUnavailable, map[string]string{"detail": "this can't be done right now"})
 	case path == "/api/v1/access":
-		answer(http.StatusOK, map[string]any{"name": "dana", "may": p.may})
+		answer(http.StatusOK, map[string]any{"name": "dana", "may": p.may, "roles": p.roles})
 	case path == "/api/v1/freezes":
 		answer(http.StatusOK, map[string]any{"freezes": p.freezes})
 	case path == "/api/v1/brake":

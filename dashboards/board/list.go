@@ -69,8 +69,10 @@ func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
 		view.ExternalURL = "http://" + clean(r.Host, 100)
 	}
 	refresh := 0
-	if filter.Cursor == "" && filter.Version+string(filter.Verdict)+string(filter.State) == "" && len(found) > 0 {
-		view.Overview, refresh = h.overview(r.Context(), filter, found, now), 15
+	if filter.Cursor == "" && filter.Version+string(filter.Verdict)+string(filter.State) == "" {
+		if o := h.overview(r.Context(), filter, found, now); len(found) > 0 || len(o.Waiting) > 0 {
+			view.Overview, refresh = o, 15
+		}
 	}
 	for _, v := range found {
 		view.Rows = append(view.Rows, h.row(v, now))
@@ -93,11 +95,12 @@ func (h *Handler) serveBoard(w http.ResponseWriter, r *http.Request) {
 type boardRoom struct {
 	name, title              int // characters
 	watched, places, trouble int
+	waiting                  int
 }
 
 // boardRooms become narrower until a page fits. The list is never cut short:
 // its next page begins after it.
-var boardRooms = []boardRoom{{20, 40, 15, 25, 20}, {12, 20, 8, 12, 8}, {8, 8, 4, 6, 4}}
+var boardRooms = []boardRoom{{20, 40, 15, 25, 20, 10}, {12, 20, 8, 12, 8, 5}, {8, 8, 4, 6, 4, 2}}
 
 // fitBoard renders the board with as much as pageBytes hold.
 func (h *Handler) fitBoard(p page, view boardView) ([]byte, error) {
@@ -129,6 +132,12 @@ func (b *boardView) narrow(room boardRoom) {
 	for i := range o.Watched {
 		o.Watched[i].narrow(room)
 	}
+	if len(o.Waiting) > room.waiting {
+		o.Waiting, o.MoreWaiting = o.Waiting[:room.waiting], true
+	}
+	for i := range o.Waiting {
+		o.Waiting[i].narrow(room)
+	}
 	if len(o.Places) > room.places {
 		o.Places, o.MorePlaces = o.Places[:room.places], true
 	}
@@ -138,6 +147,14 @@ func (b *boardView) narrow(room boardRoom) {
 	}
 	if left := len(o.Troubles) - room.trouble; left > 0 {
 		o.Troubles = append(o.Troubles[:room.trouble:room.trouble], trouble{badge{"⚠", "more", "warn"}, fmt.Sprintf("%d more are on the status page.", left)})
+	}
+}
+
+func (w *waiting) narrow(room boardRoom) {
+	w.Service, w.Environment, w.Version = clean(w.Service, room.name), clean(w.Environment, room.name), clean(w.Version, room.name)
+	w.FullVersion = clean(w.FullVersion, room.title)
+	for i := range w.For {
+		w.For[i] = clean(w.For[i], 2*room.title)
 	}
 }
 

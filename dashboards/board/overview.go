@@ -17,7 +17,10 @@ type overview struct {
 	Status   string    // address of the status page; "" for none
 	Watched  []watched
 	More     int // under way, and not among Watched
-	Places   []placeRow
+	Waiting  []waiting
+	// MoreWaiting says that there are others than Waiting at the gate.
+	MoreWaiting bool
+	Places      []placeRow
 	// MorePlaces says that there are others than Places in the list.
 	MorePlaces bool
 	Accuracy   string
@@ -62,6 +65,7 @@ const (
 // more than an error.
 func (h *Handler) overview(ctx context.Context, f verifier.Filter, found []verifier.Verification, now time.Time) *overview {
 	out := overview{Places: h.places(found)}
+	out.Waiting, out.MoreWaiting = h.waiting(ctx, f, now)
 	for _, state := range []verifier.State{verifier.StateObserving, verifier.StatePending} {
 		open, next, err := h.reader.Verifications(ctx, verifier.Filter{Service: f.Service, Environment: f.Environment, State: state, Limit: watchedMost})
 		if err != nil {

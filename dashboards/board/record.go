@@ -16,7 +16,8 @@ const recordMoments = 200
 // recordView is what is known of a release, from approval to outcome.
 type recordView struct {
 	Service, Version string
-	JSON             string // address of the same facts
+	JSON             string   // address of the same facts
+	Told             []string // what was stored just now
 	Places           []recordPlace
 }
 
@@ -27,6 +28,7 @@ type recordPlace struct {
 	Asked                 moment        // when that was given
 	Conditions            []string
 	Evidence              []choice // without an address where it is none to open
+	Choices               []choice // what a person may say
 	Moments               []recordMoment
 	Left                  int // older moments that are not shown
 }
@@ -67,7 +69,10 @@ func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) {
 	view := recordView{Service: name(record.Service), Version: name(record.Version),
 		JSON: h.prefix() + "/api/v1/record?" + url.Values{"service": {service}, "version": {version}}.Encode()}
 	for _, e := range record.Environments {
-		view.Places = append(view.Places, h.recordPlace(e))
+		place := h.recordPlace(e)
+		place.Choices = h.choicesOf(verifier.Release{Service: service, Environment: e.Environment, Version: version}, e.Words)
+		view.Places = append(view.Places, place)
+		view.Told = append(view.Told, toldOf(r.URL.Query().Get("told"), e)...)
 	}
 	h.render(w, http.StatusOK, recordPage, page{Title: view.Service + " " + view.Version, Body: view})
 }

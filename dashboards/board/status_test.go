@@ -154,7 +154,7 @@ func accurate(o *board.Options, _ *http.Request) {
 }
 
 func TestBoardSaysWhatIsGoingOn(t *testing.T) {
-	w := ask(t, busy(), seenAt, "/", withStatus(troubled(), nil), accurate)
+	w := ask(t, busy(), seenAt, "/", withStatus(troubled(), nil), accurate, atTheGate)
 	body := w.Body.String()
 	golden(t, "board-busy", body)
 	wholesome(t, body)

@@ -69,20 +69,21 @@ func (f Facts) gate() verifier.GatePolicy {
 
 // result is what one check found.
 type result struct {
-	state  verifier.CheckState
-	reason string
+	state   verifier.CheckState
+	reason  string
+	missing []string // roles or items
 }
 
 func passed(format string, args ...any) result {
-	return result{verifier.CheckPassed, fmt.Sprintf(format, args...)}
+	return result{state: verifier.CheckPassed, reason: fmt.Sprintf(format, args...)}
 }
 
 func failed(format string, args ...any) result {
-	return result{verifier.CheckFailed, fmt.Sprintf(format, args...)}
+	return result{state: verifier.CheckFailed, reason: fmt.Sprintf(format, args...)}
 }
 
 func unknown(format string, args ...any) result {
-	return result{verifier.CheckUnknown, fmt.Sprintf(format, args...)}
+	return result{state: verifier.CheckUnknown, reason: fmt.Sprintf(format, args...)}
 }
 
 // checks are asked in this order: first what no circumstance changes, then
@@ -118,13 +119,16 @@ func Decide(f Facts) verifier.GateVerdict {
 	if f.Policy != nil {
 		v.Policy, v.PolicyHash = f.Policy.Name, f.Policy.Hash()
 	}
+	if f.State.Reverted != nil {
+		v.Reverted = f.State.Reverted.ID
+	}
 	undoing := ownRollback(f)
 	for _, c := range checks {
 		r := c.ask(f, words)
 		if r == nil {
 			continue
 		}
-		check := verifier.GateCheck{Name: c.name, State: r.state, Reason: r.reason}
+		check := verifier.GateCheck{Name: c.name, State: r.state, Reason: r.reason, Missing: r.missing}
 		if check.State == verifier.CheckFailed || check.State == verifier.CheckUnknown {
 			switch by := words.waiver(c.name); {
 			case by != nil:

@@ -98,16 +98,17 @@ func signOffs(f Facts, s said) *result {
 		r := unknown("who asked for this release is not known, and nobody may sign their own off: name them with --actor")
 		return &r
 	}
-	var missing, there []string
+	var missing, roles, there []string
 	for _, role := range g.SignOffs {
 		if w := s.signed(role); w != nil {
 			there = append(there, fmt.Sprintf("%s (%s)", role, w.By))
 			continue
 		}
-		missing = append(missing, role+s.why(f, role))
+		missing, roles = append(missing, role+s.why(f, role)), append(roles, role)
 	}
 	if len(missing) > 0 {
 		r := failed("no yes of %s: `postflight approve %s %s %s --role ... --reason ...`", strings.Join(missing, ", "), f.Ask.Service, f.Ask.Environment, f.Ask.Version)
+		r.missing = roles
 		return &r
 	}
 	r := passed("signed off by %s", strings.Join(there, ", "))
@@ -160,9 +161,10 @@ func checklist(f Facts, s said) *result {
 	if len(g.Checklist) == 0 {
 		return nil
 	}
-	var missing []string
+	var missing, items []string
 	for _, item := range g.Checklist {
 		w, ok := s.reports[item.Name]
+		before := len(missing)
 		switch {
 		case !ok:
 			missing = append(missing, item.Name+" is not reported")
@@ -171,11 +173,19 @@ func checklist(f Facts, s said) *result {
 		case item.Within > 0 && f.Now.Sub(w.At) > item.Within.D():
 			missing = append(missing, fmt.Sprintf("%s was reported at %s, more than %s ago", item.Name, clock(w.At), span(item.Within.D())))
 		}
+		if len(missing) > before {
+			items = append(items, item.Name)
+		}
 	}
 	if len(missing) > 0 {
 		r := failed("the checklist is not done: %s; `postflight tick %s %s %s ITEM --reason ...`", strings.Join(missing, ", "), f.Ask.Service, f.Ask.Environment, f.Ask.Version)
+		r.missing = items
 		return &r
 	}
-	r := passed("all %d items of the checklist are done", len(g.Checklist))
+	names := make([]string, 0, len(g.Checklist))
+	for _, item := range g.Checklist {
+		names = append(names, item.Name)
+	}
+	r := passed("the checklist is done: %s", strings.Join(names, ", "))
 	return &r
 }

@@ -289,7 +289,7 @@ func (a *App) api() api.Options {
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
 		Rater:     rater{a.store, a.metrics, a.o.Log},
 		Decider:   decider{a.store, a.o.Log, a.status.forget},
-		Gate:      gatekeeper{a.store, a.current.Load, a.outside, a.metrics, a.o.Log}, Waivable: gate.Waivable,
+		Gate:      a.gatekeeper(), Waivable: gate.Waivable,
 		Settings: func() api.Settings {
 			return api.Settings{Access: a.access(), ExternalURL: a.externalURL(), Limits: a.limits()}
 		},

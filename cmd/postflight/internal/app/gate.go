@@ -25,6 +25,14 @@ type gatekeeper struct {
 	log     *slog.Logger
 }
 
+func (a *App) gatekeeper() gatekeeper {
+	return gatekeeper{a.store, a.current.Load, a.outside, a.metrics, a.o.Log}
+}
+
+// waitsFor is how long after the gate was asked last a release is taken to wait
+// at it: nobody says that one was given up.
+const waitsFor = 24 * time.Hour
+
 // Ask answers whether a release may be deployed. What is outside is asked
 // first, for that takes a while; then everything else is read, decided and
 // recorded in one transaction, so that a no or a revert which came meanwhile

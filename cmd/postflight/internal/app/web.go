@@ -133,6 +133,13 @@ func (a *App) handler() http.Handler {
 		Record: func(ctx context.Context, service, version string) (verifier.ReleaseRecord, error) {
 			return a.store.ReleaseRecord(ctx, service, version, "")
 		},
+		Gate: func(ctx context.Context, r verifier.Release) (verifier.GateVerdict, error) {
+			return a.gatekeeper().Ask(ctx, verifier.GateAsk{Release: r})
+		},
+		GateOf: a.gatekeeper().GateOf,
+		Waiting: func(ctx context.Context) ([]verifier.GateVerdict, error) {
+			return a.store.Waiting(ctx, time.Now().Add(-waitsFor))
+		},
 	}).Register(mux)
 	mux.Handle("GET /dashboards/{file}", api.Require(a.access, api.Read)(http.HandlerFunc(dashboards.Download)))
 	mux.Handle("GET /metrics", a.metricsHandler())
