@@ -43,10 +43,11 @@ type policySpec struct {
 	// Rollback is called in mode enforce, by name.
 	Rollback string `yaml:"rollback"`
 	// ReleaseWindows are periods of the calendar within which rollbacks act by
-	// themselves; outside they wait for a person. Always by default.
+	// themselves, and the gate may say go; outside rollbacks wait for a person.
+	// Always by default.
 	ReleaseWindows []string `yaml:"release_windows"`
 	// Freezes are periods of the calendar within which rollbacks wait for a
-	// person.
+	// person, and the gate says no-go.
 	Freezes []string `yaml:"freezes"`
 	// IrreversiblePaths are patterns such as db/migrations/**: a deploy whose
 	// changed_paths match one is irreversible. ** stands for any number of
