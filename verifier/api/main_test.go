@@ -172,6 +172,7 @@ type daemon struct {
 	server   *httptest.Server
 	shelf    *shelf
 	book     *book
+	gate     *doorman
 	settings Settings
 	log      *lines
 }
@@ -196,11 +197,11 @@ func (l *lines) String() string {
 
 func start(t *testing.T, change ...func(*http.Server)) *daemon {
 	t.Helper()
-	d := &daemon{t: t, shelf: &shelf{records: map[string]verifier.Verification{}, braking: held()}, book: &book{}, log: &lines{}}
+	d := &daemon{t: t, shelf: &shelf{records: map[string]verifier.Verification{}, braking: held()}, book: &book{}, gate: newDoorman(), log: &lines{}}
 	d.settings.ExternalURL = "https://postflight.example"
 	mux := http.NewServeMux()
 	hapi := New(mux, "1.2.3")
-	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Rater: d.shelf, Decider: d.book, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
+	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Rater: d.shelf, Decider: d.book, Gate: d.gate, Waivable: []string{"freeze", "window"}, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
 	page := func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.WriteString(w, "page for "+whoIs(r.Context()))
 		require.NoError(t, err)
