@@ -174,3 +174,30 @@ func TestPrepare(t *testing.T) {
 	}
 	require.Empty(t, m.Measure(t.Context(), signal(), target, verifier.Plan{}, time.Minute, minute(0), minute(1)))
 }
+
+func TestFiring(t *testing.T) {
+	where := verifier.Location{Service: "checkout", Environment: "production"}
+	critical := map[string]string{"severity": "critical"}
+	of := func(b book, source verifier.AlertSource, at int) ([]string, string, error) {
+		return alerts.Firing(t.Context(), b, source, where, minute(at))
+	}
+	source := verifier.AlertSource{Source: "alertmanager", Labels: map[string]string{"severity": "critical"}}
+	b := told(alert("Open", -10, 0, critical), alert("Over", -10, -5, critical), alert("Later", 5, 0, critical), alert("Minor", -10, 0, map[string]string{"severity": "info"}))
+	names, why, err := of(b, source, 0)
+	require.NoError(t, err)
+	require.Empty(t, why)
+	require.Equal(t, []string{"Open"}, names)
+	names, _, err = of(b, source, 6)
+	require.NoError(t, err)
+	require.Equal(t, []string{"Open", "Later"}, names)
+
+	_, why, err = of(book{}, source, 0)
+	require.NoError(t, err)
+	require.Equal(t, `source "alertmanager" has not told anything yet`, why, "silence is no all-clear")
+	source.Heartbeat = verifier.Duration(time.Minute)
+	_, why, err = of(b, source, 60)
+	require.NoError(t, err)
+	require.Contains(t, why, "has told nothing since")
+	_, _, err = of(book{err: errors.New("locked")}, source, 0)
+	require.ErrorContains(t, err, `read the alerts of source "alertmanager": locked`)
+}
