@@ -65,7 +65,7 @@ func TestMessagesPageIsCurrent(t *testing.T) {
 		}
 		e, err := alerting.Read(s.Delivery)
 		require.NoError(t, err)
-		page.WriteString("\n### " + s.Name + "\n\n```\n" + alerting.Tell(e).Plain() + "\n```\n")
+		page.WriteString("\n### " + s.Name + "\n\n```text\n" + alerting.Tell(e).Plain() + "\n```\n")
 	}
 	for _, vendor := range []struct{ name, language, file string }{
 		{"Slack", "json", "slack/testdata/revert.json"}, {"Slack: the reply to what was edited", "json", "slack/testdata/reply.json"},

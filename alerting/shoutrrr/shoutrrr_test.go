@@ -318,6 +318,21 @@ func TestTheProcessGetsNoEnvironment(t *testing.T) {
 	require.NotContains(t, string(environment), "SECRET_OF_THE_DAEMON")
 }
 
+// TestShoutrrrAddressInDocs: shoutrrr makes a service of each address that
+// docs/integrations/receivers.md shows.
+func TestShoutrrrAddressInDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/integrations/receivers.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(page), "```text\n")
+	require.True(t, found)
+	shown, _, _ = strings.Cut(shown, "```")
+	places := strings.NewReplacer("telegram://TOKEN", "telegram://110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "WEBHOOK_ID", "145988746", "HOST", "chat.example", "TOKEN", "AbCdEfGhIjKlMnO")
+	for address := range strings.Lines(shown) {
+		_, err := locate(places.Replace(strings.TrimSpace(address)), http.DefaultTransport)
+		require.NoError(t, err, address)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for address, want := range map[string]string{
 		"ntfy://ntfy.sh/topic":           "",

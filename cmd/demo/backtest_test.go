@@ -161,12 +161,18 @@ func TestBacktest(t *testing.T) {
 	require.Contains(t, page, "<svg")
 	require.NotContains(t, page, "<script")
 
-	for _, example := range regexp.MustCompile(`(?m)^\./postflight (backtest .*)$`).FindAllStringSubmatch(read(t, "../../docs/backtest.md"), -1) {
+	for _, example := range regexp.MustCompile("(?m)^\\./postflight (backtest .*)\n```\n(?:\n```text\n((?s:.*?))```)?").FindAllStringSubmatch(read(t, "../../docs/backtest.md"), -1) {
 		cmd := exec.CommandContext(t.Context(), binary, append(strings.Fields(example[1]), "--query-rate=100", "--placebos=20")...) // #nosec G204 -- our own docs
 		cmd.Dir = dir
 		out, err := cmd.Output()
 		require.NoError(t, err, example[1])
 		require.Contains(t, string(out), "placebos: false reverts", example[1])
+		for line := range strings.Lines(example[2]) {
+			if strings.HasPrefix(line, "...") || strings.HasPrefix(line, "      ") { // left out, and the judge's own words
+				continue
+			}
+			require.Contains(t, shape(string(out)), shape(line), "what the page shows of %s", example[1])
+		}
 		t.Logf("%s\n%s", example[0], out)
 	}
 

@@ -31,10 +31,14 @@ func TestInitFindsWhatThereIs(t *testing.T) {
 	server := pastOf(t, "testdata/expositions.prom", 48*time.Hour)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "postflight.yml")
-	command(t, dir, binary, "init", "--prometheus", server.URL(), "--config.file", file)
+	lines := strings.Split(ofPage(t, "start.md", "```console\n./postflight init "), "\n")
+	command(t, dir, binary, append([]string{"init"}, strings.Fields(strings.Replace(lines[0], "http://127.0.0.1:9090", server.URL(), 1))...)...)
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	said := command(t, dir, binary, "check", "config", "--online", file)
+	require.Equal(t, "./postflight check config --online postflight.yml", lines[1])
+	said := command(t, dir, binary, strings.Fields(lines[1])[1:]...)
+	sample := strings.Split(ofPage(t, "start.md", "```text\npolicy shop, "), "\n")
+	require.Contains(t, shape(said), strings.Replace(shape(sample[1]), "N days", "N hours", 1), "what docs/start.md shows of it, with two days of history in place of seven")
 
 	kinds := []string{"istio-destination", "linkerd", "envoy", "nginx-ingress", "nginx-plus", "nginx-vts", "traefik@docker", "kong", "kong-2", "haproxy", "otel-http",
 		"otel-http-old", "otel-grpc", "micrometer", "client-library", "dotnet", "client-histogram", "flask", "django", "grpc", "targetgroup/aws-alb/73e2d6bc24d8a067"}
@@ -58,6 +62,12 @@ func TestInitFindsWhatThereIs(t *testing.T) {
 	one := command(t, dir, binary, "init", "--prometheus", server.URL(), "--config.file=-", "--service=envoy")
 	require.Contains(t, one, "envoy_cluster_upstream_rq_xx")
 	require.NotContains(t, one, "kong_http_status")
+
+	require.NoError(t, server.Stop())
+	cmd := exec.Command(binary, "check", "config", "--online", file)
+	out, err = cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, shape(string(out)), shape(sample[2]), "what docs/start.md shows where Prometheus is down")
 }
 
 func command(t *testing.T, dir, binary string, args ...string) string {

@@ -242,3 +242,13 @@ func TestArgoCDPage(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, failed.Ignored, "failed")
 }
+
+// TestArgoCDSubscription: what the page subscribes to is the trigger and the
+// service of its ConfigMap.
+func TestArgoCDSubscription(t *testing.T) {
+	names := regexp.MustCompile(`notifications\.argoproj\.io/subscribe\.(\w+)\.(\w+)=""`).FindStringSubmatch(fenced(t, "argocd.md", "sh")[0])
+	require.NotNil(t, names)
+	data := manifest(t, "argocd.md", "ConfigMap")["data"].(map[string]any)
+	require.Contains(t, data, "trigger."+names[1])
+	require.Contains(t, data, "service.webhook."+names[2])
+}

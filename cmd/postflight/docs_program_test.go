@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +18,22 @@ import (
 	"github.com/postflight/postflight/alerting/webhook"
 	"github.com/postflight/postflight/verifier"
 )
+
+// TestRollbackRequestInDocs: the page's request has the fields of a rollback
+// request, and no other.
+func TestRollbackRequestInDocs(t *testing.T) {
+	_, after, found := strings.Cut(pages(t)["docs/pipelines.md"], "```text\nPOST /rollback\n")
+	require.True(t, found)
+	shown, _, _ := strings.Cut(after, "```")
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal([]byte(shown), &fields))
+	body, err := verifier.RevertRequest{Type: string(verifier.EventRevert)}.Body()
+	require.NoError(t, err)
+	var sent map[string]any
+	require.NoError(t, json.Unmarshal(body, &sent))
+	require.ElementsMatch(t, slices.Collect(maps.Keys(sent)), slices.Collect(maps.Keys(fields)))
+	require.Equal(t, sent["type"], fields["type"])
+}
 
 // TestReceiverInDocsVerifies builds the receiver of the docs and sends it what
 // postflight sends.

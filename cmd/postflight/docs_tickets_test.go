@@ -73,6 +73,30 @@ func TestTicketsPageAsksVendors(t *testing.T) {
 	require.Empty(t, missing, "a preset without a snippet")
 }
 
+// TestTicketsPageTries runs the page's first command against a desk that holds
+// as many tickets, and holds what it prints to what the page shows.
+func TestTicketsPageTries(t *testing.T) {
+	command, shown, _ := strings.Cut(fenced(t, "tickets.md", "console")[0], "\n")
+	var held []vendortest.Ticket
+	for i := range 12 {
+		held = append(held, vendortest.Ticket{ID: i + 1, At: time.Now().Add(-time.Duration(20+i) * time.Minute), Tags: []string{"checkout"}})
+	}
+	desk := vendortest.New(t, "zendesk", held...)
+	snippet := ""
+	for _, block := range fenced(t, "tickets.md", "yaml") {
+		if feed, ok := strings.CutPrefix(block, feedSnippet); ok && strings.Contains(feed, "preset: zendesk\n") {
+			snippet = feed
+		}
+	}
+	file := written(t, withFeed(strings.Replace(snippet, "https://acme.zendesk.com", desk.URL, 1)))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "secrets", "zendesk"), []byte(vendortest.Key), 0o600))
+	s, out, errs := buffers()
+	args := strings.Fields(strings.TrimPrefix(command, "$ postflight "))
+	require.Equal(t, 0, run(t.Context(), append(args, "--config.file", file), s), errs.String())
+	times := regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]{8}Z`)
+	require.Equal(t, times.ReplaceAllString(shown, "TIME"), times.ReplaceAllString(strings.ReplaceAll(out.String(), desk.URL, "https://acme.zendesk.com"), "TIME"))
+}
+
 // TestTicketsPageReadsOthers tries the snippets of formats.
 func TestTicketsPageReadsOthers(t *testing.T) {
 	zurich, err := time.LoadLocation("Europe/Zurich")
