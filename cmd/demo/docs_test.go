@@ -32,4 +32,6 @@ func TestPrometheusConfigurationInDocs(t *testing.T) {
 	c, err := config.Load(ofPage(t, "operating.md", "```yaml\n# prometheus.yml\n"), promslog.NewNopLogger())
 	require.NoError(t, err)
 	require.Equal(t, "postflight", c.ScrapeConfigs[0].JobName)
+	_, err = config.LoadFile("../../docs/deploy/compose/prometheus.yml", false, promslog.NewNopLogger())
+	require.NoError(t, err)
 }

@@ -78,8 +78,25 @@ var doubles = map[string]string{
 	"make": "#!/bin/sh\nexec \"$REAL_MAKE\" -n -C \"$REPOSITORY\" \"$@\" > /dev/null\n",
 	"systemctl": `#!/bin/sh
 case "$*" in
-  "start postflight" | "stop postflight" | "restart postflight" | "reload postflight" | "status postflight" | "enable --now postflight" | daemon-reload) ;;
+  "start postflight" | "stop postflight" | "restart postflight" | "reload postflight" | "status postflight" | "enable --now postflight postflight-backup.timer" | daemon-reload) ;;
   *) echo "systemctl: unknown: $*" >&2; exit 1 ;;
+esac
+`,
+	"systemd-sysusers": "#!/bin/sh\ngrep -q '^u postflight ' \"$HOME/sysusers.d/postflight.conf\"\n",
+	// Their files have tests of their own, in docs/deploy.
+	"docker": `#!/bin/sh
+case "$*" in
+  "compose up --build --detach --wait") [ -s compose.yaml ] && [ -s secrets/pgpass ] && [ -s secrets/pipeline ] ;;
+  *) echo "docker: unknown: $*" >&2; exit 1 ;;
+esac
+`,
+	"kubectl": `#!/bin/sh
+case "$*" in
+  "create namespace postflight" | "apply --kustomize ." | "--namespace postflight rollout "*" postflight") ;;
+  "--namespace postflight create secret generic "*)
+    shift 6
+    for file; do [ -s "${file##*=}" ] || exit 1; done ;;
+  *) echo "kubectl: unknown: $*" >&2; exit 1 ;;
 esac
 `,
 }
@@ -106,6 +123,7 @@ func newMachine(t *testing.T) *machine {
 		require.NoError(t, os.WriteFile(filepath.Join(m.dir, "bin", name), []byte(script), 0o700)) // #nosec G306 -- a program
 	}
 	m.write(".postflight-token", "a-secret-of-the-pipeline")
+	require.NoError(t, os.CopyFS(filepath.Join(m.dir, "docs", "deploy"), os.DirFS(deployed)))
 	m.write("secrets/pipeline", "a-secret-of-the-pipeline")
 	m.write("secrets/github", "a-secret-of-github")
 	m.write("payload.json", payload(t, "github_deployment_status.json"))
@@ -118,7 +136,7 @@ func newMachine(t *testing.T) *machine {
 	m.env = []string{"PATH=" + filepath.Join(m.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + m.dir, "POSTFLIGHT_WEB_LISTEN_ADDRESS=127.0.0.1:0",
 		"POSTFLIGHT_TOKEN_FILE=" + filepath.Join(m.dir, "secrets", "pipeline"), "REAL_MAKE=" + make, "REPOSITORY=" + root}
 	m.places = strings.NewReplacer("https://postflight.example ", "$POSTFLIGHT_URL ", "http://127.0.0.1:9095", "$POSTFLIGHT_URL", "http://prometheus.example:9090", m.site,
-		"http://127.0.0.1:8080", m.site, "/etc/postflight", m.dir, "/var/lib/postflight", m.dir+"/state", "/var/backups/postflight", m.dir+"/backups",
+		"http://127.0.0.1:8080", m.site, "/etc/postflight", m.dir, "/etc/sysusers.d", m.dir+"/sysusers.d", "/etc/systemd/system", m.dir+"/units", "/usr/local/bin", m.dir+"/installed", "/var/lib/postflight", m.dir+"/state", "/var/backups/postflight", m.dir+"/backups",
 		"/etc/grafana/provisioning/postflight", m.dir+"/grafana", " ID", ` "$ID"`, " NAME ", " desk ",
 		"--storage.url=postgres://postflight@db.example/postflight # or sqlite:FILE", "--storage.url=sqlite:"+m.dir+"/postflight.db #")
 	m.install(machineConfig)

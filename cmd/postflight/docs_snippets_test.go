@@ -29,17 +29,7 @@ type snippet struct {
 // reader of Markdown finds them: in lists and quotations as well.
 func snippets(t *testing.T) (all []snippet) {
 	t.Helper()
-	texts := pages(t)
-	extra, err := filepath.Glob(filepath.Join("..", "..", "docs", "*", "*.md"))
-	require.NoError(t, err)
-	for _, file := range extra {
-		name, err := filepath.Rel(filepath.Join("..", ".."), file)
-		require.NoError(t, err)
-		b, err := os.ReadFile(file)
-		require.NoError(t, err)
-		texts[filepath.ToSlash(name)] = string(b)
-	}
-	for page, source := range texts {
+	for page, source := range pages(t) {
 		all = append(all, snippetsOf(page, []byte(source))...)
 	}
 	slices.SortFunc(all, func(a, b snippet) int {
@@ -115,6 +105,7 @@ var readers = []reader{
 	{"docs/integrations/tickets.md", "console", "$ postflight feed test zendesk ", "TestTicketsPageTries"},
 	{"docs/integrations/tickets.md", "console", "$ postflight feed test desk ", "TestTicketsPagePush"},
 	{"docs/integrations/README.md", "dockerfile", "FROM alpine:", "TestShellImage"},
+	{"docs/deploy/README.md", "yaml", "# kustomization.yaml\n", "TestKustomizationInDocs"},
 	{"docs/operating.md", "yaml", "# prometheus.yml\n", "TestPrometheusConfigurationInDocs"},
 	// Commands that need more than a daemon beside them.
 	{"README.md", "console", "make demo ", "TestMakeTargetsInDocs"},

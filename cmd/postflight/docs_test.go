@@ -28,11 +28,9 @@ func pages(t *testing.T) map[string]string {
 	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	require.NoError(t, err)
 	out := map[string]string{}
-	integrations, err := filepath.Glob(filepath.Join(root, "docs", "integrations", "*.md"))
+	below, err := filepath.Glob(filepath.Join(root, "docs", "*", "*.md"))
 	require.NoError(t, err)
-	runbooks, err := filepath.Glob(filepath.Join(root, "docs", "runbooks", "*.md"))
-	require.NoError(t, err)
-	files = append(append(files, integrations...), runbooks...)
+	files = append(files, below...)
 	for _, file := range append(files, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md")) {
 		b, err := os.ReadFile(file)
 		require.NoError(t, err)
