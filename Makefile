@@ -24,7 +24,10 @@ build: ## one static binary, ./postflight
 man: build ## the manual pages of this version, to bin/man
 	./postflight man bin/man
 
-.PHONY: man
+site: ## docs/ as pages for a browser, to bin/site
+	go run ./cmd/site
+
+.PHONY: man site
 demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|blind|outage|loop|brake|irreversible] [KEEP=1]
 	cd cmd/demo && go build -o ../../bin/demo . && POSTFLIGHT_BINARY=$(CURDIR)/postflight ../../bin/demo -scenario '$(SCENARIO)' -keep '$(KEEP)'
 

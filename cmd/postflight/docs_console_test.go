@@ -111,7 +111,7 @@ func newMachine(t *testing.T) *machine {
 	healthy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(healthy.Close)
 	m := &machine{t: t, dir: t.TempDir(), site: healthy.URL, databases: strings.NewReplacer()}
-	for _, dir := range []string{"bin", "secrets", "state", "backups"} {
+	for _, dir := range []string{"bin", "secrets", "state", "backups", "installed"} {
 		require.NoError(t, os.Mkdir(filepath.Join(m.dir, dir), 0o700))
 	}
 	self, err := os.Executable()
