@@ -115,6 +115,9 @@ var readers = []reader{
 	{"docs/operating.md", "console", "# restore SQLite\n", "TestBackupsAreRestored"},
 	{"docs/operating.md", "console", "# back up PostgreSQL, ", "TestBackupsAreRestored"},
 	{"docs/operating.md", "console", "# restore PostgreSQL, ", "TestBackupsAreRestored"},
+	{"docs/gate.md", "sh", "postflight gate ", "TestGateInAPipelinesShell"},
+	{"docs/gate.md", "console", "", "TestGatePage"},
+	{"docs/gate.md", "text", "checkout 1.42.0 in production: ", "TestGatePage"},
 	// Everything else of these kinds.
 	{"", "yaml", "# postflight.yml\n", "TestConfigurationsInDocsLoad"},
 	{"docs/integrations/tickets.md", "yaml", feedSnippet, "TestConfigurationsInDocsLoad"},

@@ -146,7 +146,7 @@ func shots() []shot {
 		}},
 		{"status-troubled", "The status page in a bad night", func(t *testing.T) string { return served(t, &memory{}, seenAt, operated(troubled())) + "/status" }},
 	}
-	out = append(out, shot{"backtest", "What `postflight backtest --html` writes", func(t *testing.T) string {
+	out = append(out, shot{"backtest", "The report of a backtest", func(t *testing.T) string {
 		return server(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if err := board.WriteBacktest(w, backtested()); err != nil {
 				t.Error(err)
