@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -327,4 +328,85 @@ func testGateAtOnce(t *testing.T, db database) {
 		require.Equal(t, len(g.Words) == 1, g.Decision == verifier.Go)
 	}
 	require.Nil(t, verifier.CheckAudit(wholeAudit(t, s)))
+}
+
+// testGateApprovedWhileReverted: whoever approves a version at the moment at which
+// it is reverted has either spoken before that, which doesn't count any more, or
+// is told of it.
+func testGateApprovedWhileReverted(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := opened(t, s, "2", later(1))
+	check := claim(t, s, v.ID, later(2))
+	var all sync.WaitGroup
+	said := make([]error, 8)
+	for i := range said {
+		all.Go(func() { _, said[i] = s.Speak(t.Context(), yes("2", fmt.Sprintf("person%d", i), later(3))) })
+	}
+	var reverting error
+	all.Go(func() {
+		reverting = s.Decide(t.Context(), check, nil, later(3), func(verifier.Facts) (verifier.Decided, error) {
+			decided, err := v.Decide(verifier.Verdict{Decision: verifier.Revert, DecidedAt: later(3), By: verifier.ByPostflight}, verifier.Action{State: verifier.ActionNone})
+			return verifier.Decided{Verification: decided}, err
+		})
+	})
+	all.Wait()
+	require.NoError(t, reverting)
+	before := 0
+	for _, err := range said {
+		if err == nil {
+			before++
+			continue
+		}
+		requireKind(t, verifier.Conflict, err)
+		require.ErrorContains(t, err, "was reverted ("+v.ID+")")
+	}
+	_, seen := askGate(t, s, asksOf("2"), later(4), verifier.NoGo)
+	require.Equal(t, v.ID, seen.Reverted.ID)
+	require.Len(t, seen.Words, before)
+	for _, w := range seen.Words {
+		require.Empty(t, w.Again, "so that the gate doesn't count it")
+	}
+	require.Nil(t, verifier.CheckAudit(wholeAudit(t, s)))
+}
+
+// testGateReplicas: the same question at the same time to two replicas is one
+// answer, and the same word said to both is one word.
+func testGateReplicas(t *testing.T, db database) {
+	url := db.place(t)
+	replicas := []*store.Store{open(t, url)}
+	if strings.HasPrefix(url, "postgres") {
+		replicas = append(replicas, open(t, url))
+	}
+	var all sync.WaitGroup
+	ids, words := make([]string, 12), make([]verifier.GateWord, 12)
+	for i := range ids {
+		s := replicas[i%len(replicas)]
+		all.Go(func() {
+			v, err := s.Gate(t.Context(), asksOf("1"), later(i), func(g verifier.GateState) verifier.GateVerdict {
+				return verifier.GateVerdict{Release: releaseOf("1"), Decision: verifier.NoGo, Words: g.Words, At: later(i), LastAt: later(i)}
+			})
+			if err == nil {
+				ids[i] = v.ID
+			}
+		})
+		all.Go(func() {
+			w := yes("2", "quinn", later(1))
+			w.Conditions = []string{"off-peak only"}
+			words[i], _ = s.Speak(t.Context(), w)
+		})
+	}
+	all.Wait()
+	require.NotEmpty(t, ids[0])
+	for i := range ids {
+		require.Equal(t, ids[0], ids[i])
+		require.Equal(t, words[0], words[i])
+	}
+	last, seen := askGate(t, replicas[0], asksOf("2"), later(20), verifier.Go)
+	require.Len(t, seen.Words, 1)
+	require.Len(t, last.Words, 1)
+	r, err := replicas[0].ReleaseRecord(t.Context(), "checkout", "1", "production")
+	require.NoError(t, err)
+	require.Len(t, r.Environments[0].Gate, 1)
+	require.Equal(t, utc(later(11)), r.Environments[0].Gate[0].LastAt, "the latest time, whoever was faster")
+	require.Nil(t, verifier.CheckAudit(wholeAudit(t, replicas[0])))
 }

@@ -101,6 +101,8 @@ func conform(t *testing.T, db database) {
 		"gate: decisions":                    testGateDecisions,
 		"gate: at once":                      testGateAtOnce,
 		"gate: before a deploy":              testGateBeforeDeploy,
+		"gate: approved while reverted":      testGateApprovedWhileReverted,
+		"gate: replicas":                     testGateReplicas,
 		"feedback":                           testFeedback,
 		"feedback at once":                   testFeedbackAtOnce,
 		"accuracy":                           testAccuracy,
