@@ -218,6 +218,17 @@ func (g GateVerdict) Same(other GateVerdict) bool {
 		slices.Equal(g.Conditions, other.Conditions) && slices.Equal(g.Actors, other.Actors)
 }
 
+// Kept is the answer as it is recorded: what was said is told by its ids and
+// authors, for the record has each word once.
+func (g GateVerdict) Kept() GateVerdict {
+	words := make([]GateWord, 0, len(g.Words))
+	for _, w := range g.Words {
+		words = append(words, GateWord{ID: w.ID, Seq: w.Seq, Release: w.Release, Kind: w.Kind, Role: w.Role, By: w.By, At: w.At, Item: w.Item, Passed: w.Passed})
+	}
+	g.Words = words
+	return g
+}
+
 // GateState is what the store knows of a release, read at one moment.
 type GateState struct {
 	Words []GateWord // the oldest first

@@ -12,7 +12,8 @@ import (
 )
 
 // decisionsOfPlace is how many answers of the gate are kept of a service in an
-// environment.
+// environment, beside the last about each release of which somebody spoke: it
+// names who asked for that, which says who may not sign it off.
 const decisionsOfPlace = 1000
 
 // Gate lets decide answer by what is known of a release, and keeps the answer
@@ -191,7 +192,7 @@ func saveVerdict(ctx context.Context, tx *sql.Tx, v verifier.GateVerdict) (verif
 		v.LastAt = v.At
 	}
 	v.ID = verifier.NewID(verifier.GatePrefix)
-	record, err := encode("decision of the gate", v)
+	record, err := encode("decision of the gate", v.Kept())
 	if err != nil {
 		return v, err
 	}
@@ -200,9 +201,20 @@ func saveVerdict(ctx context.Context, tx *sql.Tx, v verifier.GateVerdict) (verif
 	if err != nil {
 		return v, err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM gate_decisions WHERE id IN (SELECT id FROM gate_decisions
-		WHERE service = $1 AND environment = $2 ORDER BY at DESC, id DESC LIMIT 100 OFFSET $3)`, v.Service, v.Environment, decisionsOfPlace)
-	return v, err
+	return v, forgetVerdicts(ctx, tx, v.Location())
+}
+
+// forgetVerdicts deletes the oldest answers about a place, where there are more
+// than are kept.
+func forgetVerdicts(ctx context.Context, tx *sql.Tx, where verifier.Location) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM gate_decisions WHERE id IN (SELECT g.id FROM gate_decisions g
+		WHERE g.service = $1 AND g.environment = $2
+			AND (SELECT count(*) FROM gate_decisions WHERE service = $1 AND environment = $2) > $3
+			AND NOT (EXISTS (SELECT 1 FROM gate_words w WHERE w.service = g.service AND w.version = g.version AND w.environment = g.environment)
+				AND g.id = (SELECT l.id FROM gate_decisions l WHERE l.service = g.service AND l.version = g.version AND l.environment = g.environment
+					ORDER BY l.at DESC, l.id DESC LIMIT 1))
+		ORDER BY g.at DESC, g.id DESC LIMIT 100 OFFSET $3)`, where.Service, where.Environment, decisionsOfPlace)
+	return err
 }
 
 // waitingLimit bounds what Waiting returns.

@@ -410,3 +410,47 @@ func testGateReplicas(t *testing.T, db database) {
 	require.Equal(t, utc(later(11)), r.Environments[0].Gate[0].LastAt, "the latest time, whoever was faster")
 	require.Nil(t, verifier.CheckAudit(wholeAudit(t, replicas[0])))
 }
+
+// testGateBounds: who floods the gate with questions, or a release with words,
+// makes nothing grow without end, and nobody forget who asked for a release.
+func testGateBounds(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	ask := asksOf("1")
+	ask.Actor = "dana-gh"
+	askGate(t, s, ask, later(1), verifier.NoGo)
+	speak(t, s, yes("1", "dana", later(2)))
+	first, _ := askGate(t, s, asksOf("silent"), later(3), verifier.NoGo)
+	db.exec(t, url, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
+		INSERT INTO gate_decisions (id, service, environment, version, at, last_at, decision, record)
+		SELECT 'gd_' || i, 'checkout', 'production', 'flood-' || i, d.at + i * 1000000, d.at + i * 1000000, 'no-go', d.record FROM n, gate_decisions d WHERE d.id = '`+first.ID+`'`)
+	for i := range 3 { // each deletes some
+		askGate(t, s, asksOf(fmt.Sprint("later-", i)), later(100+i), verifier.NoGo)
+	}
+	for version, there := range map[string]bool{"flood-103": false, "flood-104": true} {
+		_, err := s.ReleaseRecord(t.Context(), "checkout", version, "")
+		require.Equal(t, there, err == nil, version)
+	}
+	_, seen := askGate(t, s, asksOf("1"), later(200), verifier.NoGo)
+	require.Equal(t, []string{"dana-gh"}, seen.Actors)
+	_, err := s.ReleaseRecord(t.Context(), "checkout", "silent", "")
+	requireKind(t, verifier.NotFound, err)
+
+	for i := range 200 {
+		w := yes("1", fmt.Sprint("person", i), later(300))
+		for range 20 {
+			w.Conditions = append(w.Conditions, strings.Repeat("x", 500))
+		}
+		if _, err = s.Speak(t.Context(), w); err != nil {
+			break
+		}
+	}
+	requireKind(t, verifier.Conflict, err)
+	require.ErrorContains(t, err, "no more than 256 are kept: say it shorter")
+	_, seen = askGate(t, s, asksOf("1"), later(400), verifier.NoGo)
+	require.Less(t, len(seen.Words), 30)
+	r, err := s.ReleaseRecord(t.Context(), "checkout", "1", "")
+	require.NoError(t, err)
+	require.Empty(t, r.Environments[0].Gate[0].Words[2].Conditions, "which the words themselves have")
+	require.Len(t, r.Environments[0].Words[2].Conditions, 20)
+}

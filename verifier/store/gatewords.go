@@ -16,6 +16,8 @@ const (
 	// wordsOfRelease bounds what may be said of one release, for all of it is
 	// read with every question to the gate.
 	wordsOfRelease = 500
+	// bytesOfRelease bounds them together, as they are stored.
+	bytesOfRelease = 256 << 10
 	// sameWord is how long the same word again is taken for a retry.
 	sameWord = time.Minute
 )
@@ -46,6 +48,9 @@ func (s *Store) Speak(ctx context.Context, w verifier.GateWord) (said verifier.G
 		said.Seq, said.At = entry.Seq, entry.At
 		record, err := encode("word "+w.ID, said)
 		if err != nil {
+			return err
+		}
+		if err := fits(ctx, tx, w.Release, len(record)); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO gate_words (seq, id, service, environment, version, record) VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -95,6 +100,20 @@ func mayBeSaid(ctx context.Context, tx *sql.Tx, w verifier.GateWord, words []ver
 		return agreesWithRevert(w, v)
 	case verifier.Answer:
 		return answers(w, words)
+	}
+	return nil
+}
+
+// fits refuses a word that makes those of its release more than are kept.
+func fits(ctx context.Context, tx *sql.Tx, r verifier.Release, more int) error {
+	var there int
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(length(record)), 0) FROM gate_words WHERE service = $1 AND version = $2 AND environment = $3`,
+		r.Service, r.Version, r.Environment).Scan(&there)
+	if err != nil {
+		return err
+	}
+	if there+more > bytesOfRelease {
+		return verifier.Errorf(verifier.Conflict, "what was said of %s is %d KiB already, and no more than %d are kept: say it shorter", r, there>>10, bytesOfRelease>>10)
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ func conform(t *testing.T, db database) {
 		"gate: before a deploy":              testGateBeforeDeploy,
 		"gate: approved while reverted":      testGateApprovedWhileReverted,
 		"gate: replicas":                     testGateReplicas,
+		"gate: bounds":                       testGateBounds,
 		"feedback":                           testFeedback,
 		"feedback at once":                   testFeedbackAtOnce,
 		"accuracy":                           testAccuracy,
