@@ -12,7 +12,9 @@ import (
 // TestGateInMessages: what was said of a release before it was deployed is told
 // with its verdict.
 func TestGateInMessages(t *testing.T) {
-	told := func(d verifier.Deployment) string { return Tell(verifier.Event{Data: verifier.Verification{State: verifier.StateDecided, Deployment: d}}).Text() }
+	told := func(d verifier.Deployment) string {
+		return Tell(verifier.Event{Data: verifier.Verification{State: verifier.StateDecided, Deployment: d}}).Text()
+	}
 	require.Empty(t, told(verifier.Deployment{}), "the gate was not asked")
 	require.Empty(t, told(verifier.Deployment{Gate: &verifier.GateSaid{Decision: verifier.Go}}), "a plain go is no news")
 	require.Contains(t, told(verifier.Deployment{Gate: &verifier.GateSaid{Decision: verifier.NoGo, Reasons: []string{"no yes of quality", "frozen"}}}),

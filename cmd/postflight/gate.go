@@ -75,7 +75,7 @@ func gateAnswer(s streams, cmd *cobra.Command, r verifier.Release, v verifier.Ga
 }
 
 func printGate(s streams, v verifier.GateVerdict) {
-	fmt.Fprintln(s.out, terminal.Clean(strings.ToUpper(string(v.Decision))+"  "+v.Release.String()))
+	fmt.Fprintln(s.out, terminal.Clean(strings.ToUpper(string(v.Decision))+"  "+v.String()))
 	for _, c := range v.Checks {
 		fmt.Fprintln(s.out, "  "+checkMark(c.State)+" "+terminal.Clean(c.Name+": "+c.Reason))
 	}

@@ -59,7 +59,7 @@ func told() verifier.ReleaseRecord {
 	v.Deployment.Gate = &verifier.GateSaid{ID: goes.ID, Decision: verifier.Go, At: goes.At, Conditions: goes.Conditions}
 	wait := waits().Environments[0]
 	wait.Environment = "eu-production"
-	wait.Gate[0].Release.Environment, wait.Words[0].Environment = "eu-production", "eu-production"
+	wait.Gate[0].Environment, wait.Words[0].Environment = "eu-production", "eu-production"
 	wait.Words[0].Reason, wait.Words[0].Evidence = "as in production", nil
 	return verifier.ReleaseRecord{Service: r.Service, Version: r.Version, Environments: []verifier.EnvironmentOfRelease{{
 		Environment: r.Environment, Gate: []verifier.GateVerdict{goes, gone}, Words: words,

@@ -85,7 +85,8 @@ func rollback(f Facts, _ said) *result {
 // freeze: nothing goes where postflight could not bring it back by itself, or
 // where a person said stop.
 func freeze(f Facts, _ said) *result {
-	for _, z := range f.Frozen {
+	if len(f.Frozen) > 0 {
+		z := f.Frozen[0]
 		until := "until somebody unfreezes it"
 		if !z.Until.IsZero() {
 			until = "until " + clock(z.Until)

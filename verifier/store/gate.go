@@ -25,7 +25,7 @@ func (s *Store) Gate(ctx context.Context, ask verifier.GateAsk, now time.Time, d
 	if ask.Record {
 		run = s.alone
 	}
-	err = run(ctx, "ask the gate of "+ask.Release.String(), func(tx *sql.Tx) error {
+	err = run(ctx, "ask the gate of "+ask.String(), func(tx *sql.Tx) error {
 		state, err := loadGate(ctx, tx, ask, now)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ const (
 // and one of any other version none: otherwise its author did not know what they
 // approved, and it is a Conflict that says so.
 func (s *Store) Speak(ctx context.Context, w verifier.GateWord) (said verifier.GateWord, err error) {
-	err = s.alone(ctx, "record what "+w.By+" said of "+w.Release.String(), func(tx *sql.Tx) error {
+	err = s.alone(ctx, "record what "+w.By+" said of "+w.String(), func(tx *sql.Tx) error {
 		said = w
 		words, err := loadWords(ctx, tx, w.Release)
 		if err != nil {

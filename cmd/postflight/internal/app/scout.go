@@ -116,7 +116,7 @@ func (o *scout) look(ctx context.Context, s *seen, cur *current, p verifier.Poli
 // askSmoke runs the requests to a staging address once.
 func (cur *current) askSmoke(ctx context.Context, steps []verifier.ProbeStep, r verifier.Release) *gate.Answer {
 	s := verifier.Signal{Name: "smoke", ProbeSource: &verifier.ProbeSource{Steps: steps, ConsecutiveFailures: 1}}
-	t := verifier.Target{Service: r.Service, Environment: r.Environment, Version: r.Version}
+	t := verifier.Target(r)
 	found := cur.measurers[verifier.FromProbe].Measure(ctx, s, t, verifier.Plan{}, 0, time.Time{}, time.Now())
 	at := time.Now().UTC().Format("15:04:05 UTC")
 	switch {
