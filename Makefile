@@ -27,7 +27,10 @@ man: build ## the manual pages of this version, to bin/man
 site: ## docs/ as pages for a browser, to bin/site
 	go run ./cmd/site
 
-.PHONY: man site
+release: ## binaries, bills of materials, sums and provenance, to bin/release; built twice and compared [PLATFORMS='linux/amd64 ...'] [DIRTY=1 for a trial]
+	bash .ci/release '$(VERSION)' bin/release
+
+.PHONY: man site release
 demo: build ## a good release kept and a bad one reverted, in two minutes [SCENARIO=slow|tickets|blind|outage|loop|brake|irreversible] [KEEP=1]
 	cd cmd/demo && go build -o ../../bin/demo . && POSTFLIGHT_BINARY=$(CURDIR)/postflight ../../bin/demo -scenario '$(SCENARIO)' -keep '$(KEEP)'
 
