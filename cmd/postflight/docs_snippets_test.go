@@ -84,6 +84,9 @@ var readers = []reader{
 	{"docs/start.md", "text", "policy shop, as of checkout in production:\n", "TestInitFindsWhatThereIs"},
 	{"docs/backtest.md", "text", "", "TestBacktest"},
 	{"docs/pipelines.md", "text", "POST /rollback\n", "TestRollbackRequestInDocs"},
+	{"docs/gate.md", "sh", "postflight gate ", "TestGateInAPipelinesShell"},
+	{"docs/gate.md", "console", "", "TestGatePage"},
+	{"docs/gate.md", "text", "", "TestGatePage"},
 	{"docs/pipelines.md", "go", "package main\n", "TestReceiverInDocsVerifies"},
 	{"docs/integrations/receivers.md", "text", "ntfy://", "TestShoutrrrAddressInDocs"},
 	// Other systems' files.

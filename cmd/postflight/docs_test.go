@@ -195,7 +195,7 @@ func requireParses(t *testing.T, args []string) {
 	require.NotSame(t, root, cmd, "%v: no such command", args)
 	require.False(t, cmd.HasSubCommands() && !cmd.HasAvailableLocalFlags(), "%v needs a command", args) // audit lists by itself
 	rest = slices.DeleteFunc(rest, func(arg string) bool { return arg == "..." })
-	if len(rest) > 0 && rest[len(rest)-1] == "--reason" { // `--reason ...`
+	if len(rest) > 0 && slices.Contains([]string{"--reason", "--html"}, rest[len(rest)-1]) { // `--reason ...`
 		rest = append(rest, "why")
 	}
 	require.NoError(t, cmd.ParseFlags(rest), args)
