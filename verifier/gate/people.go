@@ -13,7 +13,7 @@ import (
 func reverted(f Facts, s said) *result {
 	v := f.State.Reverted
 	if v == nil {
-		r := passed("%s was never reverted in %s", f.Ask.Version, f.Ask.Environment)
+		r := passed("%s does not count as reverted in %s", f.Ask.Version, f.Ask.Environment)
 		return &r
 	}
 	if i := slices.IndexFunc(s.yes, func(w verifier.GateWord) bool { return w.Again == v.ID }); i >= 0 {
