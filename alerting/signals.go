@@ -44,6 +44,11 @@ func signalStory(f verifier.Finding) SignalStory {
 		s.Note = strings.TrimPrefix(s.Note+", advisory", ", ")
 	}
 	switch {
+	case f.Votes != nil:
+		s.Levels = f.Votes.Tally()
+		if f.Message != "" && f.Steps.Measured > 0 {
+			s.Levels += ": " + f.Message
+		}
 	case f.After == nil && f.Message != "":
 		s.Levels = f.Message
 	case f.After == nil:

@@ -65,6 +65,9 @@ func Tell(e verifier.Event) Story {
 	}
 	s.Action, s.Gate = action(v), gate(v.Deployment)
 	s.link("Open verdict", v.URL)
+	if v.AsksVotes && !v.State.Final() && v.URL != "" {
+		s.link("Vote", v.URL+"#vote")
+	}
 	s.link("Deploy", v.Deployment.URL)
 	return s
 }

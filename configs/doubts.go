@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postflight/postflight/verifier"
@@ -16,6 +17,9 @@ func (c *Config) Doubts() []string {
 	}
 	for _, p := range c.Policies {
 		for _, s := range p.Signals {
+			if doubt := c.outvoted(s); doubt != "" {
+				out = append(out, fmt.Sprintf("policy %q, signal %q: %s", p.Name, s.Name, doubt))
+			}
 			if deaf(s) {
 				out = append(out, fmt.Sprintf("policy %q, signal %q: without alerts.heartbeat the silence of source %q counts as health, also where it is gone: send it an alert that always fires, and give heartbeat",
 					p.Name, s.Name, s.AlertSource.Source))
@@ -23,6 +27,33 @@ func (c *Config) Doubts() []string {
 		}
 	}
 	return out
+}
+
+// votes reports whether an access entry may vote.
+func (a Access) votes() bool { return slices.Contains(a.May, "vote") || slices.Contains(a.May, "decide") }
+
+// outvoted says of a votes signal that it can't get the votes that it needs.
+func (c *Config) outvoted(s verifier.Signal) string {
+	if s.VoteSource == nil {
+		return ""
+	}
+	people := 0
+	for _, a := range c.Access {
+		if a.votes() && s.VoteSource.Counts(a.Name, a.Roles) {
+			people++
+		}
+	}
+	if len(c.Access) == 0 {
+		people = 1 // who calls from this machine
+	}
+	counted := fmt.Sprintf("votes.from lets %d access entries vote", people)
+	switch no, yes := s.VoteSource.NoAtLeast, s.VoteSource.YesAtLeast; {
+	case s.Required && people < yes:
+		return fmt.Sprintf("%s, and it requires %d yes: every verdict will be inconclusive or a revert", counted, yes)
+	case people < no:
+		return fmt.Sprintf("%s, and it takes %d no to be bad: it never will be; lower votes.no_at_least or let more people vote", counted, no)
+	}
+	return ""
 }
 
 // deaf reports whether a signal can't tell a source that is gone from one that

@@ -11,7 +11,11 @@ import (
 type people struct {
 	names []string
 	roles []string // that somebody who may decide has
+	may   []string // names of those who may vote
 }
+
+// voters are the names whose votes a policy may count: of entries and of roles.
+func (p people) voters() []string { return append(slices.Clone(p.may), p.roles...) }
 
 func peopleOf(list []Access) people {
 	var p people
@@ -19,6 +23,9 @@ func peopleOf(list []Access) people {
 		p.names = append(p.names, a.Name)
 		if slices.Contains(a.May, "decide") {
 			p.roles = append(p.roles, a.Roles...)
+		}
+		if a.votes() {
+			p.may = append(p.may, a.Name)
 		}
 	}
 	return p

@@ -84,11 +84,12 @@ type signalSpec struct {
 	// Name is shown in every reason.
 	Name string `yaml:"name" required:"true"`
 	// Role decisive may revert by itself; advisory may corroborate or hold a
-	// keep, never revert alone. Tickets, traffic and alerts are advisory by
+	// keep, never revert alone. Tickets, traffic, alerts and votes are advisory by
 	// default, all others decisive.
 	Role string `yaml:"role" oneof:"decisive advisory"`
 	// Required makes the verdict inconclusive when too little of the signal
-	// could be measured; by default the decisive ones are.
+	// could be measured; by default the decisive ones are, but for votes: of them
+	// it takes yes_at_least people's yes where they are required.
 	Required bool `yaml:"required"`
 	// Tolerance is the harm that doesn't matter.
 	Tolerance toleranceSpec `yaml:"tolerance"`
@@ -114,6 +115,8 @@ type signalSpec struct {
 	Tickets *ticketsSpec `yaml:"tickets"`
 	// Alerts is the share of the time in which an alert was firing.
 	Alerts *alertsSpec `yaml:"alerts"`
+	// Votes is what people say of the deploy while it is watched.
+	Votes *votesSpec `yaml:"votes"`
 }
 
 // toleranceSpec says from where harm matters: expected * (1 + relative) +
@@ -215,6 +218,19 @@ type probeSpec struct {
 type ticketsSpec struct {
 	// Feed is the name of a feed.
 	Feed string `yaml:"feed" required:"true"`
+}
+
+// votesSpec counts people's yes and no to a deploy while it is watched, the newest
+// of each person. Nobody voting is neither good nor bad.
+type votesSpec struct {
+	// From are the roles or access entries whose votes count; all who may vote by
+	// default.
+	From []string `yaml:"from"`
+	// NoAtLeast is how many people's no make it bad: 1 lets one person alone
+	// revert, where the signal is decisive.
+	NoAtLeast int `yaml:"no_at_least" default:"2"`
+	// YesAtLeast is how many people's yes make it good, while not enough say no.
+	YesAtLeast int `yaml:"yes_at_least" default:"1"`
 }
 
 // alertsSpec is the alerts about the deploy's service and environment that an

@@ -28,6 +28,7 @@ var signalDefaults = map[verifier.SourceKind]kindDefaults{
 	verifier.FromTickets: {verifier.Count, verifier.Advisory, 0.5, 0.5},
 	verifier.FromValue:   {verifier.Value, verifier.Decisive, 0.05, 0},
 	verifier.FromTraffic: {verifier.Value, verifier.Advisory, 0.3, 0},
+	verifier.FromVotes:   {kind: verifier.Voting, role: verifier.Advisory},
 }
 
 // signal checks a signal and turns it into that of the domain.
@@ -51,6 +52,8 @@ func (d *decoder) signal(s *signalSpec, c context, interval time.Duration) verif
 		out.ProbeSource = d.probe(s.Probe, interval)
 	case s.Alerts != nil:
 		out.AlertSource = d.alerts(s.Alerts, c)
+	case s.Votes != nil:
+		out.VoteSource = d.votes(s.Votes, c)
 	case s.Tickets != nil:
 		out.TicketSource = &verifier.TicketSource{Feed: s.Tickets.Feed}
 		if d.usable(&s.Tickets.Feed) {
@@ -62,9 +65,13 @@ func (d *decoder) signal(s *signalSpec, c context, interval time.Duration) verif
 	if s.Role != "" {
 		out.Role = verifier.Role(s.Role)
 	}
-	out.Required = out.Role == verifier.Decisive
+	out.Required = out.Role == verifier.Decisive && out.VoteSource == nil // whoever has no time to vote holds nothing up
 	if d.usable(&s.Required) {
 		out.Required = s.Required
+	}
+	if out.VoteSource != nil {
+		d.uncounted(s)
+		return out
 	}
 	d.tolerance(&s.Tolerance, &out, defaults)
 	d.limits(s, &out)
@@ -81,7 +88,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 	}{
 		{verifier.FromRatio, &s.Ratio}, {verifier.FromLatency, &s.Latency}, {verifier.FromValue, &s.Value},
 		{verifier.FromTraffic, &s.Traffic}, {verifier.FromProbe, &s.Probe}, {verifier.FromTickets, &s.Tickets},
-		{verifier.FromAlerts, &s.Alerts},
+		{verifier.FromAlerts, &s.Alerts}, {verifier.FromVotes, &s.Votes},
 	} {
 		if d.written(source.field) {
 			written = append(written, string(source.name))
@@ -92,7 +99,7 @@ func (d *decoder) oneSource(s *signalSpec) bool {
 	case d.failed[s] || d.strange[s] && len(written) == 0:
 		return false
 	case len(written) == 0:
-		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, traffic, probe, tickets or alerts")
+		d.problem(d.at(s), "has nothing to judge: write one of ratio, latency, value, traffic, probe, tickets, alerts or votes")
 		return false
 	case len(written) > 1:
 		d.problem(second, "is the second thing to judge in one signal: keep one of %s, and make a signal of each other", choices(written))
@@ -115,6 +122,34 @@ func (d *decoder) alerts(a *alertsSpec, c context) *verifier.AlertSource {
 		}
 	}
 	return &verifier.AlertSource{Source: a.Source, Labels: a.Labels, Heartbeat: verifier.Duration(a.Heartbeat)}
+}
+
+// mostVoters is more people than any policy needs.
+const mostVoters = 1000
+
+// votes checks whose votes count, and how many it takes.
+func (d *decoder) votes(v *votesSpec, c context) *verifier.VoteSource {
+	d.once("role or access entry", v.From)
+	for i := range v.From {
+		if d.usable(&v.From[i]) && v.From[i] != "" {
+			d.refers(d.at(&v.From[i]), "role or access entry", "access, of entries that may vote or decide", c.people.voters())
+		}
+	}
+	for _, n := range []*int{&v.NoAtLeast, &v.YesAtLeast} {
+		if d.usable(n) && (*n < 1 || *n > mostVoters) {
+			d.fail(d.at(n), n, "must be between 1 and %d people", mostVoters)
+		}
+	}
+	return &verifier.VoteSource{From: v.From, NoAtLeast: v.NoAtLeast, YesAtLeast: v.YesAtLeast}
+}
+
+// uncounted refuses what is about levels: votes have none.
+func (d *decoder) uncounted(s *signalSpec) {
+	for _, field := range []any{&s.Tolerance, &s.AtMost, &s.AtLeast} {
+		if d.written(field) {
+			d.problem(d.at(field), "means nothing for votes: they are counted, see no_at_least and yes_at_least under votes")
+		}
+	}
 }
 
 // figure reads a number in the signal's own unit: a share for ratios.

@@ -1,6 +1,9 @@
 package verifier
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // SignalState is what the evidence says of one signal so far.
 type SignalState string
@@ -42,11 +45,27 @@ type Finding struct {
 	// Control is what the control group did; nil without one. Expected then
 	// follows it.
 	Control *ControlFinding `json:"control,omitempty"`
+	// Votes are who said what, and how many it takes; nil but for votes.
+	Votes *VoteFinding `json:"votes,omitempty"`
 	// Shared: the signal would be bad without its control group, but the
 	// control group got worse likewise, so this is not proven to be the deploy.
 	Shared  bool   `json:"shared,omitempty"`
 	Query   string `json:"query"`
 	Message string `json:"message"`
+}
+
+// VoteFinding is what people say of a deploy: the newest word of each whose
+// votes count, by the names of their access entries, in alphabetical order.
+type VoteFinding struct {
+	Yes        []string `json:"yes"`
+	No         []string `json:"no"`
+	NoAtLeast  int      `json:"no_at_least"`  // so many make it bad
+	YesAtLeast int      `json:"yes_at_least"` // so many make it good
+}
+
+// Tally writes the votes as "3 yes, 1 no".
+func (v VoteFinding) Tally() string {
+	return fmt.Sprintf("%d yes, %d no", len(v.Yes), len(v.No))
 }
 
 // ControlFinding is the level of the control group, in the signal's own unit.

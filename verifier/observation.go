@@ -25,6 +25,7 @@ type Observation struct {
 	Value   float64   `json:"value,omitempty"`   // value
 	Message string    `json:"message,omitempty"` // why nothing was measured, or what a failed probe saw
 	Timing  *Timing   `json:"timing,omitempty"`  // probes
+	Voter   string    `json:"voter,omitempty"`   // votes: who; their newest one counts, Bad is 1 for a no, Message is the reason
 	// Control is what the control group showed in the same step, where the
 	// signal has one; a measured step then always has it.
 	Control *Control `json:"control,omitempty"`

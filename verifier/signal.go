@@ -6,9 +6,10 @@ type SignalKind string
 
 // The kinds of signals.
 const (
-	Ratio SignalKind = "ratio" // bad events among total opportunities
-	Count SignalKind = "count" // events in a span of time
-	Value SignalKind = "value" // a number
+	Ratio  SignalKind = "ratio" // bad events among total opportunities
+	Count  SignalKind = "count" // events in a span of time
+	Value  SignalKind = "value" // a number
+	Voting SignalKind = "vote"  // people's yes and no
 )
 
 // Role says whether a signal may revert by itself.
@@ -58,6 +59,7 @@ type Signal struct {
 	TicketSource  *TicketSource  `json:"tickets,omitempty"`
 	TrafficSource *TrafficSource `json:"traffic,omitempty"`
 	AlertSource   *AlertSource   `json:"alerts,omitempty"`
+	VoteSource    *VoteSource    `json:"votes,omitempty"`
 }
 
 // SourceKind names where a signal's observations come from; it chooses the
@@ -74,6 +76,7 @@ const (
 	FromTickets SourceKind = "tickets"
 	FromTraffic SourceKind = "traffic"
 	FromAlerts  SourceKind = "alerts"
+	FromVotes   SourceKind = "votes"
 )
 
 // HasControl reports whether the signal is judged against peers without a
@@ -109,6 +112,8 @@ func (s Signal) Source() SourceKind {
 		return FromTraffic
 	case s.AlertSource != nil:
 		return FromAlerts
+	case s.VoteSource != nil:
+		return FromVotes
 	}
 	return ""
 }

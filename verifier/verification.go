@@ -38,9 +38,14 @@ type Verification struct {
 	Override   *Override  `json:"override"`
 	// Feedback is what people say of the verdict, the newest of each person,
 	// the newest first.
-	Feedback  []Feedback `json:"feedback,omitempty"`
-	Effective Decision   `json:"effective,omitempty"`
-	Action    Action     `json:"action"`
+	Feedback []Feedback `json:"feedback,omitempty"`
+	// Votes are what people say of the deploy while it is watched, the newest of
+	// each person, the newest first.
+	Votes []Vote `json:"votes,omitempty"`
+	// AsksVotes: the policy has a signal that counts votes.
+	AsksVotes bool     `json:"asks_votes,omitempty"`
+	Effective Decision `json:"effective,omitempty"`
+	Action    Action   `json:"action"`
 	// Attribution is what was known of the surroundings; nil while the signals
 	// never said revert.
 	Attribution  *Attribution `json:"attribution,omitempty"`
@@ -55,7 +60,7 @@ func Open(d Deployment, p Policy, now time.Time) Verification {
 	return Verification{
 		ID: NewID(VerificationPrefix), State: StatePending, Mode: p.Mode, Deployment: d,
 		OpenedAt: now, ClosesAt: d.FinishedAt.Add(p.Window.D()),
-		Policy: p.Name, PolicyHash: p.Hash(),
+		Policy: p.Name, PolicyHash: p.Hash(), AsksVotes: len(p.Votes()) > 0,
 		Action: Action{State: ActionNone},
 	}
 }

@@ -139,6 +139,10 @@ func (t *telling) signal(v verifier.Verification, f verifier.Finding) {
 	}
 	t.line(tone, "  ", "\n"+title)
 	row := func(name, text string) { t.line(terminal.Plain, "    ", fmt.Sprintf("%-17s %s", name, text)) }
+	if f.Votes != nil {
+		voted(row, f)
+		return
+	}
 	if f.Rule != "" {
 		row("decided by", f.Rule+"; the three questions did not decide")
 	}
@@ -151,6 +155,21 @@ func (t *telling) signal(v verifier.Verification, f verifier.Finding) {
 	row("measured", fmt.Sprintf("%s; no data in %d, errors in %d", counted(f.Steps.Measured, "step"), f.Steps.NoData, f.Steps.Error))
 	if f.Onset != nil {
 		row("began", clockTime(f.Onset))
+	}
+	if f.Message != "" {
+		row("note", f.Message)
+	}
+}
+
+// voted tells of votes, to which the three questions don't apply.
+func voted(row func(name, text string), f verifier.Finding) {
+	who := func(people []string, needed int, means string) string {
+		return fmt.Sprintf("%s; %s from %s", cmp.Or(strings.Join(people, ", "), "nobody"), means, counted(needed, "vote"))
+	}
+	row("who says no?", who(f.Votes.No, f.Votes.NoAtLeast, "bad"))
+	row("who says yes?", who(f.Votes.Yes, f.Votes.YesAtLeast, "good"))
+	if f.Rule != "" {
+		row("decided by", f.Rule)
 	}
 	if f.Message != "" {
 		row("note", f.Message)
@@ -206,6 +225,9 @@ func whatWasDone(v verifier.Verification) []string {
 	}
 	for _, f := range v.Feedback {
 		out = append(out, fmt.Sprintf("%s called the verdict %s at %s: %s", f.By, f.Decision, clockTime(&f.At), f.Reason))
+	}
+	for _, vote := range v.Votes {
+		out = append(out, fmt.Sprintf("%s voted %s at %s: %s", vote.By, vote.Decision, clockTime(&vote.At), vote.Reason))
 	}
 	return out
 }

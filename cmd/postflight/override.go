@@ -38,22 +38,22 @@ func overrideCommand(s streams) *cobra.Command {
 }
 
 // aboutVerification is a command by which a person says something about a
-// verification, which POST /api/v1/verifications/{id}/NAME takes.
-func aboutVerification(s streams, cmd *cobra.Command, name string, check func(decision string) error) *cobra.Command {
+// verification, which POST /api/v1/verifications/{id}/PATH takes.
+func aboutVerification(s streams, cmd *cobra.Command, path string, check func(decision string) error) *cobra.Command {
 	var reason string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := check(args[1]); err != nil {
 			return err
 		}
 		if strings.TrimSpace(reason) == "" {
-			return usagef("%s needs --reason: people read it beside the verdict", name)
+			return usagef("%s needs --reason: people read it beside the verdict", cmd.Name())
 		}
 		c, err := newClient(cmd)
 		if err != nil {
 			return err
 		}
 		var v said
-		_, err = c.call(cmd.Context(), http.MethodPost, "/api/v1/verifications/"+url.PathEscape(args[0])+"/"+name, nil,
+		_, err = c.call(cmd.Context(), http.MethodPost, "/api/v1/verifications/"+url.PathEscape(args[0])+"/"+path, nil,
 			map[string]string{"decision": args[1], "reason": reason}, &v)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ verdict: keep or revert.`,
 	root.PersistentFlags().Bool("no-color", false, "no colour, also on a terminal; as does NO_COLOR")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return checkOutput(cmd) }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v (see --help)", err) })
-	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), readyCommand(s), statusCommand(s), listCommand(s), showCommand(s), explainCommand(s), overrideCommand(s), feedbackCommand(s),
+	root.AddCommand(initCommand(s), serveCommand(s), checkCommand(s), notifyCommand(s), waitCommand(s), readyCommand(s), statusCommand(s), listCommand(s), showCommand(s), explainCommand(s), overrideCommand(s), feedbackCommand(s), voteCommand(s),
 		freezeCommand(s), unfreezeCommand(s), markCommand(s), brakeCommand(s), auditCommand(s), storageCommand(s), rollbackCommand(s),
 		gateCommand(s), approveCommand(s), rejectCommand(s), answerCommand(s), tickCommand(s), recordCommand(s),
 		feedCommand(s), routeCommand(s), judgeCommand(s), backtestCommand(s), reportCommand(s), dashboardsCommand(s), manCommand(s), sendShoutrrrCommand(s))

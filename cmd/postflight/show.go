@@ -69,6 +69,9 @@ func printVerification(out *terminal.Screen, v verifier.Verification) error {
 	for _, f := range v.Feedback {
 		fmt.Fprintf(w, "feedback\t%s by %s at %s: %s\n", f.Decision, f.By, clockTime(&f.At), f.Reason)
 	}
+	for _, vote := range v.Votes {
+		fmt.Fprintf(w, "vote\t%s by %s at %s: %s\n", vote.Decision, vote.By, clockTime(&vote.At), vote.Reason)
+	}
 	if v.Action.State != verifier.ActionNone {
 		fmt.Fprintf(w, "action\t%s\n", strings.TrimSuffix(actionWord(v.Action)+": "+v.Action.Reason, ": "))
 	}
@@ -131,8 +134,12 @@ func printSignals(w *tabwriter.Writer, v verifier.Verification) {
 	}
 	fmt.Fprintln(w, "\nSIGNAL\tSTATE\tROLE\tBEFORE\tEXPECTED\tAFTER\tLIMIT\tMEASURED\tNO DATA\tERRORS\tMESSAGE")
 	for _, f := range v.Signals {
+		after, limit := level(f.Kind, f.After), level(f.Kind, f.Matters.Limit)
+		if f.Votes != nil {
+			after, limit = f.Votes.Tally(), fmt.Sprintf("%d no", f.Votes.NoAtLeast)
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", f.Name, signalWord(v, f), f.Role,
-			level(f.Kind, f.Before), level(f.Kind, f.Expected), level(f.Kind, f.After), level(f.Kind, f.Matters.Limit),
+			level(f.Kind, f.Before), level(f.Kind, f.Expected), after, limit,
 			f.Steps.Measured, f.Steps.NoData, f.Steps.Error, remarks(f))
 	}
 }

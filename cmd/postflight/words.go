@@ -56,6 +56,9 @@ func progress(v verifier.Verification, now time.Time) string {
 	fmt.Fprintf(&b, "%s %s: %s", v.Deployment.Service, v.Deployment.Version, stateWord(v))
 	for _, f := range v.Signals {
 		fmt.Fprintf(&b, "  %s %s", f.Name, signalWord(v, f))
+		if f.Votes != nil {
+			b.WriteString(" " + f.Votes.Tally())
+		}
 		if f.Before != nil && f.After != nil {
 			fmt.Fprintf(&b, " %s -> %s", level(f.Kind, f.Before), level(f.Kind, f.After))
 		}

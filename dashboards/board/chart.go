@@ -3,6 +3,7 @@ package board
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ type legend struct{ Class, Text string }
 
 // charts draws a chart for each signal, in the order of the signals.
 func (l look) charts() ([]chart, string) {
-	findings := l.findings()
+	findings := slices.DeleteFunc(l.findings(), func(f verifier.Finding) bool { return f.Votes != nil }) // counted, not drawn
 	if len(findings) == 0 {
 		return nil, "Nothing was measured yet."
 	}

@@ -14,6 +14,8 @@ type decisions struct {
 	Choices []choice // about the verdict
 	Rate    []choice
 	Says    []said
+	Vote    []choice // on a deploy that is watched
+	Votes   []said
 	Frozen  []frozen
 	Freeze  *choice
 	Brake   *choice
@@ -35,13 +37,16 @@ func (h *Handler) decisions(r *http.Request, v verifier.Verification, now *Brake
 	offer := func(d deed) choice {
 		return choice{d.offer(v), base + url.Values{"do": {string(d)}}.Encode()}
 	}
-	out := &decisions{Says: sayings(v.Feedback)}
+	out := &decisions{Says: sayings(v.Feedback), Votes: votings(v.Votes)}
 	for _, d := range choices(v) {
-		if d.rates() {
+		switch {
+		case d.rates():
 			out.Rate = append(out.Rate, offer(d))
-			continue
+		case d.votes():
+			out.Vote = append(out.Vote, offer(d))
+		default:
+			out.Choices = append(out.Choices, offer(d))
 		}
-		out.Choices = append(out.Choices, offer(d))
 	}
 	switch {
 	case now != nil && !now.Engaged:
@@ -94,6 +99,12 @@ func (h *Handler) told(r *http.Request, v verifier.Verification, in []verifier.F
 		}
 		f := v.Feedback[0]
 		return []string{stored(f.By, f.At, "says the verdict was "+string(f.Decision), f.Reason), v.FeedbackOutcome(f.Decision)}
+	case "vote":
+		if len(v.Votes) == 0 {
+			return nil
+		}
+		vote := v.Votes[0]
+		return []string{stored(vote.By, vote.At, "voted "+string(vote.Decision), vote.Reason)}
 	case "freeze", "unfreeze":
 		out := h.lastly(r, verifier.AuditAction(kind), map[string]string{"freeze": "froze " + placeOf(v), "unfreeze": "ended a freeze of " + placeOf(v)}[kind], v.Deployment.Location())
 		if out == nil {

@@ -20,18 +20,22 @@ const (
 	doCancel   deed = "cancel"
 	doRight    deed = "right"
 	doWrong    deed = "wrong"
+	doYes      deed = "yes" // to a deploy that is watched
+	doNo       deed = "no"
 	doFreeze   deed = "freeze"
 	doUnfreeze deed = "unfreeze"
 	doEngage   deed = "engage" // the brake
 	doBrake    deed = "brake"  // is released
 )
 
-var deeds = []deed{doKeep, doRevert, doCancel, doRight, doWrong, doFreeze, doUnfreeze, doEngage, doBrake}
+var deeds = []deed{doKeep, doRevert, doCancel, doRight, doWrong, doYes, doNo, doFreeze, doUnfreeze, doEngage, doBrake}
 
 // overrides are decisions about the verdict.
 func (d deed) overrides() bool { return d == doKeep || d == doRevert || d == doCancel }
 
 func (d deed) rates() bool { return d == doRight || d == doWrong }
+
+func (d deed) votes() bool { return d == doYes || d == doNo }
 
 // needs are the permissions of which the API asks for one.
 func (d deed) needs() []string {
@@ -40,6 +44,8 @@ func (d deed) needs() []string {
 		return []string{"operate"}
 	case doEngage: // stopping is safe
 		return []string{"decide", "operate"}
+	case doYes, doNo:
+		return []string{"vote", "decide"}
 	}
 	return []string{"decide"}
 }
@@ -56,6 +62,8 @@ func (d deed) told() string {
 		return "override"
 	case d.rates():
 		return "feedback"
+	case d.votes():
+		return "vote"
 	}
 	return string(d)
 }
@@ -72,6 +80,8 @@ func (d deed) question(v verifier.Verification) string {
 		return "Stop watching " + version + " of " + place + "?"
 	case doRight, doWrong:
 		return fmt.Sprintf("Was the verdict %s on %s of %s %s?", v.Verdict.Decision, version, place, d)
+	case doYes, doNo:
+		return fmt.Sprintf("Say %s to %s of %s?", d, version, place)
 	case doFreeze:
 		return "Hold the automatic rollbacks of " + place + " back?"
 	case doUnfreeze:
@@ -95,6 +105,10 @@ func (d deed) button(v verifier.Verification) string {
 		return "It was right"
 	case doWrong:
 		return "It was wrong"
+	case doYes:
+		return "Vote yes"
+	case doNo:
+		return "Vote no"
 	case doFreeze:
 		return "Freeze"
 	case doUnfreeze:
@@ -111,6 +125,8 @@ func (d deed) means(v verifier.Verification) string {
 	switch d {
 	case doRight, doWrong:
 		return v.FeedbackOutcome(verifier.Rating(d))
+	case doYes, doNo:
+		return "It is recorded with your name, and counts as the policy says, at the next look: by default votes are advisory, and one person's no reverts nothing. Your newest vote counts; you may change it until the verdict."
 	case doFreeze:
 		return "Verdicts and messages go on; automatic rollbacks wait for a person, those with them whose call has not begun. A rollback that was sent can't be recalled by it."
 	case doUnfreeze:
@@ -136,7 +152,11 @@ func choices(v verifier.Verification) (out []deed) {
 	a := v.Action
 	switch v.State {
 	case verifier.StatePending, verifier.StateObserving:
-		return []deed{doKeep, doRevert, doCancel}
+		out = []deed{doKeep, doRevert, doCancel}
+		if v.AsksVotes {
+			out = append(out, doYes, doNo)
+		}
+		return out
 	case verifier.StateDecided:
 	default:
 		return nil
@@ -166,6 +186,10 @@ func (d deed) offer(v verifier.Verification) string {
 		return "Right…"
 	case d == doWrong:
 		return "Wrong…"
+	case d == doYes:
+		return "Yes…"
+	case d == doNo:
+		return "No…"
 	case d == doUnfreeze:
 		return "End it…"
 	case d == doEngage:
@@ -244,6 +268,14 @@ type said struct {
 func sayings(list []verifier.Feedback) (out []said) {
 	for _, f := range list[:min(len(list), 10)] {
 		out = append(out, said{momentAt(f.At), fmt.Sprintf("%s says it was %s: %s", name(f.By), f.Decision, clean(f.Reason, 200))})
+	}
+	return out
+}
+
+// votings are the newest votes, a line each.
+func votings(list []verifier.Vote) (out []said) {
+	for _, vote := range list[:min(len(list), 10)] {
+		out = append(out, said{momentAt(vote.At), fmt.Sprintf("%s voted %s: %s", name(vote.By), vote.Decision, clean(vote.Reason, 200))})
 	}
 	return out
 }

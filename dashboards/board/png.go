@@ -86,7 +86,8 @@ func (l look) picture(p *pen) {
 // deciding finds the signal to be shown: a bad one that is decisive; where the
 // verdict is inconclusive, one that was not known; else the first decisive one.
 func (l look) deciding() (verifier.Finding, bool) {
-	all := l.findings()
+	drawn := func(f verifier.Finding) bool { return f.Votes == nil } // votes are counted, not drawn
+	all := slices.DeleteFunc(l.findings(), func(f verifier.Finding) bool { return !drawn(f) })
 	if len(all) == 0 {
 		return verifier.Finding{}, false
 	}
@@ -100,7 +101,7 @@ func (l look) deciding() (verifier.Finding, bool) {
 		wanted = append(wanted, decisive(verifier.SignalUnknown))
 	}
 	// In the order in which the policy names them.
-	first := slices.IndexFunc(l.v.Signals, func(f verifier.Finding) bool { return f.Role == verifier.Decisive })
+	first := slices.IndexFunc(l.v.Signals, func(f verifier.Finding) bool { return f.Role == verifier.Decisive && drawn(f) })
 	for _, i := range wanted {
 		if i >= 0 {
 			return all[i], true

@@ -3,6 +3,7 @@ package board
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -18,6 +19,7 @@ type signalView struct {
 	Message                         string
 	Onset                           *moment
 	Answers                         []answer
+	Voted                           bool   // Answers are votes
 	Decided                         bool   // shown open
 	ID                              string // of its elements on the page
 	Query                           string
@@ -67,6 +69,8 @@ func (l look) signals() []signalView {
 			Decided: l.decisive(f), Query: cleanLines(f.Query, limit),
 		}
 		switch {
+		case f.Votes != nil:
+			s.counts(*f.Votes)
 		case f.State == verifier.SignalBad && f.Rule != "":
 			s.Answers = unneeded(s.Answers)
 		case f.State == verifier.SignalBad || f.State == verifier.SignalUnknown:
@@ -82,6 +86,25 @@ func (l look) signals() []signalView {
 		out = append(out, s)
 	}
 	return out
+}
+
+// counts shows votes in place of levels and of the three questions.
+func (s *signalView) counts(v verifier.VoteFinding) {
+	s.Voted = true
+	s.Before, s.Expected, s.Change = "–", "–", ""
+	s.After, s.Limit = v.Tally(), fmt.Sprintf("%d no", v.NoAtLeast)
+	who := func(question string, people []string, needed int, means, mark, tone string) answer {
+		a := answer{Question: question, Text: "Nobody.", Mark: "–", Tone: "quiet"}
+		if len(people) > 0 {
+			a.Text = clean(strings.Join(people, ", "), 300) + "."
+		}
+		a.Text += fmt.Sprintf(" %s is %s from %s on.", s.Name, means, plural(needed, "person", "people"))
+		if len(people) >= needed {
+			a.Mark, a.Tone = mark, tone
+		}
+		return a
+	}
+	s.Answers = []answer{who("Who says no?", v.No, v.NoAtLeast, "bad", "✖", "bad"), who("Who says yes?", v.Yes, v.YesAtLeast, "good", "✔", "good")}
 }
 
 // decisive reports whether the verdict rests on the finding: a bad one, or for

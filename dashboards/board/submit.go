@@ -111,6 +111,8 @@ func (f form) request(v verifier.Verification) (method, path string, body map[st
 	switch f.do {
 	case doRight, doWrong:
 		return http.MethodPost, "/api/v1/verifications/" + url.PathEscape(v.ID) + "/feedback", map[string]any{"decision": f.do, "reason": f.reason}
+	case doYes, doNo:
+		return http.MethodPost, "/api/v1/verifications/" + url.PathEscape(v.ID) + "/votes", map[string]any{"decision": f.do, "reason": f.reason}
 	case doFreeze:
 		if f.length != "" {
 			place["for"] = f.length

@@ -53,6 +53,9 @@ func (l look) timeline() ([]event, int) {
 	for _, f := range v.Feedback {
 		add(f.At, "%s called the verdict %s: %s", name(f.By), f.Decision, clean(f.Reason, 200))
 	}
+	for _, vote := range v.Votes {
+		add(vote.At, "%s voted %s: %s", name(vote.By), vote.Decision, clean(vote.Reason, 200))
+	}
 	l.actionEvents(add)
 	if !v.State.Final() {
 		add(v.ClosesAt, "the window ends (to come)")

@@ -45,6 +45,9 @@ func (l look) truth() []truth {
 }
 
 func (l look) truthOf(f verifier.Finding) (truth, bool) {
+	if f.Votes != nil {
+		return truth{Name: name(f.Name), Status: signalBadge(f.State), Text: f.Votes.Tally()}, true
+	}
 	if now, ok := l.watchedNow(f); ok {
 		return now, true
 	}

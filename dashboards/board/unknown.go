@@ -41,6 +41,12 @@ func (l look) unknownOf(f verifier.Finding) []string {
 	say := func(format string, args ...any) {
 		out = append(out, name(f.Name)+": "+fmt.Sprintf(format, args...))
 	}
+	if f.Votes != nil {
+		if f.Steps.Measured == 0 {
+			say("nobody has voted.")
+		}
+		return out
+	}
 	switch {
 	case f.State == verifier.SignalUnknown && f.Message != "":
 		say("could not be judged: %s.", clean(f.Message, 300))

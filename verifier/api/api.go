@@ -62,6 +62,14 @@ type Rater interface {
 	Rate(ctx context.Context, id string, f verifier.Feedback) (verifier.Verification, error)
 }
 
+// Ballotbox takes people's votes.
+type Ballotbox interface {
+	// Cast records a vote of an access entry with those roles and returns the
+	// verification with it and what it can do, in one sentence. A verification
+	// that is not watched any more is a verifier.Conflict error with the remedy.
+	Cast(ctx context.Context, id string, vote verifier.Vote, roles []string) (v verifier.Verification, outcome string, err error)
+}
+
 // Settings is the part of the configuration that a reload may change.
 type Settings struct {
 	// Access names the people and tools that may read and change something.
@@ -80,6 +88,7 @@ type Options struct {
 	Operator  Operator
 	Overruler Overruler
 	Rater     Rater
+	Ballotbox Ballotbox
 	Decider   Decider
 	Gate      Gatekeeper
 	// Waivable are the checks of the gate that a yes may waive.
@@ -172,6 +181,11 @@ func Register(hapi huma.API, o Options) {
 		Summary: "Say as a person whether a verdict was right", Tags: []string{"decisions"},
 		Middlewares: mayDecide, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
 	}, a.feedback)
+	huma.Register(hapi, huma.Operation{
+		OperationID: "vote", Method: http.MethodPost, Path: "/api/v1/verifications/{id}/votes",
+		Summary: "Say yes or no to a deploy while it is watched; the newest vote of each person counts", Tags: []string{"decisions"},
+		Middlewares: huma.Middlewares{RequireOperation(hapi, access, Vote)}, Security: security, MaxBodyBytes: maxDecision, BodyReadTimeout: 10 * time.Second,
+	}, a.vote)
 	huma.Register(hapi, huma.Operation{
 		OperationID: "get-brake", Method: http.MethodGet, Path: "/api/v1/brake",
 		Summary: "Say whether the brake holds all automatic rollbacks back, and since when", Tags: []string{"decisions"},

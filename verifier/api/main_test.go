@@ -159,6 +159,21 @@ func (s *shelf) Rate(_ context.Context, id string, f verifier.Feedback) (verifie
 	return v, nil
 }
 
+func (s *shelf) Cast(_ context.Context, id string, vote verifier.Vote, roles []string) (verifier.Verification, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, ok := s.records[id]
+	if !ok {
+		return v, "", verifier.Errorf(verifier.NotFound, "verification %s is not known", id)
+	}
+	if entry, err := v.Cast(vote); err != nil || entry == nil {
+		return v, "", err
+	}
+	v.Votes = append([]verifier.Vote{vote}, v.Votes...)
+	s.records[id] = v
+	return v, "counted of " + strings.Join(roles, ", "), nil
+}
+
 func (s *shelf) put(v verifier.Verification) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,7 +216,7 @@ func start(t *testing.T, change ...func(*http.Server)) *daemon {
 	d.settings.ExternalURL = "https://postflight.example"
 	mux := http.NewServeMux()
 	hapi := New(mux, "1.2.3")
-	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Rater: d.shelf, Decider: d.book, Gate: d.gate, Waivable: []string{"freeze", "window"}, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
+	Register(hapi, Options{Reader: d.shelf, Operator: d.shelf, Overruler: d.shelf, Rater: d.shelf, Ballotbox: d.shelf, Decider: d.book, Gate: d.gate, Waivable: []string{"freeze", "window"}, Settings: func() Settings { return d.settings }, Now: func() time.Time { return now }})
 	page := func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.WriteString(w, "page for "+whoIs(r.Context()))
 		require.NoError(t, err)

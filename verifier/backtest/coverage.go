@@ -108,7 +108,7 @@ func (s *side) survey(ctx context.Context, p *place, from, until time.Time) erro
 }
 
 var sources = map[verifier.SourceKind]string{
-	verifier.FromProbe: "probes", verifier.FromTickets: "tickets", verifier.FromAlerts: "alerts",
+	verifier.FromProbe: "probes", verifier.FromTickets: "tickets", verifier.FromAlerts: "alerts", verifier.FromVotes: "votes",
 }
 
 // tell notes what a signal's past is too short or too coarse for.

@@ -127,7 +127,7 @@ func (e *Engine) neighbours(c verifier.Check, deployed []verifier.Deployment) []
 // decisive ones from Prometheus.
 func datable(p verifier.Policy) []verifier.Signal {
 	return slices.DeleteFunc(p.Decisive(), func(s verifier.Signal) bool {
-		return s.Source() == verifier.FromProbe || s.Source() == verifier.FromTickets || s.Source() == verifier.FromAlerts
+		return slices.Contains([]verifier.SourceKind{verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts, verifier.FromVotes}, s.Source())
 	})
 }
 

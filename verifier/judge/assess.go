@@ -146,6 +146,10 @@ func (p *panel) whyInconclusive() string {
 		case w.blameless != "" && w.signal.Role == verifier.Decisive:
 			why = append(why, w.title()+" "+w.blameless)
 		case !w.signal.Required:
+		case w.votes != nil:
+			if lacking := w.votes.lacking(); lacking != "" {
+				why = append(why, w.title()+" "+lacking)
+			}
 		case w.probe.neverPassed():
 			why = append(why, fmt.Sprintf("%s %s", w.title(), p.findings[i].Message))
 		case w.probe.torn() != "":

@@ -23,6 +23,9 @@
 // (probeStreak), and an absolute limit that is broken with confidence and was
 // kept before the deploy. A limit with nothing known of before reverts nothing.
 //
+// Votes answer none of the questions: they are counted (ballots), and enough
+// people's no are the rule by which such a signal is bad.
+//
 // Levels in a finding are what was seen; what is allowed for the little that
 // was seen stays in the evidence, and the finding's message says so.
 //

@@ -14,6 +14,9 @@ const toClear = 20
 // Finding answers the three questions with what was added so far. The watch
 // can go on afterwards.
 func (w *Watch) Finding() verifier.Finding {
+	if w.votes != nil {
+		return w.findVotes()
+	}
 	f := verifier.Finding{
 		Name: w.signal.Name, Kind: w.signal.Kind, Role: w.signal.Role, State: verifier.SignalPending,
 		About: w.about(), Steps: w.steps, Query: w.plan.Query, Detectable: w.c.Detectable,
@@ -150,6 +153,9 @@ func (w *Watch) gates() bool {
 	if w.signal.Role != verifier.Decisive {
 		return false
 	}
+	if w.votes != nil {
+		return w.signal.Required
+	}
 	if w.signal.Kind == verifier.Value {
 		return w.c.Usual
 	}
@@ -176,6 +182,9 @@ const handful = 5
 // fresh reports whether a signal was measured often enough since warm-up to be
 // cleared, and up to now.
 func (w *Watch) fresh(now time.Time) bool {
+	if w.votes != nil {
+		return true // a word stands until it is changed
+	}
 	every := w.step
 	if w.probe != nil {
 		every = everyRun(w.policy)
@@ -189,6 +198,8 @@ func (w *Watch) suspicious(f verifier.Finding) bool {
 	switch {
 	case f.State == verifier.SignalBad || w.blameless != "":
 		return true
+	case f.Votes != nil:
+		return len(f.Votes.No) > 0
 	case w.probe != nil && !w.probe.settled():
 		return true
 	}

@@ -26,6 +26,9 @@ func (p *panel) stale() string {
 			continue
 		}
 		age := p.now.Sub(w.seen)
+		if w.votes != nil { // a word stands for the whole window
+			age = p.now.Sub(p.ev.ClosesAt)
+		}
 		if age <= w.staleAfter() {
 			return ""
 		}

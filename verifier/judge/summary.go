@@ -34,6 +34,7 @@ type tally struct {
 	thin    []string // too little traffic
 	strange []string // nothing to compare with
 	blind   []string // not measured
+	silent  []string // nobody voted
 	doubt   bool     // one looks worse than is tolerated, without proof
 }
 
@@ -64,7 +65,7 @@ func (p *panel) kept(when string) string {
 	for _, rest := range []struct {
 		words string
 		names []string
-	}{{"too little traffic to be sure of", t.thin}, {"no history to compare with for", t.strange}, {"could not measure", t.blind}} {
+	}{{"too little traffic to be sure of", t.thin}, {"no history to compare with for", t.strange}, {"could not measure", t.blind}, {"nobody voted on", t.silent}} {
 		if len(rest.names) > 0 {
 			lead += "; " + rest.words + " " + strings.Join(rest.names, ", ")
 		}
@@ -78,6 +79,8 @@ func (t *tally) add(w *Watch, f verifier.Finding) {
 		level = fmt.Sprintf("%s %s of %s failed", w.signal.Name, digits(w.total.x), digits(w.total.n))
 	}
 	switch {
+	case f.Votes != nil && f.State != verifier.SignalBad:
+		t.addVotes(w, f)
 	case f.State == verifier.SignalBad && f.Rule != "":
 		t.alarms = append(t.alarms, w.title()+" "+f.Rule+whyNoRevert(f))
 	case f.State == verifier.SignalBad:

@@ -52,6 +52,7 @@ type Watch struct {
 	rates  *rateEvidence
 	values *valueEvidence
 	probe  *probeStreak
+	votes  *ballots // of a votes signal, which nothing else is asked of; nil otherwise
 	most   *limitEvidence
 	least  *limitEvidence
 	alone  *Watch // the same signal without its control group; nil without one
@@ -75,6 +76,10 @@ func newWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibr
 	if w.bin <= 0 {
 		w.bin = binOf(p)
 	}
+	if s.VoteSource != nil {
+		w.votes = &ballots{source: *s.VoteSource, newest: map[string]verifier.Observation{}}
+		return w
+	}
 	window := max(1, int(p.Window.D()/w.bin))
 	if s.Kind == verifier.Value {
 		w.values = newValueEvidence(s, c, window)
@@ -95,6 +100,10 @@ func newWatch(s verifier.Signal, p verifier.Policy, plan verifier.Plan, c Calibr
 // Add takes the next observation, in order of time. Those before the deploy
 // and after the window are no part of the evidence.
 func (w *Watch) Add(o verifier.Observation) {
+	if w.votes != nil {
+		w.addVote(o)
+		return
+	}
 	if !o.At.After(w.times.StartedAt) || o.At.After(w.times.ClosesAt) {
 		return
 	}

@@ -48,6 +48,9 @@ func seconds(s float64) string {
 
 // reason is the signal's line: its levels, its evidence, and its placebos.
 func (w *Watch) reason(f verifier.Finding) string {
+	if f.Votes != nil {
+		return w.votesReason(f)
+	}
 	var b strings.Builder
 	b.WriteString(w.title())
 	if f.Before != nil || f.After != nil {

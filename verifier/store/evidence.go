@@ -50,12 +50,12 @@ func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fres
 				return err
 			}
 			_, err = tx.ExecContext(ctx, `INSERT INTO observations
-				(verification, signal, at, span, outcome, bad, total, count, value, message, timing, control)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+				(verification, signal, at, span, outcome, bad, total, count, value, message, timing, control, voter)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 				ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
 					bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
-					message = excluded.message, timing = excluded.timing, control = excluded.control`,
-				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, storable(o.Message), timing, control)
+					message = excluded.message, timing = excluded.timing, control = excluded.control, voter = excluded.voter`,
+				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, storable(o.Message), timing, control, o.Voter)
 			if err != nil {
 				return err
 			}
@@ -64,12 +64,12 @@ func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fres
 	return nil
 }
 
-const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing, o.control`
+const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing, o.control, o.voter`
 
 func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
 	var at int64
 	var timing, control string
-	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control); err != nil {
+	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control, &o.Voter); err != nil {
 		return o, err
 	}
 	o.At = fromMicros(at)

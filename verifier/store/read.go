@@ -13,13 +13,16 @@ import (
 )
 
 // Verification returns a verification with its deliveries and their attempts,
-// and what people say of its verdict.
+// and what people say of the deploy and of its verdict.
 func (s *Store) Verification(ctx context.Context, id string) (v verifier.Verification, err error) {
 	err = s.read(ctx, "read verification "+id, func(tx *sql.Tx) error {
 		if v, _, err = loadVerification(ctx, tx, id); err != nil {
 			return err
 		}
 		if v.Deliveries, err = loadDeliveries(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := loadVotes(ctx, tx, &v); err != nil {
 			return err
 		}
 		return loadFeedback(ctx, tx, &v)
@@ -31,7 +34,7 @@ func (s *Store) Verification(ctx context.Context, id string) (v verifier.Verific
 const maxPage = 500
 
 // Verifications returns one page of the verifications that the filter selects,
-// the newest first, with their deliveries and feedback, and the cursor of the next page,
+// the newest first, with their deliveries, votes and feedback, and the cursor of the next page,
 // "" after the last. Verifications opened meanwhile move nothing between
 // pages.
 func (s *Store) Verifications(ctx context.Context, f verifier.Filter) (list []verifier.Verification, next string, err error) {
@@ -50,6 +53,9 @@ func (s *Store) Verifications(ctx context.Context, f verifier.Filter) (list []ve
 		}
 		for i := range list {
 			if list[i].Deliveries, err = loadDeliveries(ctx, tx, list[i].ID); err != nil {
+				return err
+			}
+			if err := loadVotes(ctx, tx, &list[i]); err != nil {
 				return err
 			}
 			if err := loadFeedback(ctx, tx, &list[i]); err != nil {

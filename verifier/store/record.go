@@ -50,7 +50,7 @@ func storedDeployment(d verifier.Deployment) verifier.Deployment {
 }
 
 // storedVerification is what a verification becomes by being stored: its times
-// in UTC with microseconds, its deliveries and feedback elsewhere.
+// in UTC with microseconds, its deliveries, feedback and votes elsewhere.
 func storedVerification(v verifier.Verification) verifier.Verification {
 	v.Deployment = storedDeployment(v.Deployment)
 	v.OpenedAt, v.ClosesAt, v.ClearedAt = utc(v.OpenedAt), utc(v.ClosesAt), utcOf(v.ClearedAt)
@@ -71,7 +71,7 @@ func storedVerification(v verifier.Verification) verifier.Verification {
 		findings[i] = f
 	}
 	v.Signals = findings
-	v.Deliveries, v.Feedback = nil, nil
+	v.Deliveries, v.Feedback, v.Votes = nil, nil, nil
 	return v
 }
 

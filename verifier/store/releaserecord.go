@@ -79,6 +79,9 @@ func loadOutcome(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (r veri
 		return r, err
 	}
 	if r.Verification != nil {
+		if err := loadVotes(ctx, tx, r.Verification); err != nil {
+			return r, err
+		}
 		if err := loadFeedback(ctx, tx, r.Verification); err != nil {
 			return r, err
 		}

@@ -27,7 +27,7 @@ var tables = []table{
 		next_check_at lease_until epoch evidence_dropped_at`), refers: []reference{{"deployment", "deployments", "id"}}},
 	{name: "signals", key: words("verification name"), columns: words("verification name source plan calibration before"),
 		refers: []reference{{"verification", "verifications", "id"}}},
-	{name: "observations", key: words("verification signal at"), columns: words("verification signal at span outcome bad total count value message timing control"),
+	{name: "observations", key: words("verification signal at"), columns: words("verification signal at span outcome bad total count value message timing control voter"),
 		refers: []reference{{"verification", "verifications", "id"}}},
 	{name: "deliveries", key: []string{"id"}, columns: words("id verification kind receiver event state reason created_at key body"),
 		refers: []reference{{"verification", "verifications", "id"}}},

@@ -288,6 +288,7 @@ func (a *App) api() api.Options {
 		Reader: a.store, Operator: operator{a.store, a.o.Log, a.status.forget}, Now: time.Now,
 		Overruler: overruler{a.store, a.metrics, a.o.Log, a.limits, a.pageURL},
 		Rater:     rater{a.store, a.metrics, a.o.Log},
+		Ballotbox: ballotbox{a.store, a.metrics, a.o.Log},
 		Decider:   decider{a.store, a.o.Log, a.status.forget},
 		Gate:      a.gatekeeper(), Waivable: gate.Waivable,
 		Settings: func() api.Settings {

@@ -152,6 +152,8 @@ func (cur *current) askSignal(ctx context.Context, p verifier.Policy, s verifier
 	switch s.Source() {
 	case verifier.FromAlerts:
 		return SignalAnswer{Said: fmt.Sprintf("source %q pushes its alerts", s.AlertSource.Source)}
+	case verifier.FromVotes:
+		return SignalAnswer{Said: fmt.Sprintf("people vote: %s; bad from %d no, good from %d yes", s.VoteSource.Who(), s.VoteSource.NoAtLeast, s.VoteSource.YesAtLeast)}
 	case verifier.FromTickets:
 		return cur.askTickets(ctx, s, t)
 	case verifier.FromProbe:

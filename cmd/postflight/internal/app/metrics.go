@@ -30,6 +30,7 @@ type metrics struct {
 	rollbacks        *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
+	votes            *prometheus.CounterVec
 	gateDecisions    *prometheus.CounterVec
 	pushed           *prometheus.CounterVec
 	pruned           *prometheus.CounterVec
@@ -72,6 +73,7 @@ func newMetrics() *metrics {
 			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
 		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
 		feedback:   counter("postflight_feedback_total", "What people said of verdicts afterwards.", "decision", "feedback"),
+		votes:      counter("postflight_votes_total", "Votes of people on deploys that were watched; a changed mind counts again.", "vote"),
 		gateDecisions: counter("postflight_gate_decisions_total",
 			"Answers of the gate that were recorded; the same about the same release counts once.", "decision"),
 		pushed: counter("postflight_tickets_pushed_total",
@@ -87,7 +89,7 @@ func newMetrics() *metrics {
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.gateDecisions, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -108,6 +110,9 @@ func (m *metrics) startAtZero() {
 		verifier.ActionUnconfirmed, verifier.ActionDeclined, verifier.ActionExpired, verifier.ActionFailed} {
 		m.rollbacks.WithLabelValues(string(result), "")
 	}
+	for _, vote := range []verifier.Ballot{verifier.Yes, verifier.No} {
+		m.votes.WithLabelValues(string(vote))
+	}
 	for _, decision := range []verifier.GateDecision{verifier.Go, verifier.NoGo} {
 		m.gateDecisions.WithLabelValues(string(decision))
 	}
@@ -115,7 +120,7 @@ func (m *metrics) startAtZero() {
 	for _, kind := range []verifier.Kind{verifier.Unavailable, verifier.Internal} {
 		m.storeErrors.WithLabelValues(string(kind))
 	}
-	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts} {
+	for _, kind := range []verifier.SourceKind{verifier.FromRatio, verifier.FromLatency, verifier.FromValue, verifier.FromTraffic, verifier.FromProbe, verifier.FromTickets, verifier.FromAlerts, verifier.FromVotes} {
 		for _, outcome := range []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed} {
 			m.observations.WithLabelValues(string(kind), string(outcome))
 		}

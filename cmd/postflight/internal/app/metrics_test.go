@@ -50,6 +50,7 @@ var promised = map[string]string{
 	"postflight_signal_level":                                     "service,environment,signal,level",
 	"postflight_frozen_services":                                  "",
 	"postflight_replicas":                                         "",
+	"postflight_votes_total":                                      "vote",
 	"postflight_feedback_total":                                   "decision,feedback",
 	"postflight_gate_decisions_total":                             "decision",
 	"postflight_accuracy_verdicts":                                "decision,feedback",

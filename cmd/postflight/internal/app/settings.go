@@ -17,6 +17,7 @@ import (
 	"github.com/postflight/postflight/probes/httpprobe"
 	"github.com/postflight/postflight/probes/promql"
 	"github.com/postflight/postflight/probes/tickets"
+	"github.com/postflight/postflight/probes/votes"
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
@@ -165,7 +166,7 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, f
 	cur.measurers = map[verifier.SourceKind]engine.Measurer{
 		verifier.FromRatio: prometheus, verifier.FromLatency: prometheus, verifier.FromValue: prometheus, verifier.FromTraffic: prometheus,
 		verifier.FromProbe: probe, verifier.FromTickets: desk,
-		verifier.FromAlerts: alerts.New(from, alertSources(cur.sources)),
+		verifier.FromAlerts: alerts.New(from, alertSources(cur.sources)), verifier.FromVotes: votes.Measurer{},
 	}
 	cur.liveVersions = func(ctx context.Context, from verifier.VersionSource, t verifier.Target) ([]string, error) {
 		if from.URL != "" {

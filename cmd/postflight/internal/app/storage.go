@@ -31,6 +31,7 @@ type Storage interface {
 	api.Decider
 	Override(ctx context.Context, id string, now time.Time, decide verifier.OverrideFunc) error
 	Rate(ctx context.Context, id string, f verifier.Feedback) (fresh bool, err error)
+	Cast(ctx context.Context, id string, vote verifier.Vote, roles []string) (outcome string, fresh bool, err error)
 	Accuracy(ctx context.Context, since time.Time) (verifier.Accuracy, error)
 	Gate(ctx context.Context, ask verifier.GateAsk, now time.Time, decide func(verifier.GateState) verifier.GateVerdict) (verifier.GateVerdict, error)
 	Speak(ctx context.Context, w verifier.GateWord) (verifier.GateWord, error)

@@ -19,6 +19,7 @@ var Methods = []string{
 	"Audit",
 	"Awaited",
 	"Brake",
+	"Cast",
 	"Claim",
 	"Counts",
 	"Current",
@@ -68,6 +69,7 @@ type Inner interface {
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
 	Awaited(ctx context.Context, p1 time.Time) ([]verifier.Awaited, error)
 	Brake(ctx context.Context) (verifier.Brake, error)
+	Cast(ctx context.Context, p1 string, p2 verifier.Vote, p3 []string) (string, bool, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
 	Counts(ctx context.Context, p1 time.Time) (store.Counts, error)
 	Current(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, bool, error)
@@ -201,6 +203,19 @@ func (s *Store) Brake(ctx context.Context) (r0 verifier.Brake, err error) {
 		r0 = *new(verifier.Brake)
 	}
 	return r0, err
+}
+
+// Cast may fail.
+func (s *Store) Cast(ctx context.Context, p1 string, p2 verifier.Vote, p3 []string) (r0 string, r1 bool, err error) {
+	err = s.faults.around(ctx, "Cast", func() (err error) {
+		r0, r1, err = s.next.Cast(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(string)
+		r1 = *new(bool)
+	}
+	return r0, r1, err
 }
 
 // Claim may fail.
