@@ -228,6 +228,11 @@ func (h *Handler) standing(r *http.Request, v verifier.Verification, f form) (st
 		return ids(in), err
 	case doEngage, doBrake:
 		return h.brakeStanding(r, f.do)
+	case doYes, doNo:
+		if v.State.Final() {
+			return "", closed("It is not watched any more, and votes count until then: say on its page whether the verdict was right.")
+		}
+		return "watched", nil
 	}
 	return "verdict " + string(v.Verdict.Decision), nil
 }

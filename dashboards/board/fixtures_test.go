@@ -132,6 +132,13 @@ func evidenceOf(v verifier.Verification, until time.Time) verifier.Evidence {
 			{Name: "tickets", TicketSource: &verifier.TicketSource{Feed: "desk"}}}}
 	for _, f := range v.Signals {
 		s := verifier.SignalEvidence{Signal: f.Name, Plan: verifier.Plan{Query: f.Query, Note: "step 30s"}}
+		if f.Votes != nil {
+			for _, vote := range v.Votes {
+				s.Observations = append(s.Observations, vote.Observation())
+			}
+			e.Signals = append(e.Signals, s)
+			continue
+		}
 		for t := d.StartedAt.Add(-time.Hour); !t.After(d.StartedAt); t = t.Add(step) {
 			s.Before = append(s.Before, observe(f, t, step, *f.Before))
 		}

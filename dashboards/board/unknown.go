@@ -22,7 +22,9 @@ func (l look) unknown() (lines []string, missing bool) {
 	measured := 0
 	for _, f := range l.findings() {
 		lines = append(lines, l.unknownOf(f)...)
-		measured += f.Steps.Measured
+		if f.Votes == nil {
+			measured += f.Steps.Measured
+		}
 	}
 	if len(lines) > l.room.unknown {
 		lines = append(lines[:l.room.unknown], fmt.Sprintf("%d more lines are in the raw record.", len(lines)-l.room.unknown))

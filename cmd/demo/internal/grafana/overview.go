@@ -38,6 +38,8 @@ func overview() *dashboard.DashboardBuilder {
 			sum("source, result", per("increase", "postflight_notifications_total")), "{{source}} {{result}}")).
 		WithPanel(chart("Answers of the gate", "What the gate answered per interval before deploys. The same answer about the same release counts once.", "short", 12,
 			sum("decision", per("increase", "postflight_gate_decisions_total")), "{{decision}}")).
+		WithPanel(chart("Votes", "What people said of watched deploys per interval. A changed mind counts again.", "short", 12,
+			sum("vote", per("increase", "postflight_votes_total")), "{{vote}}")).
 		WithRow(row("Rolling back")).
 		WithPanel(chart("Rollbacks by result and guard", "States that rollbacks reached per interval, with the guard that held them back.", "short", 12,
 			sum("result, guard", per("increase", "postflight_rollbacks_total")), "{{result}} {{guard}}")).
