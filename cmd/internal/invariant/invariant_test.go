@@ -93,7 +93,7 @@ var mutants = []mutant{
 		last.Text = append(slices.Clone(last.Text), "level=DEBUG authorization=\"Bearer "+sourceToken+"\"\n"...)
 	}},
 	{"I15", "the error of an attempt holds a secret", `UPDATE attempts SET error = 'signed with ` + hookSecret + `' WHERE result = 'retry'`, nil},
-	{"I16", "an observation was stored after the verdict", `INSERT INTO observations SELECT verification, signal, at + 60000000, span, outcome, bad, total, count, value, message, timing, control
+	{"I16", "an observation was stored after the verdict", `INSERT INTO observations SELECT verification, signal, at + 60000000, span, outcome, bad, total, count, value, message, timing, control, voter
 		FROM observations WHERE verification = (SELECT id FROM verifications WHERE service = 'checkout' AND version = '1.3') ORDER BY at DESC LIMIT 1`, nil},
 	{"I16", "a second attempt began while the first ran", `UPDATE attempts SET duration = 60000000000 WHERE result = 'retry' AND status = 503`, nil},
 	{"I17", "an attempt began after a person had decided to keep", `INSERT INTO attempts SELECT delivery, at + 60000000, duration, status, result, error, reference FROM attempts

@@ -118,7 +118,7 @@ func (r *reader) fill(v *Verification) {
 	}
 	slices.SortFunc(signals, func(a, b verifier.SignalEvidence) int { return position[a.Signal] - position[b.Signal] })
 	for i := range signals {
-		signals[i].Observations = all(r, scanObservation, `SELECT at, span, outcome, bad, total, count, value, message, timing, control
+		signals[i].Observations = all(r, scanObservation, `SELECT at, span, outcome, bad, total, count, value, message, timing, control, voter
 			FROM observations WHERE verification = $1 AND signal = $2 ORDER BY at`, v.ID, signals[i].Signal)
 	}
 	v.Evidence = verifier.Evidence{VerificationID: v.ID, Policy: v.Policy, Signals: signals,
@@ -172,7 +172,7 @@ func scanSignal(rows *sql.Rows) (e verifier.SignalEvidence, err error) {
 func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
 	var at int64
 	var timing, control string
-	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control); err != nil {
+	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control, &o.Voter); err != nil {
 		return o, err
 	}
 	o.At = moment(at)

@@ -119,6 +119,40 @@ func recomputed(r Run) (out []Violation) {
 		if again := recheck.Verdict(v.Verification, v.Evidence); again.Differs != "" {
 			out = append(out, wrong(v.ID, "%s", again.Differs))
 		}
+		out = append(out, r.State.counted(v)...)
+	}
+	return out
+}
+
+// counted: the votes that a verdict rests on are those of the audit trail, and
+// where everybody's count, all that came before it.
+func (s State) counted(v Verification) (out []Violation) {
+	var cast []verifier.AuditEntry
+	for _, e := range s.Audit {
+		if e.Action == verifier.AuditVote && e.Subject == v.ID && !e.At.After(v.Verdict.DecidedAt) {
+			cast = append(cast, e)
+		}
+	}
+	for _, e := range v.Evidence.Signals {
+		signal, _ := v.Policy.Signal(e.Signal)
+		if signal.VoteSource == nil {
+			continue
+		}
+		known := 0
+		for _, o := range e.Observations {
+			if o.At.After(v.Verdict.DecidedAt) {
+				continue
+			}
+			known++
+			if !slices.ContainsFunc(cast, func(a verifier.AuditEntry) bool {
+				return a.At.Equal(o.At) && a.By == o.Voter && (a.Decision == string(verifier.No)) == (o.Bad > 0)
+			}) {
+				out = append(out, wrong(v.ID, "%s rests on a vote of %q at %s, and the audit trail has nothing of it", e.Signal, o.Voter, clock(o.At)))
+			}
+		}
+		if len(signal.VoteSource.From) == 0 && known < len(cast) {
+			out = append(out, wrong(v.ID, "%s counts %d votes, and %d were cast before the verdict", e.Signal, known, len(cast)))
+		}
 	}
 	return out
 }
@@ -161,7 +195,11 @@ func fresh(r Run) (out []Violation) {
 				continue
 			}
 			bad++
-			if at := v.lastMeasured(f.Name); at.After(newest) {
+			at := v.lastMeasured(f.Name)
+			if f.Votes != nil && !at.IsZero() { // a word stands until the window's end
+				at = v.ClosesAt
+			}
+			if at.After(newest) {
 				newest = at
 			}
 		}

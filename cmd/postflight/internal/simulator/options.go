@@ -37,6 +37,8 @@ type Options struct {
 	Signals string
 	// Config is more of the configuration file.
 	Config string
+	// Voters are people beside dana, who may vote.
+	Voters []string
 
 	// Faults, where set, stand between the daemon and its store. Late is how
 	// much later than it promises they may make the daemon.
@@ -98,14 +100,18 @@ func (o Options) files() map[string]string {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		fmt.Fprintf(&lines, "    %s: %s\n", key, keys[key])
 	}
-	return map[string]string{"pipeline": pipelineToken, "github": githubSecret, "flux": fluxSecret, "dana": personToken, "hooks": hookSecret,
+	var voters strings.Builder
+	for _, who := range o.Voters {
+		fmt.Fprintf(&voters, ", { name: %s, token_file: %s, may: [vote] }", who, who)
+	}
+	files := map[string]string{"pipeline": pipelineToken, "github": githubSecret, "flux": fluxSecret, "dana": personToken, "hooks": hookSecret,
 		"postflight.yml": fmt.Sprintf(`storage: { url: "sqlite:%s" }
 sources:
   - { name: pipeline, format: native, token_file: pipeline }
   - { name: github, format: github, secret_file: github }
   - { name: cdevents, format: cdevents, token_file: pipeline }
   - { name: flux, format: flux, secret_file: flux }
-access: [{ name: dana, token_file: dana, may: [read, decide, operate] }]
+access: [{ name: dana, token_file: dana, may: [read, decide, operate] }%s]
 prometheus: [{ name: main, url: "http://prometheus.sim" }]
 receivers: [{ name: oncall, webhook: { url: "http://oncall.sim/verdicts", secret_file: hooks } }]
 rollbacks: [{ name: pipeline, webhook: { url: "http://pipeline.sim/rollback", secret_file: hooks } }]
@@ -113,5 +119,12 @@ rollbacks: [{ name: pipeline, webhook: { url: "http://pipeline.sim/rollback", se
 policies:
   - name: all
 %s    signals:%s
-`, o.database, o.Config, lines.String(), o.Signals)}
+`, o.database, voters.String(), o.Config, lines.String(), o.Signals)}
+	for _, who := range o.Voters {
+		files[who] = tokenOf(who)
+	}
+	return files
 }
+
+// tokenOf is by what somebody is known.
+func tokenOf(who string) string { return "simulated-token-of-" + who }
