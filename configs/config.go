@@ -203,7 +203,8 @@ type Safety struct {
 	// harm of a deploy.
 	Attribution Attribution `yaml:"attribution"`
 	// Caps limit automatic rollbacks of one service and environment; beyond
-	// them it is frozen until a person unfreezes it.
+	// them it is frozen: by the hour's until that has passed, by the day's until a
+	// person unfreezes it.
 	Caps Caps `yaml:"caps"`
 	// RevertExpiresAfter is how long after its verdict a rollback request may
 	// still be sent, 1m to 24h.

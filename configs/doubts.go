@@ -30,7 +30,9 @@ func (c *Config) Doubts() []string {
 }
 
 // votes reports whether an access entry may vote.
-func (a Access) votes() bool { return slices.Contains(a.May, "vote") || slices.Contains(a.May, "decide") }
+func (a Access) votes() bool {
+	return slices.Contains(a.May, "vote") || slices.Contains(a.May, "decide")
+}
 
 // outvoted says of a votes signal that it can't get the votes that it needs.
 func (c *Config) outvoted(s verifier.Signal) string {

@@ -160,8 +160,8 @@ func makeToken(file string) (made bool, err error) {
 		return false, fmt.Errorf("write the token: %w", err)
 	}
 	random := make([]byte, 24)
-	_, _ = rand.Read(random) // never fails
-	_, err = fmt.Fprintln(f, hex.EncodeToString(random))
+	_, _ = rand.Read(random)                           // never fails
+	_, err = f.WriteString(hex.EncodeToString(random)) // no newline, for scripts that read it as it is
 	if err = errors.Join(err, f.Close()); err != nil {
 		return false, fmt.Errorf("write the token: %w", err)
 	}

@@ -37,7 +37,7 @@ POSTFLIGHT_WEB_LISTEN_ADDRESS.`,
 	}
 	f := cmd.Flags()
 	f.String("config.file", "postflight.yml", "configuration file")
-	f.String("web.listen-address", "127.0.0.1:9095", "HOST:PORT to listen on; beyond loopback only with `access` in the configuration")
+	f.String("web.listen-address", "127.0.0.1:9095", "HOST:PORT to listen on; beyond loopback only with access in the configuration")
 	f.String("web.config.file", "", "TLS configuration, as for Prometheus")
 	f.String("web.external-url", "", "address under which people reach the daemon (default: the listen address)")
 	f.Bool("web.allow-insecure", false, "listen beyond loopback without `access`")

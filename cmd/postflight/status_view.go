@@ -113,7 +113,7 @@ func (v *statusView) footer(s standing) string {
 		}
 	}
 	frozen := "none"
-	if places := frozenPlaces(s.Daemon.Freezes); len(places) > 0 {
+	if places := frozenPlaces(s.Daemon.Freezes, s.Daemon.At); len(places) > 0 {
 		frozen = strings.Join(places, ", ")
 	}
 	alive, all, _ := strings.Cut(aliveOf(s), "/")
@@ -130,7 +130,7 @@ func (v *statusView) footer(s standing) string {
 const frozenMost = 5
 
 // frozenPlaces names what is frozen, and for each who froze it and why.
-func frozenPlaces(freezes []verifier.Freeze) []string {
+func frozenPlaces(freezes []verifier.Freeze, now time.Time) []string {
 	var places []string
 	why := map[string][]string{}
 	for _, f := range freezes {
@@ -138,7 +138,14 @@ func frozenPlaces(freezes []verifier.Freeze) []string {
 		if _, seen := why[place]; !seen {
 			places = append(places, place)
 		}
-		why[place] = append(why[place], f.By+": "+f.Reason)
+		until := ""
+		if !f.Until.IsZero() {
+			until = f.Until.UTC().Format(", until 15:04 UTC")
+			if f.Until.Sub(now) > 24*time.Hour {
+				until = f.Until.UTC().Format(", until 2006-01-02 15:04 UTC")
+			}
+		}
+		why[place] = append(why[place], f.By+": "+f.Reason+until)
 	}
 	out := make([]string, 0, frozenMost+1)
 	for _, place := range places[:min(len(places), frozenMost)] {

@@ -233,6 +233,9 @@ func (w *waiting) pause(err error) error {
 	case w.fault != nil:
 		return fmt.Errorf("no verdict in time, for the last call went wrong: %w", w.fault)
 	}
+	if !w.journal.begun {
+		return exit{code: exitTimeout, message: "no verdict in time: no such deploy was announced yet"}
+	}
 	return exit{code: exitTimeout, message: "no verdict in time; the verification goes on"}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,13 @@ var beside = map[string]string{"README.md": "project.html", "CHANGELOG.md": "cha
 
 // style is the style sheet of the daemon's own pages.
 const style = "dashboards/board/templates/style.css"
+
+// tables is what the site adds to it.
+//
+//go:embed tables.css
+var tables []byte
+
+const tablesAddress = "tables.css"
 
 // site is what is written, by address.
 type site struct {
@@ -92,6 +100,9 @@ func (s *site) write(out string) error {
 		if err := put(s.addresses[file], b.Bytes()); err != nil {
 			return err
 		}
+	}
+	if err := put(tablesAddress, tables); err != nil {
+		return err
 	}
 	for address, file := range s.assets {
 		content, err := fs.ReadFile(s.repository, file)

@@ -180,6 +180,7 @@ var frame = template.Must(template.New("page").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ .Title }} · postflight</title>
 <link rel="stylesheet" href="{{ .Style }}">
+<link rel="stylesheet" href="{{ .Tables }}">
 </head>
 <body>
 <header class="top"><a href="{{ .Home }}">postflight</a></header>
@@ -196,7 +197,7 @@ func (s *site) render(w io.Writer, p *page) error {
 		return err
 	}
 	return frame.Execute(w, map[string]any{
-		"Title": p.title, "Style": s.relative(p, "style.css"), "Home": s.relative(p, "index.html"), "Navigation": s.navigation(p),
+		"Title": p.title, "Style": s.relative(p, "style.css"), "Tables": s.relative(p, tablesAddress), "Home": s.relative(p, "index.html"), "Navigation": s.navigation(p),
 		"Content": template.HTML(content.String()), // #nosec G203 -- our own docs; goldmark leaves HTML in them out
 	})
 }

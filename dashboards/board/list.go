@@ -198,7 +198,7 @@ func (h *Handler) row(v verifier.Verification, now time.Time) row {
 	d := v.Deployment
 	out := row{
 		Link: h.prefix() + "/verifications/" + url.PathEscape(v.ID), Service: clean(d.Service, 40),
-		Environment: clean(d.Environment, 40), Version: shortVersion(d.Version), FullVersion: name(d.Version), Status: stateBadge(v), Action: actionBadge(v.Action),
+		Environment: clean(d.Environment, 40), Version: shortVersion(d.Version), FullVersion: name(d.Version), Status: stateBadge(v), Action: deedBadge(v.Action),
 		Rollback: d.Rollback, Mode: string(v.Mode), Age: words(now.Sub(d.FinishedAt)), At: momentAt(d.FinishedAt),
 	}
 	if overruled(v) {

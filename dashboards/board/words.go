@@ -94,6 +94,22 @@ func actionBadge(a verifier.Action) badge {
 	return badge{"·", "none", "quiet"}
 }
 
+// deedBadge is an action's badge with where it leads, for lists.
+func deedBadge(a verifier.Action) badge {
+	b := actionBadge(a)
+	if a.TargetVersion == "" {
+		return b
+	}
+	to := " to " + shortVersion(a.TargetVersion)
+	switch a.State {
+	case verifier.ActionRequested, verifier.ActionConfirmed:
+		b.Word += to
+	case verifier.ActionAccepted, verifier.ActionUnconfirmed:
+		b.Word += to + ", not seen live"
+	}
+	return b
+}
+
 // number prints three significant digits, with thousands apart and without an
 // exponent where people would not expect one.
 func number(x float64) string {
