@@ -123,6 +123,28 @@ type Source struct {
 	// Poll asks GitHub for the deployments that its webhook did not bring; for
 	// format github only.
 	Poll *Poll `yaml:"poll"`
+	// Gate answers GitHub's custom deployment protection rules, which ask by the
+	// webhook of a GitHub App; for format github only.
+	Gate *GitHubGate `yaml:"gate"`
+}
+
+// GitHubGate is the GitHub App whose deployment protection rules the gate
+// answers: a job that deploys to a protected environment waits until the gate
+// lets its release go.
+type GitHubGate struct {
+	// App is the id of the GitHub App, or its client id.
+	App string `yaml:"app" required:"true"`
+	// PrivateKey is the App's private key, as GitHub gives it out (PEM).
+	PrivateKey Secret `yaml:"private_key_file" required:"true"`
+	// URL is the API of GitHub, or of GitHub Enterprise Server:
+	// https://HOST/api/v3. Answers go nowhere else.
+	URL string `yaml:"url" default:"https://api.github.com"`
+	// Reject says when a job is rejected that may not go: once it has waited for
+	// long enough (expired), while people can still change that, or at once.
+	Reject string `yaml:"reject" default:"expired" oneof:"expired at_once"`
+	// Within is how long a job may wait, 1m to 29d; GitHub itself gives up after
+	// 30 days.
+	Within time.Duration `yaml:"within" default:"29d"`
 }
 
 // Poll asks GitHub every so often for deployments and their statuses. GitHub

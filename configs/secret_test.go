@@ -107,7 +107,7 @@ func TestSecretsOfAConfiguration(t *testing.T) {
 	c, err := parseTest(t, "testdata/good/full.yml")
 	require.NoError(t, err)
 	var want []string
-	for _, file := range []string{"pipeline", "ci", "oncall", "zendesk", "slack", "argocd", "github", "pagerduty", "shoutrrr", "slackbot"} {
+	for _, file := range []string{"pipeline", "ci", "oncall", "zendesk", "slack", "argocd", "github", "pagerduty", "shoutrrr", "slackbot", "app.pem"} {
 		b, err := os.ReadFile("testdata/secrets/" + file)
 		require.NoError(t, err)
 		want = append(want, strings.TrimRight(string(b), "\r\n"))

@@ -1,6 +1,10 @@
 package configs
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"maps"
 	"net/url"
 	"path"
@@ -26,6 +30,7 @@ func (d *decoder) checkSources(f *file) {
 		d.names(s)
 		d.only(s)
 		d.poll(s)
+		d.gitHubGate(s)
 		if s.Format == "native" {
 			tokens = append(tokens, owned{name: s.Name, token: &s.Token}, owned{name: s.Name, token: &s.OldToken})
 		}
@@ -132,6 +137,52 @@ func (d *decoder) only(s *Source) {
 			d.problem(n, "%s: %q is not a pattern such as deploy*", where, s.Only[where])
 		}
 	}
+}
+
+var appForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// gitHubGate checks as whom deployment protection rules are answered.
+func (d *decoder) gitHubGate(s *Source) {
+	g := s.Gate
+	if g == nil {
+		return
+	}
+	if d.usable(&s.Format) && s.Format != "github" {
+		d.problem(d.at(&s.Gate), "is for format github, which has deployment protection rules: others ask GET /api/v1/gate")
+	}
+	if d.usable(&g.App) && !appForm.MatchString(g.App) {
+		d.got(d.at(&g.App), "must be the id of a GitHub App, such as 123456, or its client id")
+	}
+	if d.usable(&g.PrivateKey) {
+		if _, err := ParseAppKey(g.PrivateKey.Reveal()); err != nil {
+			d.problem(d.at(&g.PrivateKey), "%s", err)
+		}
+	}
+	if d.written(&g.URL) {
+		d.staticURL(&g.URL)
+		if u, err := url.Parse(g.URL); err == nil && u.RawQuery != "" {
+			d.gotAddress(d.at(&g.URL), "must have no query: it is the root of the API")
+		}
+	}
+	d.between(&g.Within, time.Minute, 29*24*time.Hour)
+}
+
+// ParseAppKey reads the private key of a GitHub App: RSA in PEM, of PKCS #1 as
+// GitHub gives it out or of PKCS #8. The error holds nothing of it.
+func ParseAppKey(text string) (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("is no PEM: write the file that GitHub gives out as the App's private key")
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
+		return key, nil
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := parsed.(*rsa.PrivateKey)
+	if err != nil || !ok {
+		return nil, errors.New("is no RSA private key: write the file that GitHub gives out as the App's private key")
+	}
+	return key, nil
 }
 
 var repositoryForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$`)

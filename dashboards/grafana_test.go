@@ -35,7 +35,7 @@ var contract = map[string]string{
 	"process_cpu_seconds_total":                         "", "process_resident_memory_bytes": "", "process_open_fds": "", "process_max_fds": "", "go_goroutines": "",
 	"go_memstats_heap_alloc_bytes": "", "go_gc_duration_seconds*": "", "promhttp_metric_handler_errors_total": "cause",
 	"postflight_brake_engaged": "", "postflight_frozen_services": "", "postflight_replicas": "", "postflight_feedback_total": "decision feedback",
-	"postflight_gate_decisions_total": "decision", "postflight_votes_total": "vote",
+	"postflight_gate_decisions_total": "decision", "postflight_votes_total": "vote", "postflight_gate_requests_total": "source result",
 	"postflight_accuracy_verdicts": "decision feedback", "postflight_accuracy_precision_ratio": "", "postflight_accuracy_recall_ratio": "", "postflight_accuracy_time_to_revert_seconds": "",
 }
 

@@ -14,6 +14,7 @@ const (
 	FreezePrefix       = "fz_"
 	ApprovalPrefix     = "ap_"
 	GatePrefix         = "gd_"
+	GateRequestPrefix  = "gr_"
 )
 
 // NewID returns a new identifier: the prefix and 26 lower-case letters and

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/postflight/postflight/cmd/postflight/internal/app"
 	"github.com/postflight/postflight/configs"
+	"github.com/postflight/postflight/verifier/intake/review/reviewtest"
 )
 
 // pages returns the text of what people read, by file name from the root.
@@ -79,6 +81,10 @@ func written(t *testing.T, configuration string) string {
 			secret = "xoxb-0123456789-of-the-docs"
 		case "secrets/ntfy":
 			secret = "ntfy://ntfy.sh/topic-of-the-docs"
+		case "secrets/github-app":
+			app, err := reviewtest.New(time.Now)
+			require.NoError(t, err)
+			secret = string(app.KeyPEM())
 		}
 		require.NoError(t, os.WriteFile(file, []byte(secret), 0o600))
 	}
@@ -151,7 +157,7 @@ func TestMetricsInDocsExist(t *testing.T) {
 	require.NoError(t, err)
 	// What begins with the first verification, or with a receiver, is not there yet.
 	later := []string{"postflight_service_last_deploy_timestamp_seconds", "postflight_service_last_verdict_timestamp_seconds",
-		"postflight_service_verification_progress_ratio", "postflight_signal_state", "postflight_signal_level", "postflight_deliveries_total", "postflight_upstream_up", "postflight_upstream_request_duration_seconds"}
+		"postflight_service_verification_progress_ratio", "postflight_signal_state", "postflight_signal_level", "postflight_gate_requests_total", "postflight_deliveries_total", "postflight_upstream_up", "postflight_upstream_request_duration_seconds"}
 	named := 0
 	for name, text := range pages(t) {
 		for _, metric := range regexp.MustCompile(`\bpostflight_[a-z_]+`).FindAllString(text, -1) {

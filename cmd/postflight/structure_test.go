@@ -51,7 +51,7 @@ func layerOf(dir string) string {
 	case dir == "verifier/backtest":
 		return "replay"
 	case dir == "verifier/store" || strings.HasPrefix(dir, "verifier/store/"),
-		dir == "verifier/intake", dir == "verifier/intake/poll", dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
+		dir == "verifier/intake", dir == "verifier/intake/poll", dir == "verifier/intake/review", dir == reviewTests, dir == "verifier/api", dir == "configs", dir == "alerting", dir == "dashboards":
 		return "adapter"
 	case strings.HasPrefix(dir, "probes/internal/"):
 		return "shared"
@@ -108,6 +108,9 @@ const vendors = "probes/tickets/vendortest"
 // browserTests opens pages in a browser for tests.
 const browserTests = "dashboards/board/browsertest"
 
+// reviewTests is GitHub as a GitHub App meets it, for tests.
+const reviewTests = "verifier/intake/review/reviewtest"
+
 // postgresTests runs a PostgreSQL for tests.
 const postgresTests = "verifier/store/pgtest"
 
@@ -131,7 +134,7 @@ func checkImports(t *testing.T, rel, file string) {
 			}
 			continue
 		}
-		if slices.Contains([]string{postgresTests, vendors, browserTests, receiverTests}, to) {
+		if slices.Contains([]string{postgresTests, vendors, browserTests, receiverTests, reviewTests}, to) {
 			require.True(t, strings.HasSuffix(rel, "_test.go"), "%s must not import %s: it is for tests", rel, to)
 		}
 		require.True(t, allowed(dir, from, to), "%s (%s) must not import %s (%s)", rel, from, to, layerOf(to))
@@ -148,6 +151,7 @@ func allowed(dir, from, to string) bool {
 			dir == "verifier/store" && to == postgresTests ||
 			dir == "probes/tickets" && to == vendors ||
 			dir == "dashboards/board" && to == browserTests ||
+			dir == "verifier/intake/review" && to == reviewTests ||
 			from == "adapter" && layer == "shared" && strings.HasPrefix(dir, "probes/") ||
 			(from == "adapter-child" || dir == "alerting") && to == receiverTests
 	}

@@ -35,6 +35,14 @@ type AlertNoter interface {
 	NoteAlerts(ctx context.Context, source string, alerts []verifier.Alert, now time.Time) error
 }
 
+// GateNoter keeps requests to the gate.
+type GateNoter interface {
+	// RequestGate stores a request and returns it as it is stored, with true
+	// where the source had asked the same before. Errors are as of
+	// Accepter.Accept.
+	RequestGate(ctx context.Context, r verifier.GateRequest) (verifier.GateRequest, bool, error)
+}
+
 // Lookup reads verifications.
 type Lookup interface {
 	Verification(ctx context.Context, id string) (verifier.Verification, error)
@@ -49,6 +57,7 @@ const (
 	Duplicate    Result = "duplicate"    // known already
 	Ignored      Result = "ignored"      // starts nothing
 	Noted        Result = "noted"        // alerts, kept for alerts signals
+	Asked        Result = "asked"        // the gate, which answers later
 	DryRun       Result = "dry_run"      // told what would come of it, and not stored
 	Unauthorized Result = "unauthorized" // no source's token or signature
 	Invalid      Result = "invalid"      // can't be read as the source's format
@@ -59,7 +68,7 @@ const (
 
 // Results returns all of them.
 func Results() []Result {
-	return []Result{Accepted, Duplicate, Ignored, Noted, DryRun, Unauthorized, Invalid, Conflict, Unavailable, TooLarge}
+	return []Result{Accepted, Duplicate, Ignored, Noted, Asked, DryRun, Unauthorized, Invalid, Conflict, Unavailable, TooLarge}
 }
 
 // Metrics is told how each notification went. source is the name of a
@@ -81,6 +90,9 @@ type Source struct {
 	// Map replaces the names that the format finds; native notifications name
 	// everything themselves and are left as they are.
 	Map Mapping
+	// GateURL is the API of GitHub at which deployment protection rules are
+	// answered by the gate; "" where they are not.
+	GateURL string
 }
 
 // DefaultMaxBody is the limit of a body, in bytes, where a source sets none;
@@ -108,6 +120,7 @@ type Settings struct {
 type Options struct {
 	Accepter Accepter
 	Alerts   AlertNoter
+	Gate     GateNoter
 	Metrics  Metrics
 	// Settings returns what is in force now; it is asked at every request.
 	Settings func() Settings
@@ -169,6 +182,7 @@ type Receipt struct {
 	ClosesAt       *time.Time `json:"closes_at,omitempty" doc:"When the verdict is there at the latest"`
 	Warnings       []string   `json:"warnings,omitempty" doc:"What the notification should tell and doesn't, such as the commit that a receiver needs"`
 	Ignored        string     `json:"ignored,omitempty" doc:"Why no verification was opened"`
+	GateRequest    string     `json:"gate_request,omitempty" doc:"Id of the request to the gate, which is answered later"`
 	DryRun         string     `json:"dry_run,omitempty" doc:"What would have come of it: nothing was stored"`
 	Events         []Receipt  `json:"events,omitempty" doc:"Of a batch, one for each of its events"`
 }

@@ -53,8 +53,9 @@ type memory struct {
 	deployments   []verifier.Deployment
 	received      map[string]time.Time // by source and delivery
 	alerts        []verifier.Alert
-	heard         map[string]time.Time // when each source of alerts told anything
-	issued        string               // the id of a revert of ours, which asked for whatever comes with it
+	requests      []verifier.GateRequest // to the gate
+	heard         map[string]time.Time   // when each source of alerts told anything
+	issued        string                 // the id of a revert of ours, which asked for whatever comes with it
 	err           error
 	gate          chan struct{} // where set, Accept waits for it
 }
@@ -99,6 +100,20 @@ func (m *memory) NoteAlerts(_ context.Context, source string, alerts []verifier.
 		}
 	}
 	return nil
+}
+
+// RequestGate keeps what is not known yet.
+func (m *memory) RequestGate(_ context.Context, r verifier.GateRequest) (verifier.GateRequest, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return r, false, m.err
+	}
+	if i := slices.IndexFunc(m.requests, func(b verifier.GateRequest) bool { return b.Source == r.Source && b.Key == r.Key }); i >= 0 {
+		return m.requests[i], true, nil
+	}
+	m.requests = append(m.requests, r)
+	return r, false, nil
 }
 
 func (m *memory) Accept(_ context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (verifier.Acceptance, bool, error) {

@@ -15,10 +15,11 @@ import (
 // Reading is what one event of a notification says.
 type Reading struct {
 	Notification verifier.Notification
-	Alerts       []verifier.Alert // of a source of alerts
-	Ignored      string           // why the event starts nothing
-	Err          error            // why it can't be read
-	Names        []Name           // where its names were found
+	Alerts       []verifier.Alert      // of a source of alerts
+	Request      *verifier.GateRequest // to the gate, which answers it later
+	Ignored      string                // why the event starts nothing
+	Err          error                 // why it can't be read
+	Names        []Name                // where its names were found
 }
 
 // batched is a format whose requests may hold several events.
@@ -79,6 +80,12 @@ func readOne(f format, s Source, h http.Header, body []byte) (r Reading) {
 			r.Alerts[i].Source = s.Name
 		}
 		return r
+	}
+	if asks, ok := f.(requesting); ok {
+		var mine bool
+		if r.Request, r.Ignored, mine, r.Err = asks.request(h, body, Source{Name: s.Name, GateURL: s.GateURL, Map: m}); mine {
+			return r
+		}
 	}
 	r.Notification, r.Ignored, r.Err = f.decode(h, body, m)
 	r.Notification.Source, r.Notification.Deployment.Source = s.Name, s.Name

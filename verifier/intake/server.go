@@ -150,6 +150,8 @@ func (in *incoming) takeOne(ctx context.Context, source Source, event Reading) (
 		return nil, "", event.Err
 	case len(event.Alerts) > 0 || source.Format == "alertmanager":
 		return in.note(ctx, source, event)
+	case event.Request != nil:
+		return in.ask(ctx, *event.Request)
 	case event.Ignored != "":
 		return &answer{http.StatusOK, Receipt{Ignored: event.Ignored}}, Ignored, nil
 	}
@@ -185,6 +187,21 @@ func (in *incoming) note(ctx context.Context, source Source, event Reading) (*an
 		return nil, "", err
 	}
 	return &answer{http.StatusOK, Receipt{Ignored: event.Ignored}}, Noted, nil
+}
+
+// ask keeps a request to the gate.
+func (in *incoming) ask(ctx context.Context, r verifier.GateRequest) (*answer, Result, error) {
+	r.ID, r.ReceivedAt = verifier.NewID(verifier.GateRequestPrefix), in.server.Now()
+	stored, known, err := in.server.Gate.RequestGate(ctx, r)
+	if err = in.passing(err); err != nil {
+		return nil, "", err
+	}
+	a := &answer{http.StatusAccepted, Receipt{GateRequest: stored.ID}}
+	if known {
+		a.Status = http.StatusOK
+		return a, Duplicate, nil
+	}
+	return a, Asked, nil
 }
 
 // passing tells the sender when to try again, where an error of the store may

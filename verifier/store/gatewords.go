@@ -55,7 +55,10 @@ func (s *Store) Speak(ctx context.Context, w verifier.GateWord) (said verifier.G
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO gate_words (seq, id, service, environment, version, record) VALUES ($1, $2, $3, $4, $5, $6)`,
 			said.Seq, said.ID, said.Service, said.Environment, said.Version, record)
-		return err
+		if err != nil {
+			return err
+		}
+		return wakeRequests(ctx, tx, said.Release)
 	})
 	return said, err
 }

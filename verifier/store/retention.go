@@ -29,6 +29,7 @@ type Pruned struct {
 	Tickets       int // and counts of them
 	Alerts        int
 	GateDecisions int
+	GateRequests  int
 }
 
 const (
@@ -67,7 +68,10 @@ func (s *Store) Prune(ctx context.Context, now time.Time, r Retention) (p Pruned
 	if err != nil {
 		return p, err
 	}
-	p.GateDecisions, err = s.pruneGate(ctx, now.Add(-r.Verifications))
+	if p.GateDecisions, err = s.pruneGate(ctx, now.Add(-r.Verifications)); err != nil {
+		return p, err
+	}
+	p.GateRequests, err = s.pruneRequests(ctx, now.Add(-keepRequests))
 	return p, err
 }
 

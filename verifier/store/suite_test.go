@@ -100,6 +100,8 @@ func conform(t *testing.T, db database) {
 		"gate: state":                        testGateState,
 		"gate: decisions":                    testGateDecisions,
 		"gate: at once":                      testGateAtOnce,
+		"gate: requests":                     testGateRequests,
+		"gate: requests at once":             testGateRequestsAtOnce,
 		"gate: before a deploy":              testGateBeforeDeploy,
 		"gate: approved while reverted":      testGateApprovedWhileReverted,
 		"gate: replicas":                     testGateReplicas,

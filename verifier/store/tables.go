@@ -41,6 +41,7 @@ var tables = []table{
 	{name: "ticket_counts", key: words("feed question span at"), columns: words("feed question span at count read_at")},
 	{name: "audit", key: []string{"seq"}, columns: strings.Split(auditColumns, ", ")},
 	{name: "gate_words", key: []string{"seq"}, columns: words("seq id service environment version record"), refers: []reference{{"seq", "audit", "seq"}}},
+	{name: "gate_requests", key: []string{"id"}, columns: words("id source request_key service environment version received_at state next_at epoch record")},
 	{name: "gate_decisions", key: []string{"id"}, columns: words("id service environment version at last_at decision record")},
 }
 

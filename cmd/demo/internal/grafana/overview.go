@@ -38,6 +38,8 @@ func overview() *dashboard.DashboardBuilder {
 			sum("source, result", per("increase", "postflight_notifications_total")), "{{source}} {{result}}")).
 		WithPanel(chart("Answers of the gate", "What the gate answered per interval before deploys. The same answer about the same release counts once.", "short", 12,
 			sum("decision", per("increase", "postflight_gate_decisions_total")), "{{decision}}")).
+		WithPanel(chart("Jobs that waited for the gate", "What became of jobs at GitHub that asked the gate, per interval. Failed ones could not be told.", "short", 12,
+			sum("source, result", per("increase", "postflight_gate_requests_total")), "{{source}} {{result}}")).
 		WithPanel(chart("Votes", "What people said of watched deploys per interval. A changed mind counts again.", "short", 12,
 			sum("vote", per("increase", "postflight_votes_total")), "{{vote}}")).
 		WithRow(row("Rolling back")).

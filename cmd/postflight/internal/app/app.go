@@ -126,6 +126,7 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	a.loops.Go(func() { a.engine.Run(ctx) })
 	a.loops.Go(func() { a.prune(ctx) })
+	a.loops.Go(func() { a.answerRequests(ctx) })
 	if a.listener != nil { // a simulated world has one daemon, and nobody who looks
 		a.loops.Go(func() { a.status.beSeen(ctx) })
 	}
@@ -275,7 +276,7 @@ func (a *App) pageURL(id string) string { return a.externalURL() + "/verificatio
 
 func (a *App) intake() intake.Options {
 	return intake.Options{
-		Accepter: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Warnings: a.unsendable, Now: time.Now, Log: a.o.Log,
+		Accepter: accepter{a.store, a.metrics, a.o.Log}, Gate: accepter{a.store, a.metrics, a.o.Log}, Alerts: a.store, Metrics: a.metrics, Lookup: a.store, Warnings: a.unsendable, Now: time.Now, Log: a.o.Log,
 		Settings: func() intake.Settings {
 			cur := a.current.Load()
 			return intake.Settings{Sources: cur.sources, Policies: cur.config.Policies, ExternalURL: a.externalURL()}

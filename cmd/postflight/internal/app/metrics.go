@@ -32,6 +32,7 @@ type metrics struct {
 	feedback         *prometheus.CounterVec
 	votes            *prometheus.CounterVec
 	gateDecisions    *prometheus.CounterVec
+	gateRequests     *prometheus.CounterVec
 	pushed           *prometheus.CounterVec
 	pruned           *prometheus.CounterVec
 	prunedAt         prometheus.Gauge
@@ -76,10 +77,12 @@ func newMetrics() *metrics {
 		votes:      counter("postflight_votes_total", "Votes of people on deploys that were watched; a changed mind counts again.", "vote"),
 		gateDecisions: counter("postflight_gate_decisions_total",
 			"Answers of the gate that were recorded; the same about the same release counts once.", "decision"),
+		gateRequests: counter("postflight_gate_requests_total",
+			"Pipelines that waited for the gate to let them deploy, by source: told to wait, approved, rejected, or failed to be told.", "source", "result"),
 		pushed: counter("postflight_tickets_pushed_total",
 			"Tickets that were pushed, by feed and what became of them; a push that was refused counts once.", "feed", "result"),
 		pruned: counter("postflight_storage_pruned_total",
-			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts, decisions of the gate.", "kind"),
+			"What was deleted after storage.retention: verifications whose evidence was dropped (observations), deployments with their verifications, ids of notifications, tickets, alerts, decisions of the gate and requests to it.", "kind"),
 		prunedAt: gauge("postflight_storage_retention_last_success_timestamp_seconds", "When all that was kept for long enough had been deleted last."),
 	}
 	m.storeErrors = counter("postflight_store_errors_total",
@@ -89,7 +92,7 @@ func newMetrics() *metrics {
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.gateRequests, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -131,6 +134,11 @@ func (m *metrics) startAtZero() {
 // event.
 func (m *metrics) expect(c *configs.Config) {
 	for _, s := range c.Sources {
+		if s.Gate != nil {
+			for _, result := range []string{"waiting", verifier.AnswerApproved, verifier.AnswerRejected, "failed"} {
+				m.gateRequests.WithLabelValues(s.Name, result)
+			}
+		}
 		for _, result := range intake.Results() {
 			m.notifications.WithLabelValues(s.Name, string(result))
 		}
@@ -209,6 +217,7 @@ func (m *metrics) deleted(p store.Pruned, all bool, at time.Time) {
 	m.pruned.WithLabelValues("tickets").Add(float64(p.Tickets))
 	m.pruned.WithLabelValues("alerts").Add(float64(p.Alerts))
 	m.pruned.WithLabelValues("gate_decisions").Add(float64(p.GateDecisions))
+	m.pruned.WithLabelValues("gate_requests").Add(float64(p.GateRequests))
 	if all {
 		m.prunedAt.Set(float64(at.UnixMilli()) / 1000)
 	}

@@ -53,6 +53,7 @@ var promised = map[string]string{
 	"postflight_votes_total":                                      "vote",
 	"postflight_feedback_total":                                   "decision,feedback",
 	"postflight_gate_decisions_total":                             "decision",
+	"postflight_gate_requests_total":                              "source,result",
 	"postflight_accuracy_verdicts":                                "decision,feedback",
 	"postflight_accuracy_precision_ratio":                         "",
 	"postflight_accuracy_recall_ratio":                            "",

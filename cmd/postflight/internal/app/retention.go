@@ -37,7 +37,7 @@ func (a *App) pruneOnce(ctx context.Context, now time.Time) error {
 	if pruned != (store.Pruned{}) {
 		a.o.Log.Info("deleted what was kept for long enough", "evidence", pruned.Evidence,
 			"verifications", pruned.Verifications, "delivery_ids", pruned.DeliveryIDs, "tickets", pruned.Tickets, "alerts", pruned.Alerts,
-			"gate_decisions", pruned.GateDecisions)
+			"gate_decisions", pruned.GateDecisions, "gate_requests", pruned.GateRequests)
 	}
 	return err
 }

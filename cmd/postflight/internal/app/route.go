@@ -32,7 +32,7 @@ func (r Route) Refused() bool {
 
 // RouteEvent is one event of a notification.
 type RouteEvent struct {
-	// Result is opened, recorded, noted, ignored or refused.
+	// Result is opened, recorded, noted, asked, ignored or refused.
 	Result      string               `json:"result"`
 	Why         string               `json:"why"`
 	Names       []RouteName          `json:"names,omitempty"`
@@ -126,6 +126,15 @@ func routeEvent(reading intake.Reading, policies []verifier.Policy) RouteEvent {
 		return e
 	case len(reading.Alerts) > 0:
 		e.Result, e.Why = "noted", reading.Ignored
+		return e
+	case reading.Request != nil:
+		r := reading.Request.Release
+		e.Result, e.Why = "asked", fmt.Sprintf("the gate is asked about %s, and GitHub is told what it says", r)
+		if p, found := verifier.PolicyFor(policies, r.Service, r.Environment); found {
+			e.Policy, e.Mode = p.Name, p.Mode
+		} else {
+			e.Why = fmt.Sprintf("the gate says no-go to %s: no policy matches it", r)
+		}
 		return e
 	case reading.Ignored != "":
 		e.Result, e.Why = "ignored", reading.Ignored

@@ -23,6 +23,7 @@ import (
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/intake"
 	"github.com/postflight/postflight/verifier/intake/poll"
+	"github.com/postflight/postflight/verifier/intake/review"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -42,6 +43,7 @@ type current struct {
 	rollbacks    map[string]alerting.Receiver
 	rollbackWay  http.RoundTripper // out to rollback hooks
 	pollers      []*poll.Poller
+	reviewers    map[string]*review.GitHub // by source
 	idle         []http.RoundTripper
 }
 
@@ -84,7 +86,7 @@ func load(o Options, l limiters, observe outboundObserver, to inward) (*current,
 		cur.access = append(cur.access, api.Access{Name: a.Name, Token: a.Token.Reveal(), May: a.May, Roles: a.Roles, Accounts: a.Accounts})
 	}
 	rule := egress{allow: c.Egress.Allow, instead: o.Transport}
-	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.tell(rule, l.tell, to), cur.rollBack(rule), cur.buildPollers(rule, o, to.take)); err != nil {
+	if err := errors.Join(cur.measure(rule, l, observe, to, o.Log), cur.tell(rule, l.tell, to), cur.rollBack(rule), cur.buildPollers(rule, o, to.take), cur.buildReviewers(rule)); err != nil {
 		return nil, err
 	}
 	return cur, nil
@@ -113,9 +115,13 @@ func sources(configured []configs.Source) ([]intake.Source, error) {
 		if names, err = names.Only(s.Only); err != nil {
 			return nil, fmt.Errorf("source %q: %w", s.Name, err)
 		}
-		out = append(out, intake.Source{
+		source := intake.Source{
 			Name: s.Name, Format: s.Format, Tokens: revealed(s.Token, s.OldToken), Secrets: revealed(s.Secret, s.OldSecret), MaxBody: s.MaxBody, Map: names,
-		})
+		}
+		if s.Gate != nil {
+			source.GateURL = s.Gate.URL
+		}
+		out = append(out, source)
 	}
 	return out, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/postflight/postflight/verifier/api"
 	"github.com/postflight/postflight/verifier/engine"
 	"github.com/postflight/postflight/verifier/intake"
+	"github.com/postflight/postflight/verifier/intake/review"
 	"github.com/postflight/postflight/verifier/store"
 )
 
@@ -21,6 +22,8 @@ import (
 type Storage interface {
 	intake.Accepter
 	intake.AlertNoter
+	intake.GateNoter
+	review.Store
 	intake.TicketKeeper
 	tickets.Shelf
 	alerts.Book

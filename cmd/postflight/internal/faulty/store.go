@@ -21,6 +21,7 @@ var Methods = []string{
 	"Brake",
 	"Cast",
 	"Claim",
+	"ClaimGateRequests",
 	"Counts",
 	"Current",
 	"Decide",
@@ -44,6 +45,8 @@ var Methods = []string{
 	"ReleaseBrake",
 	"ReleaseRecord",
 	"Renew",
+	"RequestGate",
+	"SaveGateRequest",
 	"SaveTicketCounts",
 	"SaveTickets",
 	"Speak",
@@ -71,6 +74,7 @@ type Inner interface {
 	Brake(ctx context.Context) (verifier.Brake, error)
 	Cast(ctx context.Context, p1 string, p2 verifier.Vote, p3 []string) (string, bool, error)
 	Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.Check, error)
+	ClaimGateRequests(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) ([]verifier.GateRequest, error)
 	Counts(ctx context.Context, p1 time.Time) (store.Counts, error)
 	Current(ctx context.Context, p1 verifier.Filter) ([]verifier.Verification, bool, error)
 	Decide(ctx context.Context, p1 verifier.Check, p2 map[string][]verifier.Observation, p3 time.Time, p4 verifier.DecideFunc) error
@@ -94,6 +98,8 @@ type Inner interface {
 	ReleaseBrake(ctx context.Context, p1 string, p2 string, p3 time.Time) error
 	ReleaseRecord(ctx context.Context, p1 string, p2 string, p3 string) (verifier.ReleaseRecord, error)
 	Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) error
+	RequestGate(ctx context.Context, p1 verifier.GateRequest) (verifier.GateRequest, bool, error)
+	SaveGateRequest(ctx context.Context, p1 verifier.GateRequest, p2 time.Time) error
 	SaveTicketCounts(ctx context.Context, p1 string, p2 string, p3 []verifier.TicketCount) error
 	SaveTickets(ctx context.Context, p1 string, p2 []verifier.Ticket, p3 time.Time) (int, error)
 	Speak(ctx context.Context, p1 verifier.GateWord) (verifier.GateWord, error)
@@ -226,6 +232,18 @@ func (s *Store) Claim(ctx context.Context, p1 time.Time, p2 time.Duration, p3 in
 	})
 	if err != nil {
 		r0 = *new([]verifier.Check)
+	}
+	return r0, err
+}
+
+// ClaimGateRequests may fail.
+func (s *Store) ClaimGateRequests(ctx context.Context, p1 time.Time, p2 time.Duration, p3 int) (r0 []verifier.GateRequest, err error) {
+	err = s.faults.around(ctx, "ClaimGateRequests", func() (err error) {
+		r0, err = s.next.ClaimGateRequests(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new([]verifier.GateRequest)
 	}
 	return r0, err
 }
@@ -475,6 +493,28 @@ func (s *Store) ReleaseRecord(ctx context.Context, p1 string, p2 string, p3 stri
 func (s *Store) Renew(ctx context.Context, p1 verifier.Check, p2 time.Time, p3 time.Duration) (err error) {
 	err = s.faults.around(ctx, "Renew", func() (err error) {
 		err = s.next.Renew(ctx, p1, p2, p3)
+		return err
+	})
+	return err
+}
+
+// RequestGate may fail.
+func (s *Store) RequestGate(ctx context.Context, p1 verifier.GateRequest) (r0 verifier.GateRequest, r1 bool, err error) {
+	err = s.faults.around(ctx, "RequestGate", func() (err error) {
+		r0, r1, err = s.next.RequestGate(ctx, p1)
+		return err
+	})
+	if err != nil {
+		r0 = *new(verifier.GateRequest)
+		r1 = *new(bool)
+	}
+	return r0, r1, err
+}
+
+// SaveGateRequest may fail.
+func (s *Store) SaveGateRequest(ctx context.Context, p1 verifier.GateRequest, p2 time.Time) (err error) {
+	err = s.faults.around(ctx, "SaveGateRequest", func() (err error) {
+		err = s.next.SaveGateRequest(ctx, p1, p2)
 		return err
 	})
 	return err

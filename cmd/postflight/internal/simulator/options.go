@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ const (
 	personToken   = "simulated-token-of-dana"
 	githubSecret  = "simulated-github-secret"
 	fluxSecret    = "simulated-flux-secret"
+	gitHubAPI     = "https://github.sim/api/v3"
 	hookSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // #nosec G101 -- of the simulation only
 )
 
@@ -37,6 +39,11 @@ type Options struct {
 	Signals string
 	// Config is more of the configuration file.
 	Config string
+	// GitHub, where set, is its API, with an App whose deployment protection rules
+	// the gate answers.
+	GitHub http.Handler
+	App    string // its id
+	AppKey []byte // its private key
 	// Voters are people beside dana, who may vote.
 	Voters []string
 
@@ -104,14 +111,18 @@ func (o Options) files() map[string]string {
 	for _, who := range o.Voters {
 		fmt.Fprintf(&voters, ", { name: %s, token_file: %s, may: [vote] }", who, who)
 	}
+	app := ""
+	if o.GitHub != nil {
+		app = fmt.Sprintf(", gate: { app: %s, private_key_file: app, url: %q }", o.App, gitHubAPI)
+	}
 	files := map[string]string{"pipeline": pipelineToken, "github": githubSecret, "flux": fluxSecret, "dana": personToken, "hooks": hookSecret,
 		"postflight.yml": fmt.Sprintf(`storage: { url: "sqlite:%s" }
 sources:
   - { name: pipeline, format: native, token_file: pipeline }
-  - { name: github, format: github, secret_file: github }
+  - { name: github, format: github, secret_file: github%s }
   - { name: cdevents, format: cdevents, token_file: pipeline }
   - { name: flux, format: flux, secret_file: flux }
-access: [{ name: dana, token_file: dana, may: [read, decide, operate] }%s]
+access: [{ name: dana, token_file: dana, may: [read, decide, operate], roles: [quality] }%s]
 prometheus: [{ name: main, url: "http://prometheus.sim" }]
 receivers: [{ name: oncall, webhook: { url: "http://oncall.sim/verdicts", secret_file: hooks } }]
 rollbacks: [{ name: pipeline, webhook: { url: "http://pipeline.sim/rollback", secret_file: hooks } }]
@@ -119,7 +130,10 @@ rollbacks: [{ name: pipeline, webhook: { url: "http://pipeline.sim/rollback", se
 policies:
   - name: all
 %s    signals:%s
-`, o.database, voters.String(), o.Config, lines.String(), o.Signals)}
+`, o.database, app, voters.String(), o.Config, lines.String(), o.Signals)}
+	if o.GitHub != nil {
+		files["app"] = string(o.AppKey)
+	}
 	for _, who := range o.Voters {
 		files[who] = tokenOf(who)
 	}

@@ -141,6 +141,10 @@ func (w *World) RoundTrip(r *http.Request) (*http.Response, error) {
 		return prometheus{w.Fleet}.answer(r), nil
 	case "desk.sim":
 		return reply(r, http.StatusOK, fmt.Appendf(nil, `{"count":%g}`, w.Fleet.tickets(Checkout, moment(r.URL.Query().Get("from")), moment(r.URL.Query().Get("to"))))), nil
+	case "github.sim":
+		recorder := httptest.NewRecorder()
+		http.StripPrefix("/api/v3", w.options.GitHub).ServeHTTP(recorder, r)
+		return recorder.Result(), nil
 	case "pipeline.sim":
 		return w.Pipeline.rollback(r)
 	case "oncall.sim":
