@@ -131,10 +131,10 @@ func newMachine(t *testing.T) *machine {
 	m.write("queue.csv", queueSeries())
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
-	make, err := exec.LookPath("make")
+	realMake, err := exec.LookPath("make")
 	require.NoError(t, err)
 	m.env = []string{"PATH=" + filepath.Join(m.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + m.dir, "POSTFLIGHT_WEB_LISTEN_ADDRESS=127.0.0.1:0",
-		"POSTFLIGHT_TOKEN_FILE=" + filepath.Join(m.dir, "secrets", "pipeline"), "REAL_MAKE=" + make, "REPOSITORY=" + root}
+		"POSTFLIGHT_TOKEN_FILE=" + filepath.Join(m.dir, "secrets", "pipeline"), "REAL_MAKE=" + realMake, "REPOSITORY=" + root}
 	m.places = strings.NewReplacer("https://postflight.example ", "$POSTFLIGHT_URL ", "http://127.0.0.1:9095", "$POSTFLIGHT_URL", "http://prometheus.example:9090", m.site,
 		"http://127.0.0.1:8080", m.site, "/etc/postflight", m.dir, "/etc/sysusers.d", m.dir+"/sysusers.d", "/etc/systemd/system", m.dir+"/units", "/usr/local/bin", m.dir+"/installed", "/var/lib/postflight", m.dir+"/state", "/var/backups/postflight", m.dir+"/backups",
 		"/etc/grafana/provisioning/postflight", m.dir+"/grafana", " ID", ` "$ID"`, " NAME ", " desk ",
@@ -206,7 +206,9 @@ func (m *machine) script(all []snippet) string {
 	var script strings.Builder
 	needsDaemon := true
 	for _, s := range all {
-		needsDaemon = needsDaemon && !(s.language == "console" && serves.MatchString(s.text))
+		if s.language == "console" && serves.MatchString(s.text) {
+			needsDaemon = false
+		}
 	}
 	if needsDaemon {
 		script.WriteString("serve postflight serve --config.file=postflight.yml\npostflight notify --service=checkout --environment=production --version=1.41.3\nID=$(postflight notify --service=checkout --environment=production --version=1.42.0)\n")

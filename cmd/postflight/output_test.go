@@ -11,6 +11,7 @@ import (
 var wordsOnly = map[string]string{
 	"serve":           "its log is for machines with --log.format=json",
 	"init":            "it writes a file for people",
+	"ready":           "its exit code is for machines",
 	"completion bash": "", "completion zsh": "", "completion fish": "", "completion powershell": "", // for shells
 }
 

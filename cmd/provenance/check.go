@@ -40,7 +40,7 @@ func checkRelease(dir string) error {
 	}
 	var problems []error
 	for name, sum := range sums {
-		if digest, err := digestOf(filepath.Join(dir, name)); err != nil || digest != sum {
+		if got, err := digestOf(filepath.Join(dir, name)); err != nil || got != sum {
 			problems = append(problems, fmt.Errorf("%s is not what %s says", name, sumsFile), err)
 		}
 	}
