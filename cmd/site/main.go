@@ -21,5 +21,5 @@ func main() {
 		fmt.Fprintf(os.Stderr, "site: %v\n", err)
 		os.Exit(1)
 	}
-	fmt.Printf("%d pages and %d other files are in %s: open %s/index.html\n", len(site.pages), len(site.assets), *out, *out)
+	fmt.Fprintf(os.Stdout, "%d pages and %d other files are in %s: open %s/index.html\n", len(site.pages), len(site.assets), *out, *out)
 }
