@@ -235,7 +235,10 @@ type GateState struct {
 	// Reverted is the newest verification of the version there that counts as
 	// reverted, nil while none does.
 	Reverted *Verification
-	Mark     *AuditEntry // the last mark of the version, nil without one
+	// RevertedSeq is the audit entry of the last decision of a person about
+	// Reverted, 0 without one: what was said before it was said of another revert.
+	RevertedSeq int64
+	Mark        *AuditEntry // the last mark of the version, nil without one
 	// Watched are verifications there that have not ended, OpenRevert is one
 	// whose rollback is under way, Running a deploy that was announced as started.
 	Watched    []Verification
@@ -245,9 +248,11 @@ type GateState struct {
 	Brake      Brake
 	// Target is the version to return to once this one is deployed.
 	Target *Deployment
-	// Before is the newest verification of the version in the phase before.
-	Before *Verification
-	Actors []string // named so far
+	// Before is the newest verification of the version in the phase before,
+	// BeforeMark its last mark there.
+	Before     *Verification
+	BeforeMark *AuditEntry
+	Actors     []string // named so far
 }
 
 // GateAsk is a question to the gate.

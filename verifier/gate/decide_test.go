@@ -261,6 +261,12 @@ func TestRevertedIsApprovedAgain(t *testing.T) {
 	f.State.Reverted = &verifier.Verification{ID: "vf_again"} // it was reverted once more
 	require.Equal(t, verifier.NoGo, Decide(f).Decision)
 
+	f.State.Reverted = &verifier.Verification{ID: "vf_r"} // and by the same verification, which was kept in between
+	f.State.RevertedSeq = int64(len(f.State.Words)) + 1
+	v = Decide(f)
+	require.Equal(t, verifier.NoGo, v.Decision)
+	require.Equal(t, verifier.CheckFailed, check(t, v, CheckReverted).State)
+
 	f = reverted()
 	f.Policy.Gate = nil // no sign-offs are asked for: one yes by somebody who knows is enough
 	require.Equal(t, verifier.NoGo, Decide(f).Decision)

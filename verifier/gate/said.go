@@ -73,7 +73,7 @@ func discounted(f Facts, w verifier.GateWord) string {
 		return w.By + " may not decide any more"
 	case w.Role != "" && !slices.Contains(person.Roles, w.Role):
 		return fmt.Sprintf("%s may not speak as %s any more", w.By, w.Role)
-	case f.State.Reverted != nil && w.Again != f.State.Reverted.ID:
+	case f.State.Reverted != nil && (w.Again != f.State.Reverted.ID || w.Seq <= f.State.RevertedSeq):
 		return fmt.Sprintf("%s said it before %s was reverted", w.By, w.Version)
 	case g.Expires > 0 && f.Now.Sub(w.At) > g.Expires.D():
 		return fmt.Sprintf("%s said it at %s, more than %s ago", w.By, clock(w.At), span(g.Expires.D()))

@@ -50,6 +50,11 @@ func loadGate(ctx context.Context, tx *sql.Tx, ask verifier.GateAsk, now time.Ti
 	if g.Reverted, err = revertedBy(ctx, tx, r); err != nil {
 		return g, err
 	}
+	if g.Reverted != nil {
+		if g.RevertedSeq, err = lastOverride(ctx, tx, *g.Reverted); err != nil {
+			return g, err
+		}
+	}
 	if g.Mark, err = lastMark(ctx, tx, r); err != nil {
 		return g, err
 	}
@@ -79,6 +84,11 @@ func loadGate(ctx context.Context, tx *sql.Tx, ask verifier.GateAsk, now time.Ti
 			WHERE service = $1 AND version = $2 AND environment = $3 ORDER BY place DESC, opened_at DESC LIMIT 1`, r.Service, r.Version, ask.Before); err != nil {
 			return g, err
 		}
+		there := r
+		there.Environment = ask.Before
+		if g.BeforeMark, err = lastMark(ctx, tx, there); err != nil {
+			return g, err
+		}
 	}
 	g.Actors, err = actorsOf(ctx, tx, r)
 	return g, err
@@ -101,6 +111,15 @@ func revertedBy(ctx context.Context, tx *sql.Tx, r verifier.Release) (*verifier.
 	return queryOne[verifier.Verification](ctx, tx, "verification", `SELECT v.record FROM verifications v
 		WHERE v.service = $1 AND v.version = $2 AND v.environment = $3 AND v.effective = 'revert' AND NOT `+keptSince+`
 		ORDER BY v.effective_at DESC, v.place DESC LIMIT 1`, r.Service, r.Version, r.Environment)
+}
+
+// lastOverride is the audit entry of the last decision of a person about a
+// verification, 0 without one.
+func lastOverride(ctx context.Context, tx *sql.Tx, v verifier.Verification) (seq int64, err error) {
+	d := v.Deployment
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit
+		WHERE action = 'override' AND service = $1 AND environment = $2 AND subject = $3`, d.Service, d.Environment, v.ID).Scan(&seq)
+	return seq, err
 }
 
 func lastMark(ctx context.Context, tx *sql.Tx, r verifier.Release) (*verifier.AuditEntry, error) {

@@ -150,6 +150,58 @@ func testGateReverted(t *testing.T, db database) {
 	require.Equal(t, kept.ID, seen.Reverted.ID)
 }
 
+// testGateRevertedAnew: a verification that was kept in between and is reverted
+// anew is another revert, whatever was said of the first one.
+func testGateRevertedAnew(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	v := decide(t, s, opened(t, s, "1", start), verifier.Keep, later(5))
+	require.NoError(t, overrule(t, s, v.ID, verifier.Revert, later(6)))
+	w := yes("1", "quinn", later(6))
+	w.Again = v.ID
+	first := speak(t, s, w)
+	_, seen := askGate(t, s, asksOf("1"), later(6), verifier.Go)
+	require.Positive(t, seen.RevertedSeq)
+	require.Greater(t, first.Seq, seen.RevertedSeq)
+	require.NoError(t, overrule(t, s, v.ID, verifier.Keep, later(6)))
+	_, seen = askGate(t, s, asksOf("1"), later(6), verifier.Go)
+	require.Nil(t, seen.Reverted)
+	require.NoError(t, overrule(t, s, v.ID, verifier.Revert, later(6)))
+	_, seen = askGate(t, s, asksOf("1"), later(6), verifier.Go)
+	require.Equal(t, v.ID, seen.Reverted.ID)
+	require.Less(t, first.Seq, seen.RevertedSeq, "in the order of the audit trail, at one time by the clock")
+
+	w.ID = verifier.NewID(verifier.ApprovalPrefix)
+	again := speak(t, s, w)
+	require.Equal(t, w.ID, again.ID, "the same words, of another revert")
+	require.Greater(t, again.Seq, seen.RevertedSeq)
+	w.ID = verifier.NewID(verifier.ApprovalPrefix)
+	require.Equal(t, again.ID, speak(t, s, w).ID, "and a retry of them")
+}
+
+// testGateSaysNoAnew: a no that was answered, or after which somebody else spoke,
+// is another one when it is said again.
+func testGateSaysNoAnew(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	no := yes("1", "dana", later(1))
+	no.Kind, no.Reason = verifier.Reject, "it loses orders"
+	speak(t, s, no)
+	answer := verifier.GateWord{ID: verifier.NewID(verifier.ApprovalPrefix), Release: releaseOf("1"), Kind: verifier.Answer, By: "quinn", At: later(1), Reason: "it doesn't", Answers: no.ID, Evidence: []string{"https://grafana.example/q"}}
+	speak(t, s, answer)
+	again := no
+	again.ID = verifier.NewID(verifier.ApprovalPrefix)
+	require.Equal(t, again.ID, speak(t, s, again).ID)
+	retry := again
+	retry.ID = verifier.NewID(verifier.ApprovalPrefix)
+	require.Equal(t, again.ID, speak(t, s, retry).ID)
+	retried := answer
+	retried.ID = verifier.NewID(verifier.ApprovalPrefix)
+	require.Equal(t, answer.ID, speak(t, s, retried).ID, "there is one answer to a no")
+	speak(t, s, yes("1", "quinn", later(1)))
+	require.Equal(t, retry.ID, speak(t, s, retry).ID)
+	_, seen := askGate(t, s, asksOf("1"), later(2), verifier.NoGo)
+	require.Len(t, seen.Words, 5)
+}
+
 func testGateState(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	_, seen := askGate(t, s, asksOf("1"), start, verifier.NoGo)

@@ -23,7 +23,8 @@ const (
 )
 
 // Speak records what somebody said of a release, and returns it as it is
-// stored. The same again within a minute is the same word. An approval of a
+// stored. The same again within a minute is the same word, unless something was
+// decided in between. An approval of a
 // version that counts as reverted must name the verification by which it does,
 // and one of any other version none: otherwise its author did not know what they
 // approved, and it is a Conflict that says so.
@@ -35,8 +36,14 @@ func (s *Store) Speak(ctx context.Context, w verifier.GateWord) (said verifier.G
 			return err
 		}
 		if i := slices.IndexFunc(words, func(earlier verifier.GateWord) bool { return repeats(w, earlier, words) }); i >= 0 {
-			said = words[i]
-			return nil
+			since, err := decidedSince(ctx, tx, words[i])
+			if err != nil {
+				return err
+			}
+			if !since {
+				said = words[i]
+				return nil
+			}
 		}
 		if err := mayBeSaid(ctx, tx, w, words); err != nil {
 			return err
@@ -79,6 +86,18 @@ func repeats(w, earlier verifier.GateWord, all []verifier.GateWord) bool {
 	}
 	w.ID, w.Seq, w.At = earlier.ID, earlier.Seq, earlier.At
 	return w.AuditEntry() == earlier.AuditEntry()
+}
+
+// decidedSince reports whether anything was said or decided about a word's place,
+// or about all of them, after it: then the same word again is a new one, for it
+// is said of something else. There is one answer to a no, whenever it is repeated.
+func decidedSince(ctx context.Context, tx *sql.Tx, w verifier.GateWord) (since bool, err error) {
+	if w.Kind == verifier.Answer {
+		return false, nil
+	}
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM audit WHERE seq > $1 AND (service = $2 AND environment = $3 OR service = ''))`,
+		w.Seq, w.Service, w.Environment).Scan(&since)
+	return since, err
 }
 
 // mayBeSaid refuses a word that rests on something that isn't so.

@@ -97,6 +97,8 @@ func conform(t *testing.T, db database) {
 		"override":                           testOverride,
 		"gate: words":                        testGateWords,
 		"gate: reverted":                     testGateReverted,
+		"gate: reverted anew":                testGateRevertedAnew,
+		"gate: says no anew":                 testGateSaysNoAnew,
 		"gate: state":                        testGateState,
 		"gate: decisions":                    testGateDecisions,
 		"gate: at once":                      testGateAtOnce,
