@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -24,13 +25,15 @@ func phase(f Facts, _ said) *result {
 		return nil
 	}
 	before, known := g.PhaseBefore(f.Ask.Environment)
-	v := f.State.Before
+	v, m := f.State.Before, f.State.BeforeMark
 	var r result
 	switch {
 	case !known:
 		r = unknown("%s is none of the phases %s: add it to phases, or match it by another policy", f.Ask.Environment, strings.Join(g.Phases, ", "))
 	case before == "":
 		r = passed("%s is the first phase", f.Ask.Environment)
+	case m != nil && m.Decision == string(verifier.MarkBad):
+		r = failed("%s marked %s bad in %s, the phase before, at %s (%q): mark it good there first", m.By, f.Ask.Version, before, clock(m.At), m.Reason)
 	case v == nil:
 		r = failed("%s was not deployed to %s, the phase before", f.Ask.Version, before)
 	case v.Effective == verifier.Revert:
@@ -82,36 +85,66 @@ func rollback(f Facts, _ said) *result {
 	return &r
 }
 
-// freeze: nothing goes where postflight could not bring it back by itself, or
-// where a person said stop.
+// freeze: nothing goes where a person or the calendar said stop. The caps hold
+// automatic reverts alone back: the fix of what they were reached by may go.
 func freeze(f Facts, _ said) *result {
-	if len(f.Frozen) > 0 {
-		z := f.Frozen[0]
-		until := "until somebody unfreezes it"
-		if !z.Until.IsZero() {
-			until = "until " + clock(z.Until)
-		}
-		r := failed("%s in %s is frozen by %s (%s), %s", z.Service, z.Environment, z.By, z.Reason, until)
+	stops, since := stopped(f)
+	if len(stops) > 0 {
+		r := failed("%s", strings.Join(stops, "; "))
+		r.since = since
 		return &r
 	}
-	if held := f.State.Brake.Held; held != nil {
-		r := failed("%s engaged the brake at %s (%q): nothing would be rolled back by itself until a person releases it", held.By, clock(held.At), held.Reason)
-		return &r
-	}
-	if f.Brake {
-		r := failed("the brake is engaged: nothing would be rolled back by itself until a person releases it")
-		return &r
-	}
-	if f.Policy != nil {
-		for _, p := range f.Policy.Freezes {
-			if p.Contains(f.Now) {
-				r := failed("the calendar's freeze %s is in force", p.Name)
-				return &r
-			}
+	for _, z := range f.Frozen {
+		if z.Kind == verifier.FrozenByCaps {
+			r := passed("%s in %s is frozen by its caps (%s) %s: a deploy is judged, and not rolled back by itself; `postflight unfreeze %s %s --reason ...` ends that",
+				z.Service, z.Environment, z.Reason, until(z), z.Service, z.Environment)
+			return &r
 		}
 	}
 	r := passed("nothing is frozen")
 	return &r
+}
+
+// stopped is everything by which people, or the calendar, stopped releases, and
+// when the last person did.
+func stopped(f Facts) (stops []string, since time.Time) {
+	for _, z := range f.Frozen {
+		if z.Kind == verifier.FrozenByCaps {
+			continue
+		}
+		stops = append(stops, fmt.Sprintf("%s in %s is frozen by %s (%s) %s: `postflight unfreeze %s %s --reason ...`, or a yes with `--waive freeze`",
+			z.Service, z.Environment, z.By, z.Reason, until(z), z.Service, z.Environment))
+		since = latest(since, z.At)
+	}
+	switch held := f.State.Brake.Held; {
+	case held != nil:
+		stops = append(stops, fmt.Sprintf("%s engaged the brake at %s (%q): nothing would be rolled back by itself until a person releases it", held.By, clock(held.At), held.Reason))
+		since = latest(since, held.At)
+	case f.Brake:
+		stops = append(stops, "the brake is engaged: nothing would be rolled back by itself until a person releases it")
+	}
+	if f.Policy != nil {
+		for _, p := range f.Policy.Freezes {
+			if p.Contains(f.Now) {
+				stops = append(stops, fmt.Sprintf("the calendar's freeze %s is in force", p.Name))
+			}
+		}
+	}
+	return stops, since
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func until(z verifier.Freeze) string {
+	if z.Until.IsZero() {
+		return "until somebody unfreezes it"
+	}
+	return "until " + clock(z.Until)
 }
 
 func window(f Facts, _ said) *result {

@@ -72,6 +72,9 @@ type result struct {
 	state   verifier.CheckState
 	reason  string
 	missing []string // roles or items
+	// since is when the last person decided what doesn't hold, zero where it
+	// isn't a person's: a waiver from before knew nothing of it.
+	since time.Time
 }
 
 func passed(format string, args ...any) result {
@@ -130,7 +133,7 @@ func Decide(f Facts) verifier.GateVerdict {
 		}
 		check := verifier.GateCheck{Name: c.name, State: r.state, Reason: r.reason, Missing: r.missing}
 		if check.State == verifier.CheckFailed || check.State == verifier.CheckUnknown {
-			switch by := words.waiver(c.name); {
+			switch by := words.waiver(c.name, r.since); {
 			case by != nil:
 				check.State, check.Reason = verifier.CheckWaived, fmt.Sprintf("%s waived this (%q): %s", by.By, by.Reason, r.reason)
 			case undoing != "" && c.name != CheckReverted && c.name != CheckMark && c.name != CheckPolicy:

@@ -113,18 +113,25 @@ func TestOneThingDoesNotHold(t *testing.T) {
 		"item failed": {func(f *Facts) {
 			say(f, verifier.GateWord{Kind: verifier.Report, By: "ci", Item: "scan", Reason: "2 findings"})
 		}, CheckChecklist, verifier.CheckFailed, "scan failed (ci: 2 findings)"},
-		"item is old":         {minute(61), CheckChecklist, verifier.CheckFailed, "scan was reported at 2026-11-30 09:59:00 UTC, more than 1h0m ago"},
-		"not in the phase":    {func(f *Facts) { f.State.Before = nil }, CheckPhase, verifier.CheckFailed, "1.42.0 was not deployed to staging, the phase before"},
-		"phase is watched":    {func(f *Facts) { f.State.Before = &verifier.Verification{ID: "vf_s", State: verifier.StateObserving} }, CheckPhase, verifier.CheckFailed, "1.42.0 is still watched in staging"},
-		"phase reverted":      {func(f *Facts) { f.State.Before.Effective = verifier.Revert }, CheckPhase, verifier.CheckFailed, "1.42.0 was reverted in staging"},
-		"phase inconclusive":  {func(f *Facts) { f.State.Before.Effective = verifier.Inconclusive }, CheckPhase, verifier.CheckFailed, "1.42.0 was not cleared in staging, the phase before (vf_staging: inconclusive)"},
+		"item is old":        {minute(61), CheckChecklist, verifier.CheckFailed, "scan was reported at 2026-11-30 09:59:00 UTC, more than 1h0m ago"},
+		"not in the phase":   {func(f *Facts) { f.State.Before = nil }, CheckPhase, verifier.CheckFailed, "1.42.0 was not deployed to staging, the phase before"},
+		"phase is watched":   {func(f *Facts) { f.State.Before = &verifier.Verification{ID: "vf_s", State: verifier.StateObserving} }, CheckPhase, verifier.CheckFailed, "1.42.0 is still watched in staging"},
+		"phase reverted":     {func(f *Facts) { f.State.Before.Effective = verifier.Revert }, CheckPhase, verifier.CheckFailed, "1.42.0 was reverted in staging"},
+		"phase inconclusive": {func(f *Facts) { f.State.Before.Effective = verifier.Inconclusive }, CheckPhase, verifier.CheckFailed, "1.42.0 was not cleared in staging, the phase before (vf_staging: inconclusive)"},
+		"marked bad in the phase": {func(f *Facts) {
+			f.State.BeforeMark = &verifier.AuditEntry{Decision: "bad", By: "dana", At: ago(time.Hour), Reason: "loses orders"}
+		}, CheckPhase, verifier.CheckFailed, `dana marked 1.42.0 bad in staging, the phase before, at 2026-11-30 09:00:00 UTC ("loses orders")`},
 		"no phase":            {func(f *Facts) { f.Ask.Environment = "elsewhere" }, CheckPhase, verifier.CheckUnknown, "elsewhere is none of the phases staging, production"},
 		"earlier one watched": {func(f *Facts) { f.State.Watched = []verifier.Verification{{ID: "vf_w"}} }, CheckVerification, verifier.CheckFailed, "wait for its verdict"},
 		"a deploy is running": {func(f *Facts) { f.State.Running = &verifier.Deployment{Version: "1.41.4"} }, CheckVerification, verifier.CheckFailed, "1.41.4 is being deployed"},
 		"open rollback":       {func(f *Facts) { f.State.OpenRevert = openRevert("1.41.3") }, CheckRollback, verifier.CheckFailed, "the rollback rv_1 of 1.41.4 to 1.41.3 is accepted"},
 		"frozen": {func(f *Facts) {
 			f.Frozen = []verifier.Freeze{{Service: "checkout", Environment: "production", By: "dana", Reason: "sale"}}
-		}, CheckFreeze, verifier.CheckFailed, "frozen by dana (sale), until somebody unfreezes it"},
+		}, CheckFreeze, verifier.CheckFailed, "frozen by dana (sale) until somebody unfreezes it: `postflight unfreeze checkout production --reason ...`, or a yes with `--waive freeze`"},
+		"several stops": {func(f *Facts) {
+			f.Frozen = []verifier.Freeze{{By: "dana", Reason: "sale"}, {By: "olga", Reason: "the move"}, {Kind: verifier.FrozenByCaps, By: "postflight"}}
+			f.Brake, f.Policy.Freezes[0].FirstDay = true, "2026-11-30"
+		}, CheckFreeze, verifier.CheckFailed, "the brake is engaged: nothing would be rolled back by itself until a person releases it; the calendar's freeze year-end is in force"},
 		"brake": {func(f *Facts) { f.Brake = true }, CheckFreeze, verifier.CheckFailed, "the brake is engaged"},
 		"brake by hand": {func(f *Facts) {
 			f.State.Brake.Held = &verifier.BrakeHold{By: "dana", At: ago(time.Hour), Reason: "the gateway"}
@@ -287,6 +294,23 @@ func TestConditions(t *testing.T) {
 	require.NotNil(t, Decide(Facts{}).Conditions, "an empty list in JSON")
 }
 
+// TestFrozenByItsCaps: after an automatic rollback the fix may go, and it is said
+// that it wouldn't be rolled back by itself. A person's freeze stops it.
+func TestFrozenByItsCaps(t *testing.T) {
+	f := world()
+	f.Frozen = []verifier.Freeze{{Kind: verifier.FrozenByCaps, Service: "checkout", Environment: "production", By: "postflight", At: ago(time.Minute), Until: now.Add(time.Hour),
+		Reason: "reverted automatically once in an hour, and the limit is 1"}}
+	v := Decide(f)
+	require.Equal(t, verifier.Go, v.Decision, v.Reasons)
+	require.Equal(t, "checkout in production is frozen by its caps (reverted automatically once in an hour, and the limit is 1) until 2026-11-30 11:00:00 UTC: a deploy is judged, and not rolled back by itself; `postflight unfreeze checkout production --reason ...` ends that",
+		check(t, v, CheckFreeze).Reason)
+	f.Frozen = append(f.Frozen, verifier.Freeze{Kind: verifier.FrozenByPerson, By: "dana", Reason: "sale"}, verifier.Freeze{Kind: verifier.FrozenByPerson, By: "olga", Reason: "the move"})
+	v = Decide(f)
+	require.Equal(t, verifier.NoGo, v.Decision)
+	require.Regexp(t, `frozen by dana \(sale\).*; .*frozen by olga \(the move\)`, check(t, v, CheckFreeze).Reason)
+	require.NotContains(t, check(t, v, CheckFreeze).Reason, "caps")
+}
+
 func TestWaivers(t *testing.T) {
 	waiving := func(by string, at time.Duration, checks ...string) Facts {
 		f := world()
@@ -302,6 +326,14 @@ func TestWaivers(t *testing.T) {
 	require.Equal(t, verifier.NoGo, Decide(waiving("pat", time.Minute, CheckFreeze)).Decision, "only one of both")
 	require.Equal(t, verifier.NoGo, Decide(waiving("olga", time.Minute, CheckFreeze, CheckKnownGood)).Decision, "not hers to waive")
 	require.Equal(t, verifier.NoGo, Decide(waiving("pat", 5*time.Hour, CheckFreeze, CheckKnownGood)).Decision, "waived too long ago")
+	for at, want := range map[time.Duration]verifier.GateDecision{2 * time.Minute: verifier.Go, time.Minute: verifier.NoGo, 0: verifier.NoGo} {
+		frozen := waiving("pat", time.Minute, CheckFreeze, CheckKnownGood)
+		frozen.Frozen = []verifier.Freeze{{Kind: verifier.FrozenByPerson, By: "dana", At: ago(at)}}
+		require.Equal(t, want, Decide(frozen).Decision, "frozen %s ago, waived a minute ago", at)
+		braked := waiving("pat", time.Minute, CheckFreeze, CheckKnownGood)
+		braked.State.Brake.Held = &verifier.BrakeHold{By: "dana", At: ago(at)}
+		require.Equal(t, want, Decide(braked).Decision, "braked %s ago, waived a minute ago", at)
+	}
 	f.State.Reverted = &verifier.Verification{ID: "vf_r"}
 	require.Equal(t, verifier.NoGo, Decide(f).Decision, "waived before the revert")
 

@@ -100,10 +100,11 @@ func (s said) conditions() []verifier.Condition {
 	return out
 }
 
-// waiver is the last yes that waives a check, nil where none does.
-func (s said) waiver(check string) *verifier.GateWord {
+// waiver is the last yes that waives a check which fails by what a person decided
+// at since, nil where none does.
+func (s said) waiver(check string, since time.Time) *verifier.GateWord {
 	for i := len(s.waivers) - 1; i >= 0; i-- {
-		if slices.Contains(s.waivers[i].Waives, check) && slices.Contains(Waivable, check) {
+		if slices.Contains(s.waivers[i].Waives, check) && slices.Contains(Waivable, check) && s.waivers[i].At.After(since) {
 			return &s.waivers[i]
 		}
 	}
