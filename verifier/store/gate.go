@@ -12,9 +12,17 @@ import (
 )
 
 // decisionsOfPlace is how many answers of the gate are kept of a service in an
-// environment, beside the last about each release of which somebody spoke: it
-// names who asked for that, which says who may not sign it off.
+// environment, beside those that say who asked for a release.
 const decisionsOfPlace = 1000
+
+// spokenOf holds for an answer g about a release of which somebody spoke, lastOf
+// for the last one about a release: that one names all who asked for it, who may
+// not sign it off.
+const (
+	spokenOf = `EXISTS (SELECT 1 FROM gate_words w WHERE w.service = g.service AND w.version = g.version AND w.environment = g.environment)`
+	lastOf   = `g.id = (SELECT l.id FROM gate_decisions l WHERE l.service = g.service AND l.version = g.version AND l.environment = g.environment
+		ORDER BY l.at DESC, l.id DESC LIMIT 1)`
+)
 
 // Gate lets decide answer by what is known of a release, and keeps the answer
 // where ask.Record says so, in one transaction: what was said or reverted before
@@ -229,9 +237,7 @@ func forgetVerdicts(ctx context.Context, tx *sql.Tx, where verifier.Location) er
 	_, err := tx.ExecContext(ctx, `DELETE FROM gate_decisions WHERE id IN (SELECT g.id FROM gate_decisions g
 		WHERE g.service = $1 AND g.environment = $2
 			AND (SELECT count(*) FROM gate_decisions WHERE service = $1 AND environment = $2) > $3
-			AND NOT (EXISTS (SELECT 1 FROM gate_words w WHERE w.service = g.service AND w.version = g.version AND w.environment = g.environment)
-				AND g.id = (SELECT l.id FROM gate_decisions l WHERE l.service = g.service AND l.version = g.version AND l.environment = g.environment
-					ORDER BY l.at DESC, l.id DESC LIMIT 1))
+			AND NOT ((g.record LIKE '%"actors":[%' OR `+spokenOf+`) AND `+lastOf+`)
 		ORDER BY g.at DESC, g.id DESC LIMIT 100 OFFSET $3)`, where.Service, where.Environment, decisionsOfPlace)
 	return err
 }

@@ -217,6 +217,13 @@ func testGateState(t *testing.T, db database) {
 	require.Equal(t, "1", seen.Target.Version)
 	require.Equal(t, before.ID, seen.Before.ID)
 	require.Nil(t, seen.Running)
+	require.Nil(t, seen.BeforeMark)
+	mark := verifier.AuditEntry{At: later(8), By: "dana", Action: verifier.AuditMark, Service: "checkout", Environment: "staging", Subject: "2", Decision: "bad", Reason: "loses data"}
+	_, err := s.RecordDecision(t.Context(), mark)
+	require.NoError(t, err)
+	_, seen = askGate(t, s, ask, later(8), verifier.Go)
+	require.Equal(t, "loses data", seen.BeforeMark.Reason)
+	require.Nil(t, seen.Mark, "marked elsewhere")
 	records(t, s, verifier.AuditMark, "2", "bad", later(8), time.Time{})
 	records(t, s, verifier.AuditFreeze, "fz_1", "", later(8), time.Time{})
 	_, seen = askGate(t, s, ask, later(9), verifier.Go)
@@ -472,6 +479,9 @@ func testGateBounds(t *testing.T, db database) {
 	ask.Actor = "dana-gh"
 	askGate(t, s, ask, later(1), verifier.NoGo)
 	speak(t, s, yes("1", "dana", later(2)))
+	asked := asksOf("asked") // nobody spoke of it yet
+	asked.Actor = "quinn-gh"
+	askGate(t, s, asked, later(2), verifier.NoGo)
 	first, _ := askGate(t, s, asksOf("silent"), later(3), verifier.NoGo)
 	db.exec(t, url, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)
 		INSERT INTO gate_decisions (id, service, environment, version, at, last_at, decision, record)
@@ -485,6 +495,8 @@ func testGateBounds(t *testing.T, db database) {
 	}
 	_, seen := askGate(t, s, asksOf("1"), later(200), verifier.NoGo)
 	require.Equal(t, []string{"dana-gh"}, seen.Actors)
+	_, seen = askGate(t, s, asksOf("asked"), later(200), verifier.NoGo)
+	require.Equal(t, []string{"quinn-gh"}, seen.Actors)
 	_, err := s.ReleaseRecord(t.Context(), "checkout", "silent", "")
 	requireKind(t, verifier.NotFound, err)
 
@@ -501,6 +513,19 @@ func testGateBounds(t *testing.T, db database) {
 	require.ErrorContains(t, err, "no more than 256 are kept: say it shorter")
 	_, seen = askGate(t, s, asksOf("1"), later(400), verifier.NoGo)
 	require.Less(t, len(seen.Words), 30)
+	for i := range 500 {
+		if _, err = s.Speak(t.Context(), yes("loud", fmt.Sprint("person", i), later(400))); err != nil {
+			break
+		}
+	}
+	require.NoError(t, err)
+	_, err = s.Speak(t.Context(), yes("loud", "dana", later(401)))
+	requireKind(t, verifier.Conflict, err)
+	for _, version := range []string{"1", "loud"} {
+		no := yes(version, "olga", later(401))
+		no.Kind, no.Reason = verifier.Reject, strings.Repeat("it loses orders. ", 100)
+		require.Equal(t, no.ID, speak(t, s, no).ID, "a no is heard where no more is taken")
+	}
 	r, err := s.ReleaseRecord(t.Context(), "checkout", "1", "")
 	require.NoError(t, err)
 	require.Empty(t, r.Environments[0].Gate[0].Words[2].Conditions, "which the words themselves have")

@@ -14,7 +14,8 @@ import (
 
 const (
 	// wordsOfRelease bounds what may be said of one release, for all of it is
-	// read with every question to the gate.
+	// read with every question to the gate. A no is taken up to twice as many: it
+	// stands then, for nothing that could lift it is.
 	wordsOfRelease = 500
 	// bytesOfRelease bounds them together, as they are stored.
 	bytesOfRelease = 256 << 10
@@ -57,7 +58,7 @@ func (s *Store) Speak(ctx context.Context, w verifier.GateWord) (said verifier.G
 		if err != nil {
 			return err
 		}
-		if err := fits(ctx, tx, w.Release, len(record)); err != nil {
+		if err := fits(ctx, tx, w, len(record)); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO gate_words (seq, id, service, environment, version, record) VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -102,7 +103,7 @@ func decidedSince(ctx context.Context, tx *sql.Tx, w verifier.GateWord) (since b
 
 // mayBeSaid refuses a word that rests on something that isn't so.
 func mayBeSaid(ctx context.Context, tx *sql.Tx, w verifier.GateWord, words []verifier.GateWord) error {
-	if len(words) >= wordsOfRelease {
+	if len(words) >= room(w, wordsOfRelease) {
 		return verifier.Errorf(verifier.Conflict, "%s has %d words already, which is as many as are kept: release another version", w.Release, len(words))
 	}
 	for _, id := range w.Evidence {
@@ -126,15 +127,24 @@ func mayBeSaid(ctx context.Context, tx *sql.Tx, w verifier.GateWord, words []ver
 	return nil
 }
 
+// room is how much may be said of a release, the word with it.
+func room(w verifier.GateWord, most int) int {
+	if w.Kind == verifier.Reject {
+		return 2 * most
+	}
+	return most
+}
+
 // fits refuses a word that makes those of its release more than are kept.
-func fits(ctx context.Context, tx *sql.Tx, r verifier.Release, more int) error {
+func fits(ctx context.Context, tx *sql.Tx, w verifier.GateWord, more int) error {
+	r := w.Release
 	var there int
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(length(record)), 0) FROM gate_words WHERE service = $1 AND version = $2 AND environment = $3`,
 		r.Service, r.Version, r.Environment).Scan(&there)
 	if err != nil {
 		return err
 	}
-	if there+more > bytesOfRelease {
+	if there+more > room(w, bytesOfRelease) {
 		return verifier.Errorf(verifier.Conflict, "what was said of %s is %d KiB already, and no more than %d are kept: say it shorter", r, there>>10, bytesOfRelease>>10)
 	}
 	return nil

@@ -108,11 +108,14 @@ func (s *Store) pruneKeys(ctx context.Context, before time.Time) (int, error) {
 }
 
 // pruneGate deletes what the gate answered long ago, but for releases whose
-// deployments are there: their record would say that nobody asked.
+// deployments are there, for their record would say that nobody asked, and the
+// last about those of which somebody spoke: their words stay, and so do those who
+// asked.
 func (s *Store) pruneGate(ctx context.Context, before time.Time) (int, error) {
 	return s.pruneAll(ctx, "forget old decisions of the gate", before, `DELETE FROM gate_decisions WHERE id IN (
 		SELECT g.id FROM gate_decisions g WHERE g.last_at < $1 AND NOT EXISTS (
-			SELECT 1 FROM deployments d WHERE d.service = g.service AND d.environment = g.environment AND d.version = g.version) LIMIT $2)`)
+			SELECT 1 FROM deployments d WHERE d.service = g.service AND d.environment = g.environment AND d.version = g.version)
+			AND NOT (`+spokenOf+` AND `+lastOf+`) LIMIT $2)`)
 }
 
 // pruneAll deletes the rows of one table that are older, pruneRows at a time.

@@ -204,6 +204,10 @@ func testPruneGate(t *testing.T, db database) {
 	s := open(t, db.place(t))
 	askGate(t, s, asksOf("1"), start, verifier.Go)
 	askGate(t, s, asksOf("2"), start, verifier.NoGo)
+	spoken := asksOf("4")
+	spoken.Actor = "quinn-gh"
+	askGate(t, s, spoken, start, verifier.NoGo)
+	speak(t, s, yes("4", "quinn", start))
 	askGate(t, s, asksOf("3"), start, verifier.NoGo)
 	askGate(t, s, asksOf("3"), start.Add(day), verifier.NoGo) // the same again
 	kept(t, s, 1, verifier.Keep)
@@ -217,6 +221,8 @@ func testPruneGate(t *testing.T, db database) {
 		require.Len(t, r.Environments[0].Gate, 1)
 	}
 	require.Equal(t, 1, prune(t, s, start.Add(402*day), keeping()).GateDecisions)
+	_, seen := askGate(t, s, asksOf("4"), start.Add(402*day), verifier.NoGo)
+	require.Equal(t, []string{"quinn-gh"}, seen.Actors, "of what somebody spoke of")
 	r, err := s.ReleaseRecord(t.Context(), "checkout", "1", "")
 	require.NoError(t, err)
 	require.Equal(t, verifier.Go, r.Environments[0].Deployments[0].Deployment.Gate.Decision)
