@@ -112,7 +112,7 @@ func stopped(f Facts) (stops []string, since time.Time) {
 		if z.Kind == verifier.FrozenByCaps {
 			continue
 		}
-		stops = append(stops, fmt.Sprintf("%s in %s is frozen by %s (%s) %s: `postflight unfreeze %s %s --reason ...`, or a yes with `--waive freeze`",
+		stops = append(stops, fmt.Sprintf("%s in %s is frozen by %s (%s), %s: `postflight unfreeze %s %s --reason ...`, or a yes with `--waive freeze`",
 			z.Service, z.Environment, z.By, z.Reason, until(z), z.Service, z.Environment))
 		since = latest(since, z.At)
 	}

@@ -127,7 +127,7 @@ func TestOneThingDoesNotHold(t *testing.T) {
 		"open rollback":       {func(f *Facts) { f.State.OpenRevert = openRevert("1.41.3") }, CheckRollback, verifier.CheckFailed, "the rollback rv_1 of 1.41.4 to 1.41.3 is accepted"},
 		"frozen": {func(f *Facts) {
 			f.Frozen = []verifier.Freeze{{Service: "checkout", Environment: "production", By: "dana", Reason: "sale"}}
-		}, CheckFreeze, verifier.CheckFailed, "frozen by dana (sale) until somebody unfreezes it: `postflight unfreeze checkout production --reason ...`, or a yes with `--waive freeze`"},
+		}, CheckFreeze, verifier.CheckFailed, "frozen by dana (sale), until somebody unfreezes it: `postflight unfreeze checkout production --reason ...`, or a yes with `--waive freeze`"},
 		"several stops": {func(f *Facts) {
 			f.Frozen = []verifier.Freeze{{By: "dana", Reason: "sale"}, {By: "olga", Reason: "the move"}, {Kind: verifier.FrozenByCaps, By: "postflight"}}
 			f.Brake, f.Policy.Freezes[0].FirstDay = true, "2026-11-30"
@@ -244,6 +244,14 @@ func TestVotesOfPeople(t *testing.T) {
 			require.Contains(t, check(t, v, CheckObjections).Reason, c.says)
 		})
 	}
+}
+
+// TestSettledSignOff: whose word stands for a role's is told.
+func TestSettledSignOff(t *testing.T) {
+	f := world()
+	answer(&f, say(&f, reject("olga", "operations")))
+	say(&f, approve("pat", "product"))
+	require.Equal(t, "signed off by quality (quinn), operations (pat, as final product)", check(t, Decide(f), CheckSignOffs).Reason)
 }
 
 func TestRevertedIsApprovedAgain(t *testing.T) {

@@ -101,7 +101,11 @@ func signOffs(f Facts, s said) *result {
 	var missing, roles, there []string
 	for _, role := range g.SignOffs {
 		if w := s.signed(role); w != nil {
-			there = append(there, fmt.Sprintf("%s (%s)", role, w.By))
+			by := w.By
+			if w.Role != role {
+				by += ", as final " + w.Role
+			}
+			there = append(there, fmt.Sprintf("%s (%s)", role, by))
 			continue
 		}
 		missing, roles = append(missing, role+s.why(f, role)), append(roles, role)

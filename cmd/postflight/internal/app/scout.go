@@ -185,8 +185,11 @@ func askIncidents(ctx context.Context, book alerts.Book, from []verifier.AlertSo
 	var firing, unknown []string
 	for _, source := range from {
 		names, why, err := alerts.Firing(ctx, book, source, where, time.Now())
-		if err != nil {
+		switch {
+		case err != nil:
 			why = err.Error()
+		case why != "":
+			why += ": send it an alert that always fires, such as Watchdog, as docs/integrations/alertmanager.md has it"
 		}
 		if why != "" {
 			unknown = append(unknown, why)

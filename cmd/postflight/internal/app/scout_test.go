@@ -144,10 +144,11 @@ func TestIncidents(t *testing.T) {
 	require.Equal(t, &gate.Answer{Known: true, Detail: "an incident is open: firing: CheckoutDown"}, ask("silent", "two"), "one that fires is enough")
 	got := ask("one", "silent")
 	require.False(t, got.Known)
-	require.Contains(t, got.Detail, `source "silent" has not told anything yet`)
+	require.Contains(t, got.Detail, `source "silent" has not told anything yet: send it an alert that always fires, such as Watchdog`)
 	got = ask("broken")
 	require.False(t, got.Known)
 	require.Contains(t, got.Detail, "the store is away")
+	require.NotContains(t, got.Detail, "Watchdog")
 }
 
 // alertBook is what sources of alerts have told.
