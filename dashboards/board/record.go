@@ -68,9 +68,10 @@ func (h *Handler) serveRecord(w http.ResponseWriter, r *http.Request) {
 	}
 	view := recordView{Service: name(record.Service), Version: name(record.Version),
 		JSON: h.prefix() + "/api/v1/record?" + url.Values{"service": {service}, "version": {version}}.Encode()}
+	who := h.known(r)
 	for _, e := range record.Environments {
 		place := h.recordPlace(e)
-		place.Choices = h.choicesOf(verifier.Release{Service: service, Environment: e.Environment, Version: version}, e.Words)
+		place.Choices = h.choicesOf(who, verifier.Release{Service: service, Environment: e.Environment, Version: version}, e.Words)
 		view.Places = append(view.Places, place)
 		view.Told = append(view.Told, toldOf(r.URL.Query().Get("told"), e)...)
 	}

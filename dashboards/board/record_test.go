@@ -129,7 +129,7 @@ func gated(o *board.Options, _ *http.Request) {
 	o.Record = func(_ context.Context, _, _ string) (verifier.ReleaseRecord, error) { return told(), nil }
 	o.GateOf = func(where verifier.Location) (verifier.GatePolicy, bool) {
 		return verifier.GatePolicy{SignOffs: []string{"quality", "operations"}, Final: "product", Expires: verifier.Duration(7 * 24 * time.Hour),
-			Checklist: []verifier.ChecklistItem{{Name: "security-scan"}}}, where.Service == "checkout"
+			Checklist: []verifier.ChecklistItem{{Name: "security-scan"}, {Name: "scan-of-ci", By: []string{"ci"}}}}, where.Service == "checkout"
 	}
 	o.Gate = func(_ context.Context, r verifier.Release) (verifier.GateVerdict, error) {
 		return verifier.GateVerdict{Release: r, Decision: verifier.NoGo, Reverted: "vf_1", Words: told().Environments[0].Words, Checks: []verifier.GateCheck{
@@ -170,6 +170,43 @@ func TestRecordPages(t *testing.T) {
 	require.NotContains(t, ask(t, &memory{}, seenAt, recordOfTold, withRecord).Body.String(), "Say yes", "where no API takes it")
 }
 
+// TestRecordOffersWhatMayBeSaid: nobody is offered what they may not say, once it
+// is known who they are.
+func TestRecordOffersWhatMayBeSaid(t *testing.T) {
+	of := func(login bool, may ...string) string {
+		w := ask(t, &memory{}, seenAt, recordOfTold, gated, func(o *board.Options, r *http.Request) {
+			people{may: may, roles: []string{"quality"}}.on(o)
+			gate := o.GateOf
+			o.GateOf = func(where verifier.Location) (verifier.GatePolicy, bool) {
+				g, known := gate(where)
+				g.Checklist = []verifier.ChecklistItem{{Name: "security-scan", By: []string{"ci"}}, {Name: "release-notes", By: []string{"dana"}}}
+				return g, known
+			}
+			if login {
+				r.SetBasicAuth("dana", "hers")
+			}
+		})
+		require.Equal(t, http.StatusOK, w.Code)
+		return w.Body.String()
+	}
+	for name, c := range map[string]struct {
+		page     string
+		has, not []string
+	}{
+		"decides":      {of(true, "decide"), []string{"Say yes…", "Report release-notes…"}, []string{"Report security-scan…"}},
+		"reports":      {of(true, "report"), []string{"Report release-notes…"}, []string{"Say yes…", "Report security-scan…"}},
+		"reads":        {of(true, "read"), nil, []string{"Say yes…", "Report release-notes…"}},
+		"nobody knows": {of(false, "read"), []string{"Say yes…", "Report security-scan…"}, nil},
+	} {
+		for _, s := range c.has {
+			require.Contains(t, c.page, s, name)
+		}
+		for _, s := range c.not {
+			require.NotContains(t, c.page, s, name)
+		}
+	}
+}
+
 func TestWhatCanNotBeSaid(t *testing.T) {
 	const form = "/record/say?service=checkout&environment=production&version=1.42.0&do="
 	for name, c := range map[string]struct {
@@ -183,6 +220,7 @@ func TestWhatCanNotBeSaid(t *testing.T) {
 		"who may only read":        {form + "approve", http.StatusForbidden, "You are “dana”, who may not decide", func(p *people) { p.may = []string{"read"} }},
 		"who may only report":      {form + "reject", http.StatusForbidden, "You are “dana”, who may not decide", func(p *people) { p.may = []string{"report"} }},
 		"report":                   {form + "report&about=security-scan", http.StatusOK, "Report security-scan of 1.42.0", func(p *people) { p.may = []string{"report"} }},
+		"what others report":       {form + "report&about=scan-of-ci", http.StatusForbidden, "You are “dana”, and “scan-of-ci” is reported by ci: log in as one of them", func(p *people) { p.may = []string{"report"} }},
 		"the API is away":          {form + "approve", http.StatusServiceUnavailable, "", func(p *people) { p.fail = "/access" }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,6 +57,16 @@ func (s saying) allowed(may []string) bool {
 	return slices.ContainsFunc(s.needs(), func(p string) bool { return slices.Contains(may, p) })
 }
 
+// othersReport names those whose word alone counts for the item that s reports,
+// none where that of who does.
+func (s saying) othersReport(g verifier.GatePolicy, who caller) []string {
+	item, ok := g.Item(s.about)
+	if s.kind != verifier.Report || !ok || len(item.By) == 0 || slices.Contains(item.By, who.Name) {
+		return nil
+	}
+	return item.By
+}
+
 // form is what the stamp of a saying binds.
 func (s saying) form() form {
 	return form{id: fmt.Sprintf("%q %q %q", s.release.Service, s.release.Environment, s.release.Version), do: deed(s.kind), freeze: s.about, standing: s.standing}
@@ -72,9 +82,23 @@ func recordAddress(r verifier.Release) string {
 	return "/record?" + url.Values{"service": {r.Service}, "version": {r.Version}}.Encode()
 }
 
-// choicesOf are what a person may say of a release, as it stands. The API has
-// the last word.
-func (h *Handler) choicesOf(r verifier.Release, words []verifier.GateWord) (out []choice) {
+// known is who asks for a page that tells everybody the same, nil where they
+// didn't log in.
+func (h *Handler) known(r *http.Request) *caller {
+	if h.opts.API == nil || r.Header.Get("Authorization") == "" {
+		return nil
+	}
+	var who caller
+	if a, err := h.call(r, http.MethodGet, "/api/v1/access", nil, &who); err != nil || !a.ok() {
+		return nil
+	}
+	return &who
+}
+
+// choicesOf are what a person may say of a release, as it stands: everything
+// where it isn't known who they are, for they are asked to log in. The API has the
+// last word.
+func (h *Handler) choicesOf(who *caller, r verifier.Release, words []verifier.GateWord) (out []choice) {
 	if h.opts.API == nil {
 		return nil
 	}
@@ -83,7 +107,10 @@ func (h *Handler) choicesOf(r verifier.Release, words []verifier.GateWord) (out 
 		return nil
 	}
 	offer := func(text string, kind verifier.GateWordKind, about string) {
-		out = append(out, choice{text, h.prefix() + saying{release: r, kind: kind, about: about}.address()})
+		s := saying{release: r, kind: kind, about: about}
+		if who == nil || s.allowed(who.May) && len(s.othersReport(g, *who)) == 0 {
+			out = append(out, choice{text, h.prefix() + s.address()})
+		}
 	}
 	offer("Say yes…", verifier.Approve, "")
 	offer("Say no…", verifier.Reject, "")
@@ -192,6 +219,11 @@ func (h *Handler) sayView(r *http.Request, who caller, s saying, now verifier.Ga
 		return out
 	}
 	g, _ := h.opts.GateOf(of.Location())
+	if others := s.othersReport(g, who); len(others) > 0 {
+		out.Closed, out.Outcome = true, fmt.Sprintf("You are %s, and %s is reported by %s: log in as one of them, or add %s to the item's `by` in the configuration.",
+			quoted(who.Name), quoted(s.about), list(others), quoted(who.Name))
+		return out
+	}
 	if s.kind == verifier.Approve || s.kind == verifier.Reject {
 		for _, role := range g.Roles() {
 			if slices.Contains(who.Roles, role) {
