@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,8 +36,12 @@ func gateCommand(s streams) *cobra.Command {
 				query.Set("actor", actor)
 			}
 			var v verifier.GateVerdict
-			if _, err := c.call(cmd.Context(), http.MethodGet, "/api/v1/gate?"+query.Encode(), nil, nil, &v); err != nil {
+			status, err := c.call(cmd.Context(), http.MethodGet, "/api/v1/gate?"+query.Encode(), nil, nil, &v)
+			if err != nil {
 				return err
+			}
+			if status != http.StatusOK {
+				return fmt.Errorf("the daemon answered with status %d, which is no decision (is --url right?)", status)
 			}
 			return gateAnswer(s, cmd, r, v)
 		},
@@ -52,11 +57,11 @@ func gateCommand(s streams) *cobra.Command {
 }
 
 // gateAnswer prints an answer and turns it into the exit code. One that is not
-// about the release that was asked for, or that is neither go nor no-go, is a
-// fault: it must not pass for a go.
+// about the release that was asked for, that is neither go nor no-go, or that is a
+// go without checks that hold, is a fault: it must not pass for a go.
 func gateAnswer(s streams, cmd *cobra.Command, r verifier.Release, v verifier.GateVerdict) error {
 	trimmed := verifier.Release{Service: strings.TrimSpace(r.Service), Environment: strings.TrimSpace(r.Environment), Version: strings.TrimSpace(r.Version)}
-	if v.Release != trimmed || v.Decision != verifier.Go && v.Decision != verifier.NoGo {
+	if v.Release != trimmed || v.Decision != verifier.Go && v.Decision != verifier.NoGo || v.Decision == verifier.Go && !holds(v.Checks) {
 		return fmt.Errorf("the daemon's answer is no decision about %s (is --url right?)", trimmed)
 	}
 	if asJSON(cmd) {
@@ -72,6 +77,13 @@ func gateAnswer(s streams, cmd *cobra.Command, r verifier.Release, v verifier.Ga
 		return exit{code: exitNoGo}
 	}
 	return nil
+}
+
+// holds reports whether all of some checks hold.
+func holds(checks []verifier.GateCheck) bool {
+	return len(checks) > 0 && !slices.ContainsFunc(checks, func(c verifier.GateCheck) bool {
+		return c.State != verifier.CheckPassed && c.State != verifier.CheckWaived
+	})
 }
 
 func printGate(s streams, v verifier.GateVerdict) {
