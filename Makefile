@@ -39,13 +39,17 @@ demo: build ## a good release kept and a bad one reverted, in two minutes [SCENA
 # isn't hides what it orders from the detector.
 RACE := -race -gcflags='modernc.org/...=-d=checkptr=0'
 
+# Pages of docs/ that are played by a shell, with daemons beside it: the scripts
+# go the same ways with the race detector.
+PLAYED := TestCommandsInDocsRun|TestCLIPageCommandsRun|TestGatePage|TestGateInAPipelinesShell|TestTicketsPage|TestAction|TestGitLabJob|TestJenkinsfile|TestTektonTask|TestShellImage|TestCurlPage
+
 test: test-tools ## every test, with the race detector what has goroutines to race, then the daemon end to end beside a real Prometheus
 	go vet ./...
 	cd cmd/demo && go vet ./...
 	cd docs/deploy && go vet ./... && go test ./... # what postflight is installed with, by Compose's and Kustomize's own code
-	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
+	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 15m -skip '$(PLAYED)' ./cmd/postflight # by itself: its scripts run daemons with windows of seconds
 	TMPDIR=$$(.ci/tempdir) go test $(RACE) -timeout 20m $$(go list ./... | grep -v -E '/(cmd/postflight|cmd/postflight/internal/simulator|verifier/judge.*|internal/invariant|dashboards/board.*|alerting/shoutrrr)$$')
-	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser|TestEverybodyIsTold' ./cmd/postflight/internal/app # too long with the race detector, as most of the next
+	TMPDIR=$$(.ci/tempdir) go test -timeout 15m -run 'ClockJumps|TestVerdictsAreOfWhatIsStored|TestABaseImageBreaksTen|TestOverrideAgainstTheCall|TestOverrideInABrowser|TestEverybodyIsTold|$(PLAYED)' ./cmd/postflight/internal/app ./cmd/postflight # too long with the race detector, as most of the next
 	@# Pure functions with no goroutine to race, a browser that looks at every
 	@# page, messages that a process of their own sends, and all scenarios.
 	TMPDIR=$$(.ci/tempdir) go test -timeout 15m ./verifier/judge/... ./cmd/internal/invariant ./dashboards/board/... ./alerting/shoutrrr ./cmd/postflight/internal/simulator

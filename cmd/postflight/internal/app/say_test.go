@@ -74,8 +74,9 @@ func TestReleaseOnThePage(t *testing.T) {
 		"dana says of it in production: approve as quality if off-peak only (ap_")
 	told := f.says("kim", "do=reject", "the queue grows", "role", "operations")
 	require.Contains(t, told, "kim says of it in production: reject as operations")
-	record := f.browse("wall", "/record?service=checkout&version=2", nil)
+	record := f.browse("dana", "/record?service=checkout&version=2", nil)
 	require.Contains(t, record.text(), "Answer the no of kim…")
+	require.NotContains(t, f.browse("wall", "/record?service=checkout&version=2", nil).text(), "Answer the no of kim…", "who may only read is offered nothing")
 	no := told[strings.Index(told, "(ap_")+1 : strings.Index(told, ")")]
 	refused := f.submit("dana", f.browse("dana", sayOf+"&do=answer&about="+no, nil), "as measured")
 	require.Equal(t, http.StatusUnprocessableEntity, refused.status)
