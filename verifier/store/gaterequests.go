@@ -93,6 +93,59 @@ func (s *Store) SaveGateRequest(ctx context.Context, r verifier.GateRequest, nex
 	})
 }
 
+// ApproveGateRequest stores that a claimed request is approved, and when that is
+// told next, unless another version was let go to the same place since then and
+// no deploy of it was announced after that: then that request is returned, and
+// nothing is stored. A request that is another's by now is a Conflict.
+func (s *Store) ApproveGateRequest(ctx context.Context, r verifier.GateRequest, next, since time.Time) (ahead *verifier.GateRequest, err error) {
+	r.ReceivedAt, r.AnsweredAt = utc(r.ReceivedAt), utc(r.AnsweredAt)
+	record, err := encode("request "+r.ID, r)
+	if err != nil {
+		return nil, err
+	}
+	err = s.alone(ctx, "approve request "+r.ID+" to the gate", func(tx *sql.Tx) error {
+		if ahead, err = letGo(ctx, tx, r, since); err != nil || ahead != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, `UPDATE gate_requests SET state = $3, next_at = $4, record = $5
+			WHERE id = $1 AND epoch = $2 AND state IN ('waiting', 'answering')`, r.ID, r.Epoch, r.State, micros(next), record)
+		return affected(result, err, "request %s to the gate was claimed again or has ended since epoch %d", r.ID, r.Epoch)
+	})
+	return ahead, err
+}
+
+// letGo returns a request of another version to the place of r that was approved
+// since then, and of whose deploy nothing was heard afterwards.
+func letGo(ctx context.Context, tx *sql.Tx, r verifier.GateRequest, since time.Time) (*verifier.GateRequest, error) {
+	// What has ended was due last when it ended, and what is being told is due later.
+	others, err := queryAll(ctx, tx, func(rows *sql.Rows) (other verifier.GateRequest, err error) {
+		var record string
+		if err := rows.Scan(&record); err != nil {
+			return other, err
+		}
+		return other, decode("request to the gate", record, &other)
+	}, `SELECT record FROM gate_requests WHERE service = $1 AND environment = $2 AND version <> $3
+		AND state IN ('answering', 'answered') AND next_at >= $4 ORDER BY id`, r.Service, r.Environment, r.Version, micros(since))
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		if other.Answer != verifier.AnswerApproved || !other.AnsweredAt.After(since) {
+			continue
+		}
+		announced := false
+		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM deployments WHERE service = $1 AND environment = $2 AND version = $3 AND received_at >= $4)`,
+			other.Service, other.Environment, other.Version, micros(other.AnsweredAt)).Scan(&announced)
+		if err != nil {
+			return nil, err
+		}
+		if !announced {
+			return &other, nil
+		}
+	}
+	return nil, nil
+}
+
 // GateRequest returns a request to the gate; an unknown one is NotFound.
 func (s *Store) GateRequest(ctx context.Context, id string) (r verifier.GateRequest, err error) {
 	err = s.read(ctx, "read request "+id+" to the gate", func(tx *sql.Tx) error {

@@ -92,6 +92,49 @@ func testGateRequests(t *testing.T, db database) {
 	require.Equal(t, 2, prune(t, s, start.Add(61*day), keeping()).GateRequests)
 }
 
+// testGateRequestsOneByOne: of those that wait for one place, each is let go
+// once the deploy of the one before was announced, or time is over.
+func testGateRequestsOneByOne(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	requests := map[string]verifier.GateRequest{}
+	for _, version := range []string{"1", "2", "3"} {
+		r := asked(version, later(1))
+		r.Version = version
+		_, _, err := s.RequestGate(t.Context(), r)
+		require.NoError(t, err)
+	}
+	list, err := s.ClaimGateRequests(t.Context(), later(1), time.Hour, 10)
+	require.NoError(t, err)
+	for _, r := range list {
+		r.State, r.Answer = verifier.RequestAnswering, verifier.AnswerApproved
+		requests[r.Version] = r
+	}
+	approve := func(version string, minute int) *verifier.GateRequest {
+		r := requests[version]
+		r.AnsweredAt = utc(later(minute))
+		ahead, err := s.ApproveGateRequest(t.Context(), r, later(minute+1), later(minute-10))
+		require.NoError(t, err)
+		if ahead == nil {
+			requests[version] = r
+		}
+		return ahead
+	}
+	require.Nil(t, approve("1", 5))
+	require.Equal(t, "1", approve("2", 6).Version)
+	told := requests["1"]
+	told.State = verifier.RequestAnswered
+	require.NoError(t, s.SaveGateRequest(t.Context(), told, later(7)))
+	require.Equal(t, "1", approve("2", 8).Version, "it was told, and is not announced")
+	require.Nil(t, approve("2", 16), "nothing came of it for ten minutes")
+	require.Equal(t, "2", approve("3", 17).Version)
+	opened(t, s, "2", later(18))
+	require.Nil(t, approve("3", 19), "its deploy was announced: the gate sees it by itself")
+	stale := requests["2"]
+	stale.Epoch--
+	_, err = s.ApproveGateRequest(t.Context(), stale, later(41), later(40))
+	requireKind(t, verifier.Conflict, err)
+}
+
 // testGateRequestsAtOnce lets several replicas take the same webhook, and look
 // for what is due, at once.
 func testGateRequestsAtOnce(t *testing.T, db database) {

@@ -104,6 +104,7 @@ func conform(t *testing.T, db database) {
 		"gate: at once":                      testGateAtOnce,
 		"gate: requests":                     testGateRequests,
 		"gate: requests at once":             testGateRequestsAtOnce,
+		"gate requests: one by one":          testGateRequestsOneByOne,
 		"gate: before a deploy":              testGateBeforeDeploy,
 		"gate: approved while reverted":      testGateApprovedWhileReverted,
 		"gate: replicas":                     testGateReplicas,

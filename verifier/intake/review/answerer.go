@@ -20,6 +20,9 @@ type Store interface {
 	// SaveGateRequest stores what became of a claimed request; next is when it is
 	// looked at again. A Conflict is a request that is another's by now.
 	SaveGateRequest(ctx context.Context, r verifier.GateRequest, next time.Time) error
+	// ApproveGateRequest stores an approval, unless another version was let go to
+	// the same place since then and is not announced yet: it returns that one.
+	ApproveGateRequest(ctx context.Context, r verifier.GateRequest, next, since time.Time) (ahead *verifier.GateRequest, err error)
 }
 
 // Teller tells a source about a request, and says how long one may wait.
@@ -62,6 +65,9 @@ const (
 	// tellFor is how long an answer that is not taken is told again.
 	tellFor    = 24 * time.Hour
 	maxBackoff = 5 * time.Minute
+	// heldFor is how long a version that was let go holds others of its place up
+	// while its deploy is not announced; from then on the gate sees it.
+	heldFor = 10 * time.Minute
 	// gitHubWaits is how long GitHub lets a job wait.
 	gitHubWaits = 30 * 24 * time.Hour
 )
@@ -135,7 +141,7 @@ func (a *Answerer) look(ctx context.Context, r verifier.GateRequest) error {
 	case err == nil && v.Decision == verifier.Go && r.State == verifier.RequestAnswering:
 		return a.tell(ctx, teller, r)
 	case err == nil && v.Decision == verifier.Go:
-		return a.answer(ctx, teller, r, verifier.AnswerApproved, a.words(v, "go"))
+		return a.approve(ctx, teller, r, v)
 	case err == nil && rejects && r.State == verifier.RequestWaiting:
 		return a.answer(ctx, teller, r, verifier.AnswerRejected, a.words(v, "no-go"))
 	case expired && err == nil:
@@ -163,9 +169,10 @@ func (a *Answerer) wait(ctx context.Context, teller Teller, r verifier.GateReque
 				a.o.Log.Info("a pipeline waits for the gate", "request", r.ID, "release", r.String(), "why", words)
 			}
 			r.Said, r.Comments = words, r.Comments+1
-		case errors.As(err, &gone):
-			return a.end(ctx, r, verifier.RequestFailed, err.Error())
-		default: // it is only a comment; the next look tries again
+		case errors.As(err, &gone): // it is only a comment: what is refused is not said again
+			r.Said, r.Reason = words, err.Error()
+			a.o.Log.Warn("say why a pipeline waits", "request", r.ID, "err", err)
+		default: // the next look tries again
 			r.Reason = err.Error()
 			if warn {
 				a.o.Log.Warn("say why a pipeline waits", "request", r.ID, "err", err)
@@ -173,6 +180,24 @@ func (a *Answerer) wait(ctx context.Context, teller Teller, r verifier.GateReque
 		}
 	}
 	return a.o.Store.SaveGateRequest(ctx, r, a.o.Now().Add(again))
+}
+
+// approve lets a release go, one at a time to each place: whoever waited for the
+// same asks again.
+func (a *Answerer) approve(ctx context.Context, teller Teller, r verifier.GateRequest, v verifier.GateVerdict) error {
+	approved, now := r, a.o.Now()
+	approved.State, approved.Answer, approved.Comment, approved.AnsweredAt = verifier.RequestAnswering, verifier.AnswerApproved, a.words(v, "go"), now
+	ahead, err := a.o.Store.ApproveGateRequest(ctx, approved, now.Add(lease), now.Add(-heldFor))
+	switch {
+	case err != nil:
+		return err
+	case ahead == nil:
+		return a.tell(ctx, teller, approved)
+	}
+	v.Decision, v.Conditions = verifier.NoGo, nil
+	v.Reasons = []string{fmt.Sprintf("%s was let go at %s, and its deploy is not announced yet: it holds this one up for at most %s",
+		ahead.Version, ahead.AnsweredAt.UTC().Format("15:04 UTC"), heldFor)}
+	return a.wait(ctx, teller, r, a.words(v, "no-go yet"))
 }
 
 // answer stores an answer, and tells it.

@@ -39,6 +39,7 @@ type shelf struct {
 	r     verifier.GateRequest
 	next  time.Time
 	saves []verifier.GateRequestState
+	ahead *verifier.GateRequest
 	fail  bool // saving fails from now on, as where the daemon was killed
 }
 
@@ -61,6 +62,13 @@ func (s *shelf) SaveGateRequest(_ context.Context, r verifier.GateRequest, next 
 	s.r, s.next = r, next
 	s.saves = append(s.saves, r.State)
 	return nil
+}
+
+func (s *shelf) ApproveGateRequest(ctx context.Context, r verifier.GateRequest, next, _ time.Time) (*verifier.GateRequest, error) {
+	if s.ahead != nil {
+		return s.ahead, nil
+	}
+	return nil, s.SaveGateRequest(ctx, r, next)
 }
 
 // bench is an answerer with everything around it, in virtual time.
@@ -333,4 +341,38 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	}
 	_, err := review.New(review.Settings{Source: "github", URL: "no address"}, nil, time.Now)
 	require.Equal(t, verifier.Invalid, verifier.KindOf(err))
+}
+
+// TestOneAtATime: two jobs that wait for the same are not let go together.
+func TestOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.says = verifier.Go
+		b.store.ahead = &verifier.GateRequest{Release: verifier.Release{Version: "cafe"}, AnsweredAt: time.Now()}
+		b.pass(t, 5*time.Minute)
+		said := b.github.Said()
+		require.Len(t, said, 1, "why is said once")
+		require.Empty(t, said[0].State)
+		require.Contains(t, said[0].Comment, "cafe was let go at 00:00 UTC, and its deploy is not announced yet")
+		b.store.ahead = nil
+		b.pass(t, 5*time.Minute)
+		said = b.github.Said()
+		require.Len(t, said, 2)
+		require.Equal(t, "approved", said[1].State)
+	})
+}
+
+// TestARefusedCommentIsNoEnd: an answer that comes later is told all the same.
+func TestARefusedCommentIsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.store.r.Waits = "staging" // GitHub knows no such environment, and answers 422
+		b.pass(t, 5*time.Minute)
+		require.Equal(t, verifier.RequestWaiting, b.store.r.State)
+		require.Len(t, b.github.Refused(), 1, "what is refused is not said again")
+		b.store.r.Waits = b.github.Environment
+		b.says = verifier.Go
+		b.pass(t, 5*time.Minute)
+		require.Equal(t, verifier.RequestAnswered, b.store.r.State)
+	})
 }

@@ -2,7 +2,11 @@ package world
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	_ "embed"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,12 +77,17 @@ func writeConfig(dir string, window time.Duration, s settings) (string, error) {
 	if err := configTemplate.Execute(&text, s); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)
 	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048) // of the GitHub App that answers protection rules
+	if err != nil {
+		return "", fmt.Errorf("write configuration: %w", err)
+	}
 	files := map[string][]byte{
-		"postflight.yml":   text.Bytes(),
-		"secrets/pipeline": []byte(pipelineToken + "\n"),
-		"secrets/hooks":    []byte(hookSecret + "\n"),
-		"secrets/github":   []byte(GitHubSecret + "\n"),
-		"secrets/signed":   []byte(SignedSecret + "\n"),
+		"postflight.yml":     text.Bytes(),
+		"secrets/pipeline":   []byte(pipelineToken + "\n"),
+		"secrets/hooks":      []byte(hookSecret + "\n"),
+		"secrets/github":     []byte(GitHubSecret + "\n"),
+		"secrets/github-app": pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		"secrets/signed":     []byte(SignedSecret + "\n"),
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "secrets"), 0o700); err != nil {
 		return "", fmt.Errorf("write configuration: %w", err)

@@ -15,6 +15,7 @@ var Methods = []string{
 	"Accept",
 	"Accuracy",
 	"AlertHistory",
+	"ApproveGateRequest",
 	"Around",
 	"Audit",
 	"Awaited",
@@ -68,6 +69,7 @@ type Inner interface {
 	Accept(ctx context.Context, p1 verifier.Notification, p2 []verifier.Policy, p3 time.Time) (verifier.Acceptance, bool, error)
 	Accuracy(ctx context.Context, p1 time.Time) (verifier.Accuracy, error)
 	AlertHistory(ctx context.Context, p1 string, p2 string, p3 string, p4 time.Time, p5 time.Time) (verifier.AlertHistory, error)
+	ApproveGateRequest(ctx context.Context, p1 verifier.GateRequest, p2 time.Time, p3 time.Time) (*verifier.GateRequest, error)
 	Around(ctx context.Context, p1 string, p2 time.Time, p3 time.Time, p4 int) ([]verifier.Verification, error)
 	Audit(ctx context.Context, p1 verifier.AuditFilter) ([]verifier.AuditEntry, string, error)
 	Awaited(ctx context.Context, p1 time.Time) ([]verifier.Awaited, error)
@@ -158,6 +160,18 @@ func (s *Store) AlertHistory(ctx context.Context, p1 string, p2 string, p3 strin
 	})
 	if err != nil {
 		r0 = *new(verifier.AlertHistory)
+	}
+	return r0, err
+}
+
+// ApproveGateRequest may fail.
+func (s *Store) ApproveGateRequest(ctx context.Context, p1 verifier.GateRequest, p2 time.Time, p3 time.Time) (r0 *verifier.GateRequest, err error) {
+	err = s.faults.around(ctx, "ApproveGateRequest", func() (err error) {
+		r0, err = s.next.ApproveGateRequest(ctx, p1, p2, p3)
+		return err
+	})
+	if err != nil {
+		r0 = *new(*verifier.GateRequest)
 	}
 	return r0, err
 }
