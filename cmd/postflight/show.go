@@ -57,23 +57,23 @@ func printVerification(out *terminal.Screen, v verifier.Verification) error {
 	}
 	if v.Verdict != nil {
 		for _, reason := range v.Verdict.Reasons {
-			fmt.Fprintf(w, "reason\t%s\n", reason)
+			fmt.Fprintf(w, "reason\t%s\n", terminal.Clean(reason))
 		}
 	}
 	if o := v.Override; o != nil {
-		fmt.Fprintf(w, "override\t%s by %s at %s: %s\n", o.Decision, o.By, clockTime(&o.At), o.Reason)
+		fmt.Fprintf(w, "override\t%s by %s at %s: %s\n", o.Decision, o.By, clockTime(&o.At), terminal.Clean(o.Reason))
 		if o.Outcome != "" {
-			fmt.Fprintf(w, "\t%s\n", o.Outcome)
+			fmt.Fprintf(w, "\t%s\n", terminal.Clean(o.Outcome))
 		}
 	}
 	for _, f := range v.Feedback {
-		fmt.Fprintf(w, "feedback\t%s by %s at %s: %s\n", f.Decision, f.By, clockTime(&f.At), f.Reason)
+		fmt.Fprintf(w, "feedback\t%s by %s at %s: %s\n", f.Decision, f.By, clockTime(&f.At), terminal.Clean(f.Reason))
 	}
 	for _, vote := range v.Votes {
-		fmt.Fprintf(w, "vote\t%s by %s at %s: %s\n", vote.Decision, vote.By, clockTime(&vote.At), vote.Reason)
+		fmt.Fprintf(w, "vote\t%s by %s at %s: %s\n", vote.Decision, vote.By, clockTime(&vote.At), terminal.Clean(vote.Reason))
 	}
 	if v.Action.State != verifier.ActionNone {
-		fmt.Fprintf(w, "action\t%s\n", strings.TrimSuffix(actionWord(v.Action)+": "+v.Action.Reason, ": "))
+		fmt.Fprintf(w, "action\t%s\n", terminal.Clean(strings.TrimSuffix(actionWord(v.Action)+": "+v.Action.Reason, ": ")))
 	}
 	if v.URL != "" {
 		fmt.Fprintf(w, "page\t%s\n", v.URL)
