@@ -54,6 +54,7 @@ func TestJourneyFromInitToEnforce(t *testing.T) {
 	require.Contains(t, j.run(0, "report"), "right by local: 8 % errors")
 	tried := j.run(0, "backtest", "--service=checkout", "--environment=production", "--placebos=20", "--query-rate=100", "--html=backtest.html")
 	require.Contains(t, tried, "REVERT")
+	require.NotContains(t, tried, "msg=verdict", "made up by a backtest, and logged like a daemon's")
 	require.FileExists(t, filepath.Join(j.dir, "backtest.html"))
 
 	j.says("Trust it with this service.")

@@ -81,16 +81,18 @@ func (s *Store) ClaimGateRequests(ctx context.Context, now time.Time, lease time
 // at next. A request that somebody else claimed meanwhile, or that has ended, is
 // a Conflict.
 func (s *Store) SaveGateRequest(ctx context.Context, r verifier.GateRequest, next time.Time) error {
+	return s.write(ctx, "store request "+r.ID+" to the gate", func(tx *sql.Tx) error { return updateRequest(ctx, tx, r, next) })
+}
+
+func updateRequest(ctx context.Context, tx *sql.Tx, r verifier.GateRequest, next time.Time) error {
 	r.ReceivedAt, r.AnsweredAt = utc(r.ReceivedAt), utc(r.AnsweredAt)
 	record, err := encode("request "+r.ID, r)
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, "store request "+r.ID+" to the gate", func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, `UPDATE gate_requests SET state = $3, next_at = $4, record = $5
+	result, err := tx.ExecContext(ctx, `UPDATE gate_requests SET state = $3, next_at = $4, record = $5
 			WHERE id = $1 AND epoch = $2 AND state IN ('waiting', 'answering')`, r.ID, r.Epoch, r.State, micros(next), record)
-		return affected(result, err, "request %s to the gate was claimed again or has ended since epoch %d", r.ID, r.Epoch)
-	})
+	return affected(result, err, "request %s to the gate was claimed again or has ended since epoch %d", r.ID, r.Epoch)
 }
 
 // ApproveGateRequest stores that a claimed request is approved, and when that is
@@ -98,18 +100,11 @@ func (s *Store) SaveGateRequest(ctx context.Context, r verifier.GateRequest, nex
 // no deploy of it was announced after that: then that request is returned, and
 // nothing is stored. A request that is another's by now is a Conflict.
 func (s *Store) ApproveGateRequest(ctx context.Context, r verifier.GateRequest, next, since time.Time) (ahead *verifier.GateRequest, err error) {
-	r.ReceivedAt, r.AnsweredAt = utc(r.ReceivedAt), utc(r.AnsweredAt)
-	record, err := encode("request "+r.ID, r)
-	if err != nil {
-		return nil, err
-	}
 	err = s.alone(ctx, "approve request "+r.ID+" to the gate", func(tx *sql.Tx) error {
 		if ahead, err = letGo(ctx, tx, r, since); err != nil || ahead != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, `UPDATE gate_requests SET state = $3, next_at = $4, record = $5
-			WHERE id = $1 AND epoch = $2 AND state IN ('waiting', 'answering')`, r.ID, r.Epoch, r.State, micros(next), record)
-		return affected(result, err, "request %s to the gate was claimed again or has ended since epoch %d", r.ID, r.Epoch)
+		return updateRequest(ctx, tx, r, next)
 	})
 	return ahead, err
 }
