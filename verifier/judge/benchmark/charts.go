@@ -8,6 +8,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/postflight/postflight/verifier/judge/linechart"
 )
 
 // Files of the documentation, under the folder given to WriteDocs.
@@ -32,7 +34,7 @@ func (r Report) WriteDocs(dir string) error {
 	files := map[string][]byte{TablesFile: tables.Bytes()}
 	for name, c := range r.charts() {
 		var b bytes.Buffer
-		if err := c.write(&b); err != nil {
+		if err := c.Write(&b); err != nil {
 			return err
 		}
 		files[name] = b.Bytes()
@@ -45,8 +47,8 @@ func (r Report) WriteDocs(dir string) error {
 	return nil
 }
 
-func (r Report) charts() map[string]chart {
-	out := map[string]chart{}
+func (r Report) charts() map[string]linechart.Chart {
+	out := map[string]linechart.Chart{}
 	if len(r.Labelled) > 0 {
 		out[ROCFile], out[DetectFile] = r.rocChart(), r.detectChart()
 	}
@@ -59,26 +61,26 @@ func (r Report) charts() map[string]chart {
 var shares = []float64{0, .2, .4, .6, .8, 1}
 
 // rocChart has our curve on both halves, and a point for every judge.
-func (r Report) rocChart() chart {
-	c := chart{title: "Labelled changes: what is found, at what price", x: "share of good changes reverted", y: "share of bad changes reverted",
-		xTicks: shares, yTicks: shares, format: percent, formatX: percent}
+func (r Report) rocChart() linechart.Chart {
+	c := linechart.Chart{Title: "Labelled changes: what is found, at what price", X: "share of good changes reverted", Y: "share of bad changes reverted",
+		XTicks: shares, YTicks: shares, Format: percent, FormatX: percent}
 	for _, g := range r.Labelled {
 		s := Grade(g.All)
-		at := []point{{s.FalseReverts(), s.Recall()}}
+		at := []linechart.Point{{X: s.FalseReverts(), Y: s.Recall()}}
 		if g.Name == NameOurs {
-			c.curves = append(c.curves, curve{g.Name + ", held-out half", roc(g.Held), false}, curve{g.Name + ", tuned half", roc(g.Tuned), false},
-				curve{g.Name + ", as it decides", at, true})
+			c.Curves = append(c.Curves, linechart.Curve{Name: g.Name + ", held-out half", Points: roc(g.Held)}, linechart.Curve{Name: g.Name + ", tuned half", Points: roc(g.Tuned)},
+				linechart.Curve{Name: g.Name + ", as it decides", Points: at, Marks: true})
 			continue
 		}
-		c.curves = append(c.curves, curve{g.Name, at, true})
+		c.Curves = append(c.Curves, linechart.Curve{Name: g.Name, Points: at, Marks: true})
 	}
 	return c
 }
 
 // detectChart shows how many bad changes were found by which minute.
-func (r Report) detectChart() chart {
-	c := chart{title: "Labelled changes: time to detect", x: "minutes since the change", y: "share of bad changes found",
-		xTicks: []float64{0, 20, 40, 60, 80, 100, 120}, yTicks: shares, format: percent, formatX: whole}
+func (r Report) detectChart() linechart.Chart {
+	c := linechart.Chart{Title: "Labelled changes: time to detect", X: "minutes since the change", Y: "share of bad changes found",
+		XTicks: []float64{0, 20, 40, 60, 80, 100, 120}, YTicks: shares, Format: percent, FormatX: whole}
 	for _, g := range r.Labelled {
 		var minutes []float64
 		bad := 0
@@ -91,12 +93,12 @@ func (r Report) detectChart() chart {
 			}
 		}
 		sort.Float64s(minutes)
-		k := curve{name: g.Name, points: []point{{0, 0}}}
+		k := linechart.Curve{Name: g.Name, Points: []linechart.Point{{}}}
 		for i, m := range minutes {
-			k.points = append(k.points, point{m, share(i, bad)}, point{m, share(i+1, bad)})
+			k.Points = append(k.Points, linechart.Point{X: m, Y: share(i, bad)}, linechart.Point{X: m, Y: share(i+1, bad)})
 		}
-		k.points = append(k.points, point{labelledWindow, share(len(minutes), bad)})
-		c.curves = append(c.curves, k)
+		k.Points = append(k.Points, linechart.Point{X: labelledWindow, Y: share(len(minutes), bad)})
+		c.Curves = append(c.Curves, k)
 	}
 	return c
 }
@@ -104,10 +106,10 @@ func (r Report) detectChart() chart {
 func whole(v float64) string { return thousands(v) }
 
 // falseChart shows false reverts against traffic, in the real world.
-func (r Report) falseChart() (chart, bool) {
-	c := chart{title: "Healthy deploys, real noise: false reverts", x: "requests a minute", y: "healthy deploys reverted",
-		logX: true, rootY: true, yTicks: []float64{0, .01, .05, .1, .25, .5, .75, 1}, format: percent, formatX: whole}
-	byName := map[string]*curve{}
+func (r Report) falseChart() (linechart.Chart, bool) {
+	c := linechart.Chart{Title: "Healthy deploys, real noise: false reverts", X: "requests a minute", Y: "healthy deploys reverted",
+		LogX: true, RootY: true, YTicks: []float64{0, .01, .05, .1, .25, .5, .75, 1}, Format: percent, FormatX: whole}
+	byName := map[string]*linechart.Curve{}
 	var order []string
 	for _, cell := range r.Cells {
 		if cell.Table != TableReal {
@@ -117,17 +119,17 @@ func (r Report) falseChart() (chart, bool) {
 		if err != nil {
 			continue // a row that is not a volume has no place on the axis
 		}
-		c.xTicks = append(c.xTicks, n)
+		c.XTicks = append(c.XTicks, n)
 		for _, d := range cell.Deciders {
 			if byName[d.Name] == nil {
-				byName[d.Name] = &curve{name: d.Name}
+				byName[d.Name] = &linechart.Curve{Name: d.Name}
 				order = append(order, d.Name)
 			}
-			byName[d.Name].points = append(byName[d.Name].points, point{n, cell.Tallies[d.Name][""].Share()})
+			byName[d.Name].Points = append(byName[d.Name].Points, linechart.Point{X: n, Y: cell.Tallies[d.Name][""].Share()})
 		}
 	}
 	for _, name := range order {
-		c.curves = append(c.curves, *byName[name])
+		c.Curves = append(c.Curves, *byName[name])
 	}
-	return c, len(c.xTicks) > 1
+	return c, len(c.XTicks) > 1
 }

@@ -5,6 +5,8 @@ import (
 	"sort"
 
 	"gonum.org/v1/gonum/mathext"
+
+	"github.com/postflight/postflight/verifier/judge/linechart"
 )
 
 // Interval returns the exact 95 % confidence interval of a share of hits among
@@ -105,12 +107,12 @@ func area(results []Result) float64 {
 
 // roc returns the curve's corners: false reverts against recall for every
 // threshold on the score.
-func roc(results []Result) []point {
+func roc(results []Result) []linechart.Point {
 	byScore := append([]Result{}, results...)
 	sort.SliceStable(byScore, func(i, j int) bool { return byScore[i].Score > byScore[j].Score })
 	total := Grade(results)
 	var found, wrong int
-	out := []point{{0, 0}}
+	out := []linechart.Point{{}}
 	for i, r := range byScore {
 		if r.Bad {
 			found++
@@ -120,7 +122,7 @@ func roc(results []Result) []point {
 		if i+1 < len(byScore) && byScore[i+1].Score == r.Score {
 			continue
 		}
-		out = append(out, point{share(wrong, total.Good), share(found, total.Bad)})
+		out = append(out, linechart.Point{X: share(wrong, total.Good), Y: share(found, total.Bad)})
 	}
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier/judge/linechart"
 )
 
 func TestGrade(t *testing.T) {
@@ -25,7 +27,7 @@ func TestGrade(t *testing.T) {
 	require.InDelta(t, 7, s.Median, 0)
 	// Of six pairs four are in order, one is tied, one is not.
 	require.InDelta(t, 4.5/6, s.AUC, 1e-12)
-	require.Equal(t, []point{{0, 0}, {0, 1.0 / 3}, {0, 2.0 / 3}, {0.5, 2.0 / 3}, {1, 1}}, roc(results))
+	require.Equal(t, []linechart.Point{{}, {Y: 1.0 / 3}, {Y: 2.0 / 3}, {X: 0.5, Y: 2.0 / 3}, {X: 1, Y: 1}}, roc(results))
 	require.True(t, math.IsNaN(Grade(nil).Precision()))
 }
 

@@ -1,4 +1,5 @@
-package benchmark
+// Package linechart draws small line charts of measured figures as SVG.
+package linechart
 
 import (
 	"fmt"
@@ -8,25 +9,28 @@ import (
 	"slices"
 )
 
-type point struct{ x, y float64 }
+// Point is a measured pair.
+type Point struct{ X, Y float64 }
 
-// curve is a line of a chart, or with marks alone a set of points.
-type curve struct {
-	name   string
-	points []point
-	marks  bool
+// Curve is a line of a chart, or with Marks alone a set of points.
+type Curve struct {
+	Name   string
+	Points []Point
+	Marks  bool
 }
 
-// chart is a small line chart.
-type chart struct {
-	title, x, y string
-	xTicks      []float64
-	yTicks      []float64
-	logX        bool // positive x on a logarithmic scale
-	rootY       bool // square root of y, which shows small shares beside large
-	format      func(float64) string
-	formatX     func(float64) string
-	curves      []curve
+// Chart is a small line chart. Its ticks, two at least on each axis, are in
+// order; the first and the last are its ends.
+type Chart struct {
+	Title, X, Y string
+	XTicks      []float64
+	YTicks      []float64
+	LogX        bool // positive x on a logarithmic scale
+	LogY        bool // the same of y
+	RootY       bool // square root of y, which shows small shares beside large
+	Format      func(float64) string
+	FormatX     func(float64) string
+	Curves      []Curve
 }
 
 const (
@@ -37,22 +41,25 @@ const (
 
 var palette = []string{"#1f6feb", "#d1242f", "#bf8700", "#8250df", "#57606a", "#1a7f37", "#bc4c00", "#bf3989"}
 
-func (c chart) at(p point) (x, y float64) {
+func (c Chart) at(p Point) (x, y float64) {
 	scaleX := func(v float64) float64 {
-		if c.logX {
+		if c.LogX {
 			return math.Log(v)
 		}
 		return v
 	}
 	scaleY := func(v float64) float64 {
-		if c.rootY {
+		switch {
+		case c.LogY:
+			return math.Log(v)
+		case c.RootY:
 			return math.Sqrt(v)
 		}
 		return v
 	}
-	x0, x1 := scaleX(c.xTicks[0]), scaleX(c.xTicks[len(c.xTicks)-1])
-	y0, y1 := scaleY(c.yTicks[0]), scaleY(c.yTicks[len(c.yTicks)-1])
-	return plotLeft + plotWidth*(scaleX(p.x)-x0)/(x1-x0), plotTop + plotHeight*(1-(scaleY(p.y)-y0)/(y1-y0))
+	x0, x1 := scaleX(c.XTicks[0]), scaleX(c.XTicks[len(c.XTicks)-1])
+	y0, y1 := scaleY(c.YTicks[0]), scaleY(c.YTicks[len(c.YTicks)-1])
+	return plotLeft + plotWidth*(scaleX(p.X)-x0)/(x1-x0), plotTop + plotHeight*(1-(scaleY(p.Y)-y0)/(y1-y0))
 }
 
 type chartView struct {
@@ -78,27 +85,27 @@ type dotView struct{ X, Y string }
 
 func px(v float64) string { return fmt.Sprintf("%.1f", v) }
 
-func (c chart) view() chartView {
-	v := chartView{Title: c.title, X: c.x, Y: c.y, Width: chartWidth, Height: chartHeight,
+func (c Chart) view() chartView {
+	v := chartView{Title: c.Title, X: c.X, Y: c.Y, Width: chartWidth, Height: chartHeight,
 		Left: plotLeft, Top: plotTop, Right: plotLeft + plotWidth, Bottom: plotTop + plotHeight, MiddleX: plotLeft + plotWidth/2}
-	for _, t := range c.xTicks {
-		x, _ := c.at(point{t, c.yTicks[0]})
-		v.XTicks = append(v.XTicks, tickView{px(x), c.formatX(t)})
+	for _, t := range c.XTicks {
+		x, _ := c.at(Point{t, c.YTicks[0]})
+		v.XTicks = append(v.XTicks, tickView{px(x), c.FormatX(t)})
 	}
-	for _, t := range c.yTicks {
-		_, y := c.at(point{c.xTicks[0], t})
-		v.YTicks = append(v.YTicks, tickView{px(y), c.format(t)})
+	for _, t := range c.YTicks {
+		_, y := c.at(Point{c.XTicks[0], t})
+		v.YTicks = append(v.YTicks, tickView{px(y), c.Format(t)})
 	}
-	for i, k := range c.curves {
-		w := curveView{Name: k.name, Color: palette[i%len(palette)], LegendY: plotTop + 10 + 20*i}
-		for _, p := range k.points {
+	for i, k := range c.Curves {
+		w := curveView{Name: k.Name, Color: palette[i%len(palette)], LegendY: plotTop + 10 + 20*i}
+		for _, p := range k.Points {
 			x, y := c.at(p)
 			w.Line += px(x) + "," + px(y) + " "
-			if k.marks || len(k.points) < 8 {
+			if k.Marks || len(k.Points) < 8 {
 				w.Dots = append(w.Dots, dotView{px(x), px(y)})
 			}
 		}
-		if k.marks {
+		if k.Marks {
 			w.Line = ""
 		}
 		v.Curves = append(v.Curves, w)
@@ -107,10 +114,10 @@ func (c chart) view() chartView {
 	return v
 }
 
-// write writes the chart as a standalone SVG.
-func (c chart) write(w io.Writer) error {
+// Write writes the chart as a standalone SVG.
+func (c Chart) Write(w io.Writer) error {
 	if err := chartTemplate.Execute(w, c.view()); err != nil {
-		return fmt.Errorf("draw %q: %w", c.title, err)
+		return fmt.Errorf("draw %q: %w", c.Title, err)
 	}
 	return nil
 }
