@@ -100,8 +100,8 @@ fault-tools: # what only the fault matrix needs: strace writes down what a power
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl chromium systemd-analyze
 
-bench: ## benchmarks; compare figures within one run only
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## docs/performance.md: what postflight needs and how late it is, half an hour [ONLY=windows,probes,...] [QUICK=1]
+	go run ./cmd/bench -only '$(ONLY)' $(if $(QUICK),-quick)
 
 CHANGES ?= ../shared/data/changes
 bench-decisions: ## the judge beside its peers on labelled changes and simulated deploys [CHANGES=folder] [OUT=docs/judging] [QUICK=1|FULL=1]

@@ -63,7 +63,7 @@ func layerOf(dir string) string {
 		return "adapter-child"
 	case path.Dir(dir) == "alerting", path.Dir(dir) == "dashboards", dir == browserTests:
 		return "adapter-child"
-	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench-decisions", dir == "cmd/site", dir == "cmd/provenance",
+	case dir == "cmd/postflight" || strings.HasPrefix(dir, "cmd/postflight/"), dir == "cmd/bench", dir == "cmd/bench-decisions", dir == "cmd/site", dir == "cmd/provenance",
 		dir == "cmd/internal/invariant": // the tests' checker; the demo's module takes it as well
 		return "command"
 	}
