@@ -33,7 +33,9 @@ type bench struct {
 }
 
 // benches are in the order of the page.
-var benches = []bench{}
+var benches = []bench{
+	{"windows", measureWindows},
+}
 
 // options is what every measurement is told.
 type options struct {

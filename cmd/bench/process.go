@@ -16,6 +16,7 @@ type usage struct {
 	cpu      time.Duration
 	resident int64 // bytes, now
 	peak     int64 // bytes
+	written  int64 // bytes to disk
 }
 
 // usageOf reads it from /proc.
@@ -33,19 +34,32 @@ func usageOf(pid int) (u usage, err error) {
 		}
 		u.cpu += time.Duration(ticks) * clockTick
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return u, fmt.Errorf("read the process's memory: %w", err)
+	if u.written, err = number(fmt.Sprintf("/proc/%d/io", pid), "write_bytes"); err != nil {
+		return u, err
 	}
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-		switch name {
-		case "VmRSS":
-			u.resident = kb << 10
-		case "VmHWM":
-			u.peak = kb << 10
+	if u.resident, err = number(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"); err != nil {
+		return u, err
+	}
+	u.peak, err = number(fmt.Sprintf("/proc/%d/status", pid), "VmHWM")
+	return u, err
+}
+
+// number is a line of a file of /proc, in bytes.
+func number(file, name string) (int64, error) {
+	text, err := os.ReadFile(file) // #nosec G304 -- of /proc
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", name, err)
+	}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if key == name {
+			kilo, isKilo := strings.CutSuffix(value, " kB")
+			n, err := strconv.ParseInt(strings.TrimSpace(kilo), 10, 64)
+			if isKilo {
+				n <<= 10
+			}
+			return n, err
 		}
 	}
-	return u, nil
+	return 0, fmt.Errorf("%s has no %s", file, name)
 }

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/postflight/postflight/verifier/store/pgtest"
+)
+
+const (
+	interval   = 15 * time.Second
+	settleTime = 20 * time.Second // a look each, before anything counts
+	// alreadyOpen is how long ago the deploys finished when they are announced:
+	// there is evidence of each signal from the first look on.
+	alreadyOpen = 10 * time.Minute
+	watchTime   = 60 * time.Second // measured: a step of every signal
+)
+
+// windowsConfig is what somebody with thousands of services writes. History is
+// six hours instead of seven days, so that ten thousand pasts are read in
+// minutes: what a past of seven days costs is in the section on the judge.
+const windowsConfig = `
+storage: { url: "%[1]s" }
+sources: [{ name: pipeline, format: native, token_file: token }]
+prometheus: [{ name: main, url: "%[2]s" }]
+feeds: [{ name: desk, format: push }]
+policies:
+  - name: services
+    window: 60m
+    interval: 15s
+    step: 60s
+    history: 6h
+    signals:
+      - name: errors
+        ratio:
+          bad: 'http_requests_total{service="{{ .Service }}",code=~"5.."}'
+          total: 'http_requests_total{service="{{ .Service }}"}'
+      - name: latency
+        latency: { histogram: 'http_request_duration_seconds{service="{{ .Service }}"}', slower_than: p95 }
+      - name: smoke
+        probe: { steps: [{ get: '%[3]s/{{ .Service }}/healthz', expect: { status: 200 } }] }
+      - name: tickets
+        tickets: { feed: desk }
+        role: advisory
+`
+
+// cell is one row of the table.
+type cell struct {
+	windows, replicas int
+	postgres          bool
+}
+
+func (c cell) store() string {
+	if c.postgres {
+		return "PostgreSQL"
+	}
+	return "SQLite"
+}
+
+// fared is what was measured in a cell, over watchTime.
+type fared struct {
+	cell
+	p50, p99, worst  time.Duration // lateness of a look
+	missed           int           // looks left out
+	within           float64       // share of looks begun within a second, by the daemon's own count
+	cores            float64       // all replicas together
+	resident         int64         // bytes, all replicas together
+	queries, bytes   float64       // a second
+	commits, written float64       // a second; transactions, and bytes to disk
+	perWindow        float64       // bytes of the database, a window
+	looks            float64       // a second
+	opened           time.Duration // until all were announced and every past was read
+	complaints       int
+}
+
+func measureWindows(ctx context.Context, o options) (Section, error) {
+	cells := []cell{{100, 1, false}, {1000, 1, false}}
+	if o.quick {
+		cells = []cell{{100, 1, false}, {100, 2, true}}
+	}
+	var all []fared
+	for _, c := range cells {
+		f, err := c.measure(ctx, o)
+		if err != nil {
+			return Section{}, fmt.Errorf("%d windows on %s, %d replicas: %w", c.windows, c.store(), c.replicas, err)
+		}
+		o.say("%d windows, %s, %d replicas: late p50 %s p99 %s max %s, missed %d, in 1 s %.2f%%, %.2f cores, %d MiB, %.1f queries/s, %.0f kB/s, %.0f looks/s, %.0f commits/s, %.0f kB/s written, %.0f B/window, opened in %s, %d complaints",
+			c.windows, c.store(), c.replicas, f.p50, f.p99, f.worst, f.missed, 100*f.within, f.cores, f.resident>>20, f.queries, f.bytes/1e3, f.looks, f.commits, f.written/1e3, f.perWindow, f.opened.Round(time.Second), f.complaints)
+		all = append(all, f)
+	}
+	return windowsSection(all), nil
+}
+
+// measure runs one cell from an empty store.
+func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
+	f.cell = c
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return f, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	url := "sqlite:" + filepath.Join(dir, "postflight.db")
+	if c.postgres {
+		if url, err = pgtest.New(ctx); err != nil {
+			return f, err
+		}
+	}
+	prometheus, err := newFakePrometheus(5 * time.Millisecond)
+	if err != nil {
+		return f, err
+	}
+	defer prometheus.Close()
+	target, err := newTarget(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer target.close()
+	var daemons []*daemon
+	for i := range c.replicas {
+		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), fmt.Sprintf(windowsConfig, url, prometheus.URL, target.URL))
+		if err != nil {
+			return f, err
+		}
+		defer d.kill()
+		daemons = append(daemons, d)
+	}
+	began := time.Now()
+	if err := announceAll(ctx, daemons, c.windows); err != nil {
+		return f, err
+	}
+	o.say("announced %d in %s", c.windows, time.Since(began).Round(time.Second))
+	if err := c.allOpen(ctx, o, daemons, target); err != nil {
+		return f, err
+	}
+	f.opened = time.Since(began)
+	if err := wait(ctx, settleTime); err != nil {
+		return f, err
+	}
+	before, err := readAll(ctx, daemons, prometheus, url)
+	if err != nil {
+		return f, err
+	}
+	target.reset()
+	if err := wait(ctx, watchTime); err != nil {
+		return f, err
+	}
+	after, err := readAll(ctx, daemons, prometheus, url)
+	if err != nil {
+		return f, err
+	}
+	f.compare(before, after, target)
+	for _, d := range daemons {
+		n, first := d.complaints()
+		if f.complaints += n; n > 0 {
+			o.say("%d complaints, the first: %s", n, first)
+		}
+	}
+	return f, nil
+}
+
+func announceAll(ctx context.Context, daemons []*daemon, windows int) error {
+	finished := time.Now().Add(-alreadyOpen)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for i := range windows {
+		group.Go(func() error {
+			for {
+				status, err := daemons[i%len(daemons)].announce(ctx, fmt.Sprintf("service-%d", i), "2.0", finished)
+				if err != nil {
+					return err
+				}
+				if status/100 == 2 {
+					return nil
+				}
+				if err := wait(ctx, time.Second); err != nil { // too many at once
+					return err
+				}
+			}
+		})
+	}
+	return group.Wait()
+}
+
+// allOpen waits until the past of every window was read: its latency is
+// measured then, and its probe was run.
+func (c cell) allOpen(ctx context.Context, o options, daemons []*daemon, target *target) error {
+	began := time.Now()
+	for time.Since(began) < 15*time.Minute {
+		var observed float64
+		for _, d := range daemons {
+			m, err := d.metrics(ctx)
+			if err != nil {
+				return err
+			}
+			observed += total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
+		}
+		if target.services() == c.windows && observed >= float64(c.windows) {
+			return nil
+		}
+		if o.say("%d of %d probed, %.0f latencies measured", target.services(), c.windows, observed); ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := wait(ctx, 5*time.Second); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("not all windows were open within 15m")
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// reading is what the processes say at a moment.
+type reading struct {
+	at             time.Time
+	families       []map[string]*dto.MetricFamily
+	usage          []usage
+	queries, bytes int64
+	store          storeReading
+}
+
+func readAll(ctx context.Context, daemons []*daemon, p *fakePrometheus, url string) (r reading, err error) {
+	r.at, r.queries, r.bytes = time.Now(), p.Queries(), p.Bytes()
+	for _, d := range daemons {
+		u, err := d.usage()
+		if err != nil {
+			return r, err
+		}
+		m, err := d.metrics(ctx)
+		if err != nil {
+			return r, err
+		}
+		r.usage, r.families = append(r.usage, u), append(r.families, m)
+		r.store.written += u.written
+	}
+	err = r.store.read(ctx, url)
+	return r, err
+}
+
+func (f *fared) compare(before, after reading, t *target) {
+	seconds := after.at.Sub(before.at).Seconds()
+	var quick, all float64
+	for i := range after.usage {
+		f.cores += (after.usage[i].cpu - before.usage[i].cpu).Seconds() / seconds
+		f.resident += after.usage[i].resident
+		within, n := atMost(after.families[i], "postflight_check_lag_seconds", 1)
+		within0, n0 := atMost(before.families[i], "postflight_check_lag_seconds", 1)
+		quick, all = quick+within-within0, all+n-n0
+	}
+	f.within, f.looks = quick/max(all, 1), all/seconds
+	f.queries, f.bytes = float64(after.queries-before.queries)/seconds, float64(after.bytes-before.bytes)/seconds
+	f.commits, f.written = float64(after.store.commits-before.store.commits)/seconds, float64(after.store.written-before.store.written)/seconds
+	f.perWindow = float64(after.store.size) / float64(f.windows)
+	late, missed := t.lateness(interval)
+	f.p50, f.p99, f.worst, f.missed = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 1), missed
+}
