@@ -170,10 +170,11 @@ func (s *Store) openSQLiteToRead(ctx context.Context, url string, exclusive bool
 }
 
 func connect(ctx context.Context, path string, connections int, query url.Values) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dataSource(path, query))
+	connector, err := sqlite.NewConnector(dataSource(path, query))
 	if err != nil {
 		return nil, fmt.Errorf("open store %q: %w", path, err)
 	}
+	db := sql.OpenDB(preparing{connector})
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	if err := db.PingContext(ctx); err != nil {
