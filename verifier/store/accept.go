@@ -20,7 +20,7 @@ import (
 func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (a verifier.Acceptance, again bool, err error) {
 	now = utc(now)
 	n.Deployment = storedDeployment(n.Deployment)
-	err = s.alone(ctx, "store notification", func(tx *sql.Tx) error {
+	err = s.grouped(ctx, "store notification", func(ctx context.Context, tx *sql.Tx) error {
 		a, again, err = knownDelivery(ctx, tx, n)
 		if err != nil || again {
 			return err

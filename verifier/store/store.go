@@ -25,6 +25,7 @@ type Store struct {
 	callersTime bool
 	failed      func(verifier.Kind) // nil tells nobody
 	writes      writable
+	group       group
 }
 
 // Options are what Open needs beside the place.
@@ -107,6 +108,7 @@ func (s *Store) upToDate(ctx context.Context) error {
 // Close ends everything and gives the file, where there is one, free for
 // another process. Stop the deliveries first.
 func (s *Store) Close() error {
+	s.group.ended.Wait()
 	var errs []error
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
@@ -150,7 +152,12 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.note}.run(ctx, doing, fn)
+	return s.deciding().run(ctx, doing, fn)
+}
+
+// deciding is the transaction of alone.
+func (s *Store) deciding() transaction {
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.note}
 }
 
 // read runs fn on one unchanging view of the state.

@@ -27,14 +27,23 @@ type transaction struct {
 }
 
 func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return t.tell(ctx, doing, insist(ctx, func() error { return t.once(ctx, fn) }))
+}
+
+// bounded returns ctx with the end that every transaction has.
+func (t transaction) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if t.within > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.within)
-		defer cancel()
+		return context.WithTimeout(ctx, t.within)
 	}
-	var err error
+	return ctx, func() {}
+}
+
+// insist tries again where another transaction got in the way.
+func insist(ctx context.Context, try func() error) (err error) {
 	for again := range tries {
-		if err = t.once(ctx, fn); err == nil || !lostRace(err) {
+		if err = try(); err == nil || !lostRace(err) && !errors.Is(err, errSpoilt) {
 			break
 		}
 		select {
@@ -42,6 +51,11 @@ func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) err
 		case <-time.After(rand.N(time.Duration(again+1) * 10 * time.Millisecond)): // #nosec G404 -- to part those that met
 		}
 	}
+	return err
+}
+
+// tell says of what was being done how it failed, if it did.
+func (t transaction) tell(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -103,7 +117,7 @@ func fail(doing string, err error) error {
 
 // mayPass reports whether the same call may go through later.
 func mayPass(err error) bool {
-	for _, known := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF} {
+	for _, known := range []error{errSpoilt, context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -1,0 +1,184 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// mostGrouped bounds a group, so that nobody else waits for long for the writer.
+const mostGrouped = 64
+
+// grouped is alone for a write of a few statements that many callers ask for at
+// the same moment: those share one transaction and so one commit, for what a
+// short write costs is mostly the disk's word that it is there. Each runs behind
+// a savepoint, so that an error, a conflict or a panic of one undoes nothing of
+// the others'. While a group commits, the next one gathers; nobody waits for
+// others to come. It is on disk when grouped returns nil.
+//
+// fn must use the context that it is given, which has ctx's values and not its
+// end: one that goes away takes nobody with it. Where ctx ends before fn begins,
+// it never does; where it ends later, the write may be stored or not.
+func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
+	if err := s.lock.there(); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	t := s.deciding()
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return t.tell(ctx, doing, insist(ctx, func() error { return s.group.join(ctx, t, fn) }))
+}
+
+// group is who waits to write.
+type group struct {
+	mu      sync.Mutex
+	waiting []*member
+	running bool
+	ended   sync.WaitGroup // of running
+}
+
+// member is one write of a group. Its fn runs on its caller's goroutine.
+type member struct {
+	turn chan *sql.Tx  // sent when it is fn's turn
+	gone chan struct{} // closed by a caller that leaves before
+	ran  chan error    // how fn ended
+	done chan struct{} // closed once the transaction has ended, with err
+	err  error
+}
+
+// errSpoilt is of those in a group that another one brought down with it.
+var errSpoilt = errors.New("another write of the same transaction undid it")
+
+// errPanicked is how fn ended that never returned.
+var errPanicked = errors.New("it panicked")
+
+// join runs fn when its turn comes, and waits for the commit.
+func (g *group) join(ctx context.Context, t transaction, fn func(context.Context, *sql.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m := &member{turn: make(chan *sql.Tx), gone: make(chan struct{}), ran: make(chan error, 1), done: make(chan struct{})}
+	within, cancel := t.bounded(context.WithoutCancel(ctx))
+	defer cancel()
+	g.add(m, t)
+	select {
+	case tx := <-m.turn:
+		m.run(within, tx, fn)
+	case <-m.done: // it never began
+	case <-ctx.Done():
+		close(m.gone)
+		return ctx.Err()
+	}
+	select {
+	case <-m.done:
+		return m.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run calls fn, and tells the group how that ended even where fn panics.
+func (m *member) run(ctx context.Context, tx *sql.Tx, fn func(context.Context, *sql.Tx) error) {
+	err := errPanicked
+	defer func() { m.ran <- err }()
+	err = fn(ctx, tx)
+}
+
+func (g *group) add(m *member, t transaction) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, m)
+	if !g.running {
+		g.running = true
+		g.ended.Go(func() {
+			for g.anybody() {
+				g.commit(t)
+			}
+		})
+	}
+}
+
+// anybody reports whether anybody waits; where not, the next one begins anew.
+func (g *group) anybody() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = len(g.waiting) > 0
+	return g.running
+}
+
+// take returns those who have waited longest.
+func (g *group) take() []*member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), mostGrouped)
+	taken := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return taken
+}
+
+// commit carries out one group and tells its members. They are taken once the
+// transaction has begun and before it reads anything, so that each sees all that
+// was committed before its call.
+func (g *group) commit(t transaction) {
+	ctx, cancel := t.bounded(context.Background())
+	defer cancel()
+	var taken []*member
+	err := t.once(ctx, func(tx *sql.Tx) error {
+		taken = g.take()
+		return all(ctx, tx, taken)
+	})
+	if taken == nil {
+		taken = g.take() // it never began
+	}
+	for _, m := range taken {
+		if m.err == nil {
+			m.err = err
+		}
+		close(m.done)
+	}
+}
+
+// all runs the members of a group, one after the other. An error is the end of
+// the whole transaction.
+func all(ctx context.Context, tx *sql.Tx, taken []*member) error {
+	for _, m := range taken {
+		var err error
+		if len(taken) == 1 {
+			err = m.alone(tx)
+		} else {
+			err = m.behindSavepoint(ctx, tx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone lets the member have its turn, and returns how that ended.
+func (m *member) alone(tx *sql.Tx) error {
+	select {
+	case m.turn <- tx:
+		m.err = <-m.ran
+	case <-m.gone:
+	}
+	return m.err
+}
+
+// behindSavepoint lets the member have its turn, and undoes what it did where it
+// fails. An error is that this can't be undone by itself: a database may undo
+// all of a transaction, as SQLite does where the disk is full.
+func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
+		return err
+	}
+	if m.alone(tx) != nil {
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT member`); err != nil {
+			return errSpoilt
+		}
+	}
+	_, err := tx.ExecContext(ctx, `RELEASE SAVEPOINT member`)
+	return err
+}
