@@ -124,7 +124,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	defer target.close()
 	var daemons []*daemon
 	for i := range c.replicas {
-		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), fmt.Sprintf(windowsConfig, url, prometheus.URL, target.URL))
+		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), fmt.Sprintf(windowsConfig, url, prometheus.URL(), target.URL))
 		if err != nil {
 			return f, err
 		}
