@@ -24,7 +24,9 @@ const (
 	measureAtMost = 14 * time.Second
 	poll          = 200 * time.Millisecond
 	sweepEvery    = 15 * time.Second
-	looksAtOnce   = 64
+	looksAtOnce   = 512
+	claimAtMost   = 64 // by one statement
+	claimAtLeast  = 32 // where looks wait for room: not one by one
 	stopGrace     = 6 * time.Second // SIGTERM promises an end within 10 s
 	beforePoints  = 600             // of history kept for a chart
 )
@@ -62,12 +64,14 @@ type Engine struct {
 	following  atomic.Bool   // rollbacks are being followed
 	renewing   chan struct{} // a lease is being renewed
 	most       int           // claimed at once
+	more       chan struct{} // something more may be due, and there is room for it
+	waiting    atomic.Bool   // what is due waits for room
 	unhurried  bool          // the past doesn't run away: a replay waits for every answer
 }
 
 // New returns an engine; Run starts it, once.
 func New(o Options) *Engine {
-	return &Engine{o: o, background: context.Background(), renewing: make(chan struct{}, 1), most: looksAtOnce}
+	return &Engine{o: o, background: context.Background(), renewing: make(chan struct{}, 1), most: claimAtMost, more: make(chan struct{}, 1)}
 }
 
 // Run looks at what is due until ctx ends, then gives the looks under way
@@ -94,26 +98,30 @@ func (e *Engine) Run(ctx context.Context) {
 			e.follow(looks, &running)
 		case <-tick.C:
 			e.claim(ctx, looks, free, &running)
+		case <-e.more:
+			e.claim(ctx, looks, free, &running)
 		}
 	}
 }
 
 // claim starts a look for each verification that is due, as far as there is
-// room for it.
+// room for it. Where there was as much as was asked for, it is asked again at
+// once, or as soon as there is room.
 func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *sync.WaitGroup) {
 	room := cap(free) - len(free)
 	if room == 0 {
+		e.waiting.Store(true)
 		return
 	}
-	now := e.now()
-	checks, err := e.o.Store.Claim(ctx, now, lease, min(room, e.most))
+	now, most := e.now(), min(room, e.most)
+	checks, err := e.o.Store.Claim(ctx, now, lease, most)
 	if err != nil {
 		// Where there is too much to read in time, less of it may be read.
 		e.most = max(1, e.most/2)
 		e.report(err, "claim what is due")
 		return
 	}
-	e.most = min(looksAtOnce, 2*e.most)
+	e.most = min(claimAtMost, 2*e.most)
 	if len(checks) > 0 {
 		if err := failpoint.Reach(ctx, failpoint.DispatchAfterClaim); err != nil {
 			e.report(err, "begin the looks at what is due")
@@ -123,10 +131,31 @@ func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *
 	for _, c := range checks {
 		free <- struct{}{}
 		running.Go(func() {
-			defer func() { <-free }()
+			defer e.over(free)
 			e.o.Metrics.Late(max(0, now.Sub(c.DueAt)))
 			e.report(e.hold(looks, c), "look at a verification", "verification", c.Verification.ID)
 		})
+	}
+	if len(checks) == most {
+		e.waiting.Store(true)
+		e.goOn(cap(free) - len(free))
+	}
+}
+
+// over gives a look's room back.
+func (e *Engine) over(free chan struct{}) {
+	<-free
+	e.goOn(cap(free) - len(free))
+}
+
+// goOn lets what waits for room be claimed, where there is enough of it.
+func (e *Engine) goOn(room int) {
+	if room < claimAtLeast || !e.waiting.CompareAndSwap(true, false) {
+		return
+	}
+	select {
+	case e.more <- struct{}{}:
+	default: // it will be anyway
 	}
 }
 

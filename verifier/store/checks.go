@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -16,50 +16,91 @@ import (
 // one's epoch, and returns them in order of when they were due, with everything
 // that a look needs. A verification whose lease runs out is due again.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
-	var checks []verifier.Check
+	var claims []claim
 	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.note}
 	err := claiming.run(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
-		checks, err = queryAll(ctx, tx, scanCheck, s.dialect.claim, s.clock(now), lease.Microseconds(), limit)
+		claims, err = queryAll(ctx, tx, scanClaim, s.dialect.claim, s.clock(now), lease.Microseconds(), limit)
 		return err
 	})
-	if err != nil || len(checks) == 0 {
+	if err != nil || len(claims) == 0 {
 		return nil, err
 	}
 	if err := failpoint.Reach(ctx, failpoint.LeaseAfterRenew); err != nil {
 		return nil, err
 	}
-	sort.Slice(checks, func(i, j int) bool { return checks[i].DueAt.Before(checks[j].DueAt) })
-	// Nobody else may write the evidence of a claimed verification, so that it
-	// is read without holding up the writer.
-	err = s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
-		for i := range checks {
-			c := &checks[i]
-			if c.Signals, err = loadEvidence(ctx, tx, c.Verification.ID, c.Policy); err != nil {
-				return err
-			}
+	slices.SortFunc(claims, func(a, b claim) int { return a.due.Compare(b.due) })
+	return s.claimed(ctx, claims)
+}
+
+// claim is a verification that was leased.
+type claim struct {
+	id    string
+	epoch int64
+	due   time.Time
+}
+
+func scanClaim(rows *sql.Rows) (c claim, err error) {
+	var due int64
+	err = rows.Scan(&c.id, &c.epoch, &due)
+	c.due = fromMicros(due)
+	return c, err
+}
+
+// claimed returns what a look at each of them needs, as far as it is remembered
+// from memory. One that was claimed again meanwhile is left out.
+func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, error) {
+	checks := make([]verifier.Check, len(claims))
+	var unknown []int
+	for i, c := range claims {
+		var ok bool
+		if checks[i], ok = s.memory.take(c.id, c.epoch); !ok {
+			unknown = append(unknown, i)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		checks[i].DueAt = c.due
 	}
-	return checks, nil
+	if len(unknown) > 0 {
+		// Nobody else may write the evidence of a claimed verification, so that
+		// it is read without holding up the writer.
+		err := s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
+			for _, i := range unknown {
+				c, err := s.loadCheck(ctx, tx, claims[i])
+				if err != nil {
+					return err
+				}
+				checks[i] = c
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(checks, func(c verifier.Check) bool { return c.Epoch == 0 }), nil
+}
+
+// loadCheck reads a claimed verification; its Epoch is 0 where it was claimed
+// again since.
+func (s *Store) loadCheck(ctx context.Context, tx *sql.Tx, of claim) (c verifier.Check, err error) {
+	var record, policy string
+	var epoch int64
+	err = tx.QueryRowContext(ctx, `SELECT record, policy, epoch FROM verifications WHERE id = $1`, of.id).Scan(&record, &policy, &epoch)
+	if err != nil || epoch != of.epoch {
+		return c, err
+	}
+	if err := decode("verification "+of.id, record, &c.Verification); err != nil {
+		return c, err
+	}
+	if c.Policy, err = s.memory.policy(of.id, policy); err != nil {
+		return c, err
+	}
+	c.Epoch, c.DueAt = epoch, of.due
+	c.Signals, err = loadEvidence(ctx, tx, of.id, c.Policy)
+	return c, err
 }
 
 // clock is the time by which leases count: nothing for the database's own.
 func (s *Store) clock(now time.Time) sql.NullInt64 {
 	return sql.NullInt64{Int64: micros(now), Valid: s.callersTime}
-}
-
-func scanCheck(rows *sql.Rows) (c verifier.Check, err error) {
-	var id, record, policy string
-	var due int64
-	if err := rows.Scan(&id, &record, &policy, &c.Epoch, &due); err != nil {
-		return c, err
-	}
-	c.DueAt = fromMicros(due)
-	c.Verification, c.Policy, err = decodeVerification(id, record, policy)
-	return c, err
 }
 
 // Renew lets the lease of c, which its holder still has, end lease after now,
@@ -109,28 +150,31 @@ func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
 }
 
 // Record stores fresh observations, the findings and the cleared time of c's
-// verification, and the messages, gives the lease back and makes the next look
+// verification, whose state is what Prepare made it, and the messages, gives the lease back and makes the next look
 // due at next.
 func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, next time.Time, messages []verifier.Delivery) error {
-	id := c.Verification.ID
-	return s.write(ctx, "store a look at verification "+id, func(tx *sql.Tx) error {
-		v, err := hold(ctx, tx, c)
-		if err != nil {
+	v := storedVerification(c.Verification)
+	record, err := encode("verification "+v.ID, v)
+	if err != nil {
+		return err
+	}
+	err = s.looking(ctx, "store a look at verification "+v.ID, func(ctx context.Context, tx *sql.Tx) error {
+		// The epoch's holder alone writes the record of a running verification.
+		result, err := tx.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = 0, next_check_at = $6
+			WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
+			v.ID, c.Epoch, microsOf(v.ClearedAt), v.State, record, micros(next))
+		if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", v.ID, c.Epoch); err != nil {
 			return err
 		}
-		if err := saveObservations(ctx, tx, id, fresh); err != nil {
-			return err
-		}
-		v.Signals, v.ClearedAt, v.Attribution = c.Verification.Signals, c.Verification.ClearedAt, c.Verification.Attribution
-		if err := saveVerification(ctx, tx, v); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE verifications SET lease_until = 0, next_check_at = $2 WHERE id = $1`, id, micros(next))
-		if err != nil {
+		if err := saveObservations(ctx, tx, v.ID, fresh); err != nil {
 			return err
 		}
 		return s.insertDeliveries(ctx, tx, messages)
 	})
+	if err == nil {
+		s.memory.put(c, fresh, v)
+	}
+	return err
 }
 
 // Decide stores fresh observations and whatever decide makes of the facts, in
@@ -138,6 +182,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 // it was, and is returned.
 func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide verifier.DecideFunc) error {
 	id := c.Verification.ID
+	s.memory.forget(id)
 	return s.alone(ctx, "decide verification "+id, func(tx *sql.Tx) error {
 		v, err := hold(ctx, tx, c)
 		if err != nil {

@@ -163,6 +163,7 @@ func testEvidence(t *testing.T, db database) {
 			Calibration: json.RawMessage(`{"usual":1}`), Before: []verifier.Observation{past}},
 	}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 
 	at := later(1).UTC().Truncate(time.Microsecond)
 	number := verifier.Observation{At: at, Span: verifier.Duration(15 * time.Second), Outcome: verifier.Measured, Bad: 0.25, Total: 17.5, Count: 3, Value: -1e-9,
@@ -196,6 +197,7 @@ func testRecord(t *testing.T, db database) {
 	v := opened(t, s, "1.0.0", start)
 	c := claim(t, s, v.ID, later(1))
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	c.Verification = c.Verification.Clear(later(1))
 	c.Verification.Signals = []verifier.Finding{{Name: "errors", State: verifier.SignalGood}}
 	messages, err := verifier.Messages(verifier.EventCleared, c.Verification, c.Policy, later(1))
@@ -238,6 +240,7 @@ func testDecideUndone(t *testing.T, db database) {
 	c := claim(t, s, v.ID, later(1))
 	c.Signals = []verifier.SignalEvidence{{Signal: "errors"}}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	refusal := verifier.Errorf(verifier.Conflict, "not now")
 	fresh := map[string][]verifier.Observation{"errors": {{At: later(1), Outcome: verifier.Measured}}}
 	err := s.Decide(t.Context(), c, fresh, later(1), func(verifier.Facts) (verifier.Decided, error) {
@@ -270,6 +273,7 @@ func testPastObservations(t *testing.T, db database) {
 		c := claim(t, s, v.ID, later(from+1))
 		c.Signals = []verifier.SignalEvidence{{Signal: "login"}, {Signal: "errors"}}
 		require.NoError(t, s.Prepare(t.Context(), c))
+		c.Verification.State = verifier.StateObserving
 		list := []verifier.Observation{
 			{At: later(from).Add(10 * time.Second), Outcome: verifier.Measured, Total: -1}, // in the warm-up
 			{At: later(from + 1), Outcome: verifier.Measured, Total: float64(from)},
@@ -310,6 +314,7 @@ func testPassedBefore(t *testing.T, db database) {
 	c := claim(t, s, v.ID, later(1))
 	c.Signals = []verifier.SignalEvidence{{Signal: "login"}, {Signal: "errors"}}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	warming := later(0).Add(10 * time.Second)
 	record := func(list ...verifier.Observation) {
 		require.NoError(t, s.Record(t.Context(), c, map[string][]verifier.Observation{"login": list, "errors": list}, later(4), nil))

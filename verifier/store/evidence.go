@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -36,11 +38,33 @@ func storedObservations(list []verifier.Observation) []verifier.Observation {
 	return out
 }
 
+// observationsAtOnce is how many are stored by one statement.
+const observationsAtOnce = 8
+
+// observationKey is what there is one observation of.
+type observationKey struct {
+	signal string
+	at     int64
+}
+
 // saveObservations replaces those of a step stored before: a source may know
 // better later.
 func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fresh map[string][]verifier.Observation) error {
+	last := map[observationKey]verifier.Observation{} // one statement can't store two of a moment
+	var keys []observationKey
 	for signal, list := range fresh {
 		for _, o := range list {
+			key := observationKey{signal, micros(o.At)}
+			if _, again := last[key]; !again {
+				keys = append(keys, key)
+			}
+			last[key] = o
+		}
+	}
+	for part := range slices.Chunk(keys, observationsAtOnce) {
+		args := make([]any, 0, len(part)*observationWidth)
+		for _, key := range part {
+			o := last[key]
 			timing, err := encodeSome("timing", o.Timing)
 			if err != nil {
 				return err
@@ -49,20 +73,35 @@ func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fres
 			if err != nil {
 				return err
 			}
-			_, err = tx.ExecContext(ctx, `INSERT INTO observations
-				(verification, signal, at, span, outcome, bad, total, count, value, message, timing, control, voter)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-				ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
-					bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
-					message = excluded.message, timing = excluded.timing, control = excluded.control, voter = excluded.voter`,
-				verification, signal, micros(o.At), int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, storable(o.Message), timing, control, o.Voter)
-			if err != nil {
-				return err
-			}
+			args = append(args, verification, key.signal, key.at, int64(o.Span), o.Outcome, o.Bad, o.Total, o.Count, o.Value, storable(o.Message), timing, control, o.Voter)
+		}
+		if _, err := tx.ExecContext(ctx, insertObservations[len(part)], args...); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+const observationWidth = 13
+
+// insertObservations are the statements, by how many they store.
+var insertObservations = func() (out [observationsAtOnce + 1]string) {
+	var rows []string
+	for n := 1; n <= observationsAtOnce; n++ {
+		var row []string
+		for i := range observationWidth {
+			row = append(row, fmt.Sprintf("$%d", (n-1)*observationWidth+i+1))
+		}
+		rows = append(rows, "("+strings.Join(row, ", ")+")")
+		out[n] = `INSERT INTO observations
+			(verification, signal, at, span, outcome, bad, total, count, value, message, timing, control, voter)
+			VALUES ` + strings.Join(rows, ", ") + `
+			ON CONFLICT (verification, signal, at) DO UPDATE SET span = excluded.span, outcome = excluded.outcome,
+				bad = excluded.bad, total = excluded.total, count = excluded.count, value = excluded.value,
+				message = excluded.message, timing = excluded.timing, control = excluded.control, voter = excluded.voter`
+	}
+	return out
+}()
 
 const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing, o.control, o.voter`
 

@@ -15,6 +15,7 @@ func markCleared(t *testing.T, s *store.Store, v verifier.Verification, now time
 	t.Helper()
 	c := claim(t, s, v.ID, now)
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	c.Verification = c.Verification.Clear(now)
 	require.NoError(t, s.Record(t.Context(), c, nil, now, nil))
 }

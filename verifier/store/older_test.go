@@ -104,6 +104,7 @@ func replicaWorks(t *testing.T, s *store.Store) {
 	c := claim(t, s, v.ID, later(4))
 	c.Signals = []verifier.SignalEvidence{{Signal: "errors", Calibration: []byte(`{"n":1}`)}, {Signal: "login"}}
 	require.NoError(t, s.Prepare(ctx, c))
+	c.Verification.State = verifier.StateObserving
 	seen := map[string][]verifier.Observation{"errors": {{At: later(4), Outcome: verifier.Measured, Bad: 1, Total: 2}}}
 	messages, err := verifier.Messages(verifier.EventCleared, v, policy(), later(4))
 	require.NoError(t, err)

@@ -35,6 +35,7 @@ func lived(t *testing.T, url string) {
 	c := claim(t, s, v.ID, at)
 	c.Signals = []verifier.SignalEvidence{{Signal: "errors", Calibration: []byte(`{"n":1}`), Before: []verifier.Observation{{At: at, Value: 0.1}}}}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	require.NoError(t, s.Record(t.Context(), c, map[string][]verifier.Observation{"errors": {
 		{At: at, Outcome: verifier.Measured, Bad: 0.1 + 0.2, Total: 1e300, Count: 5e-324, Value: math.MaxFloat64},
 		{At: at.Add(time.Second), Outcome: verifier.Failed, Message: "quote \" \u2028 <b> naïve \\ \n", Value: math.Inf(1)},

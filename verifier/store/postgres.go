@@ -46,7 +46,7 @@ var postgresDialect = dialect{
 			FOR UPDATE SKIP LOCKED)
 		UPDATE verifications v SET lease_until = ` + postgresNow + ` + $2, epoch = epoch + 1
 		FROM due WHERE v.id = due.id
-		RETURNING v.id, v.record, v.policy, v.epoch, v.next_check_at`,
+		RETURNING v.id, v.epoch, v.next_check_at`,
 	renew:    `UPDATE verifications SET lease_until = ` + postgresNow + ` + $2` + heldSQL,
 	writing:  &repeatable,
 	reading:  &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},

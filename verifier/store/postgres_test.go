@@ -200,6 +200,7 @@ func TestPostgresText(t *testing.T) {
 	c := claim(t, s, v.ID, later(1))
 	c.Signals = []verifier.SignalEvidence{{Signal: "login"}}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	message := fmt.Sprintf("login: got %q", "x") + "\x00\xff"
 	fresh := map[string][]verifier.Observation{"login": {{At: later(1), Outcome: verifier.Failed, Message: message}}}
 	require.NoError(t, s.Record(t.Context(), c, fresh, later(2), nil))

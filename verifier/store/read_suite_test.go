@@ -58,6 +58,7 @@ func testList(t *testing.T, db database) {
 	c := claim(t, s, opened(t, s, "cleared", later(112)).ID, later(113))
 	c.Signals, c.Verification.ClearedAt = []verifier.SignalEvidence{{Signal: "errors"}}, &c.Verification.OpenedAt
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	require.NoError(t, s.Record(t.Context(), c, nil, later(114), nil))
 	cleared, _ := list(t, s, verifier.Filter{Cleared: true, Limit: 500})
 	require.Equal(t, []string{"cleared"}, cleared)

@@ -43,6 +43,7 @@ func observed(t *testing.T, s *store.Store, v verifier.Verification, now time.Ti
 	c := claim(t, s, v.ID, now)
 	c.Signals = []verifier.SignalEvidence{{Signal: "errors", Calibration: []byte(`{"n":1}`)}}
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	var list []verifier.Observation
 	for i := range steps {
 		list = append(list, verifier.Observation{At: now.Add(time.Duration(i) * time.Second), Outcome: verifier.Measured, Total: 1})

@@ -34,7 +34,7 @@ var sqliteDialect = dialect{
 			SELECT id FROM verifications
 			WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1
 			ORDER BY next_check_at LIMIT $3)
-		RETURNING id, record, policy, epoch, next_check_at`,
+		RETURNING id, epoch, next_check_at`,
 	renew: `UPDATE verifications SET lease_until = $1 + $2` + heldSQL,
 	// So that what was under way need not wait for a lease, for
 	// River's rescuer (an hour by default) and for its leadership to run out

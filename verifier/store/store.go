@@ -25,7 +25,9 @@ type Store struct {
 	callersTime bool
 	failed      func(verifier.Kind) // nil tells nobody
 	writes      writable
-	group       group
+	group       group // of what decides
+	looks       group // of what looks leave
+	memory      memory
 }
 
 // Options are what Open needs beside the place.
@@ -109,6 +111,7 @@ func (s *Store) upToDate(ctx context.Context) error {
 // another process. Stop the deliveries first.
 func (s *Store) Close() error {
 	s.group.ended.Wait()
+	s.looks.ended.Wait()
 	var errs []error
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
@@ -143,7 +146,12 @@ func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error)
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.note}.run(ctx, doing, fn)
+	return s.writing().run(ctx, doing, fn)
+}
+
+// writing is the transaction of write.
+func (s *Store) writing() transaction {
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.note}
 }
 
 // alone is write for what others' rows decide, such as how many reverts there
@@ -157,7 +165,9 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 
 // deciding is the transaction of alone.
 func (s *Store) deciding() transaction {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, first: s.dialect.alone, failed: s.note}
+	t := s.writing()
+	t.first = s.dialect.alone
+	return t
 }
 
 // read runs fn on one unchanging view of the state.

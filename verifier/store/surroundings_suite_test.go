@@ -98,6 +98,7 @@ func testAttributionStored(t *testing.T, db database) {
 	v := opened(t, s, "1", start)
 	c := claim(t, s, v.ID, later(1))
 	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
 	c.Verification.Attribution = &verifier.Attribution{OnAmbiguous: verifier.AmbiguousHold, Worse: 3, Share: 0.33, Waiting: "for cart",
 		Candidates: []verifier.Candidate{{Service: "cart", StartedAt: later(1).UTC().Truncate(time.Microsecond), State: verifier.CandidateUnclear}}}
 	require.NoError(t, s.Record(t.Context(), c, nil, later(2), nil))

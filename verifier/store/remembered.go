@@ -1,0 +1,179 @@
+package store
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// mostRemembered bounds the memory of what is remembered of running
+// verifications, in bytes: enough for ten thousand windows of an hour. What is
+// not remembered is read.
+const mostRemembered = 192 << 20
+
+// forgottenAfter is how long a verification is remembered that nobody here
+// looks at any more: it has ended, or another replica has it.
+const forgottenAfter = 30 * time.Minute
+
+// reachBefore is how much of the history before a deploy a look may need, in
+// steps of a minute or longer: the judge asks whether harm began up to six such
+// before it. Charts, which need all of it, read it.
+const reachBefore = 8
+
+// memory is what the last look of this process left of each running
+// verification, by its id. Every change of a running verification, and of what it
+// rests on, raises its epoch: what was left at the epoch before the one that a
+// claim has just made is what is stored. It is taken out by each claim, so that a
+// look that fails leaves nothing behind.
+type memory struct {
+	mu    sync.Mutex
+	of    map[string]remembered
+	bytes int
+	swept time.Time
+	// policies are decoded once and shared, by their text: thousands of
+	// verifications have the same.
+	policies map[string]verifier.Policy
+}
+
+// mostPolicies bounds how many are kept.
+const mostPolicies = 256
+
+type remembered struct {
+	epoch        int64
+	verification verifier.Verification
+	policy       verifier.Policy
+	signals      []rememberedSignal
+	bytes        int
+	at           time.Time
+}
+
+type rememberedSignal struct {
+	evidence             verifier.SignalEvidence // without its observations
+	before, observations []byte
+}
+
+// put remembers what a look has stored. Where a signal is still to be prepared,
+// nothing is: preparing writes more than a look.
+func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, v verifier.Verification) {
+	r := remembered{epoch: c.Epoch, verification: v, policy: c.Policy, at: time.Now(), bytes: 4096}
+	if len(c.Signals) != len(c.Policy.Signals) {
+		return
+	}
+	for _, e := range c.Signals {
+		if len(e.Calibration) == 0 {
+			return
+		}
+		s := rememberedSignal{evidence: e, before: packObservations(lately(e.Before, c)), observations: packObservations(withFresh(e.Observations, fresh[e.Signal]))}
+		s.evidence.Before, s.evidence.Observations = nil, nil
+		r.signals = append(r.signals, s)
+		r.bytes += 512 + len(s.before) + len(s.observations) + len(e.Calibration) + 2*len(e.Plan.Query)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sweep(r.at)
+	if m.bytes+r.bytes > mostRemembered {
+		return
+	}
+	if m.of == nil {
+		m.of = map[string]remembered{}
+	}
+	m.bytes += r.bytes - m.of[v.ID].bytes
+	m.of[v.ID] = r
+}
+
+// lately is the part of a history that a look needs.
+func lately(before []verifier.Observation, c verifier.Check) []verifier.Observation {
+	since := c.Verification.Deployment.StartedAt.Add(-reachBefore * max(c.Policy.Step.D(), time.Minute))
+	i := len(before)
+	for i > 0 && before[i-1].At.After(since) {
+		i--
+	}
+	return before[i:]
+}
+
+// withFresh is what is stored of a signal after fresh observations were: one of
+// a moment replaces an earlier one.
+func withFresh(stored, fresh []verifier.Observation) []verifier.Observation {
+	out := slices.Clone(stored)
+	for _, o := range fresh {
+		o.At, o.Message, o.Timing = utc(o.At), storable(o.Message), nil
+		i, found := slices.BinarySearchFunc(out, o.At, func(a verifier.Observation, at time.Time) int { return a.At.Compare(at) })
+		if found {
+			out[i] = o
+		} else {
+			out = slices.Insert(out, i, o)
+		}
+	}
+	return out
+}
+
+// take returns what is remembered of a verification whose epoch a claim has just
+// raised, and forgets it.
+func (m *memory) take(id string, epoch int64) (c verifier.Check, ok bool) {
+	m.mu.Lock()
+	r, ok := m.of[id]
+	if ok {
+		delete(m.of, id)
+		m.bytes -= r.bytes
+	}
+	m.mu.Unlock()
+	if !ok || r.epoch != epoch-1 {
+		return c, false
+	}
+	c.Verification, c.Policy, c.Epoch = r.verification, r.policy, epoch
+	for _, s := range r.signals {
+		var err, wrong error
+		e := s.evidence
+		e.Before, err = unpackObservations(s.before)
+		e.Observations, wrong = unpackObservations(s.observations)
+		if err != nil || wrong != nil { // it is read instead
+			return verifier.Check{}, false
+		}
+		c.Signals = append(c.Signals, e)
+	}
+	return c, true
+}
+
+// policy reads the policy of a verification. Nobody may change what its slices
+// hold.
+func (m *memory) policy(id, text string) (p verifier.Policy, err error) {
+	m.mu.Lock()
+	p, ok := m.policies[text]
+	m.mu.Unlock()
+	if ok {
+		return p, nil
+	}
+	if err := decode("policy of verification "+id, text, &p); err != nil {
+		return p, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.policies == nil || len(m.policies) >= mostPolicies {
+		m.policies = map[string]verifier.Policy{}
+	}
+	m.policies[text] = p
+	return p, nil
+}
+
+// forget drops what is remembered of verifications that end.
+func (m *memory) forget(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bytes -= m.of[id].bytes
+	delete(m.of, id)
+}
+
+func (m *memory) sweep(now time.Time) {
+	if now.Sub(m.swept) < time.Minute {
+		return
+	}
+	m.swept = now
+	for id, r := range m.of {
+		if now.Sub(r.at) > forgottenAfter {
+			m.bytes -= r.bytes
+			delete(m.of, id)
+		}
+	}
+}
