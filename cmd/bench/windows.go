@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -81,9 +82,18 @@ type fared struct {
 }
 
 func measureWindows(ctx context.Context, o options) (Section, error) {
-	cells := []cell{{100, 1, false}, {1000, 1, false}}
+	cells := []cell{{100, 1, false}, {1000, 1, false}, {10000, 1, false}, {100, 1, true}, {1000, 1, true}, {10000, 1, true}, {100, 2, true}, {1000, 2, true}, {10000, 2, true}}
 	if o.quick {
 		cells = []cell{{100, 1, false}, {100, 2, true}}
+	}
+	if only := os.Getenv("BENCH_CELL"); only != "" { // such as 10000/1/sqlite, while working on it
+		var c cell
+		var store string
+		if _, err := fmt.Sscanf(strings.ReplaceAll(only, "/", " "), "%d %d %s", &c.windows, &c.replicas, &store); err != nil {
+			return Section{}, fmt.Errorf("read BENCH_CELL %q: %w", only, err)
+		}
+		c.postgres = store == "postgres"
+		cells = []cell{c}
 	}
 	var all []fared
 	for _, c := range cells {
@@ -140,6 +150,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 		return f, err
 	}
 	f.opened = time.Since(began)
+	o.say("all open after %s", f.opened.Round(time.Second))
 	if err := wait(ctx, settleTime); err != nil {
 		return f, err
 	}
