@@ -81,20 +81,35 @@ func evidenceOf(ev verifier.Evidence, signal string) (out verifier.SignalEvidenc
 // inOrder sorts by time; among observations of one moment the order is fixed
 // by what they say, so that the order of arrival never matters.
 func inOrder(obs []verifier.Observation) []verifier.Observation {
+	ordered := true
+	for i := 1; i < len(obs) && ordered; i++ {
+		ordered = compareObservations(&obs[i-1], &obs[i]) <= 0
+	}
+	if ordered {
+		return obs
+	}
 	sorted := slices.Clone(obs)
-	slices.SortStableFunc(sorted, func(a, b verifier.Observation) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Outcome, b.Outcome),
-			cmp.Compare(a.Bad, b.Bad), cmp.Compare(a.Total, b.Total),
-			cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value), compareControls(a.Control, b.Control),
-			cmp.Compare(a.Span, b.Span), cmp.Compare(a.Message, b.Message))
-	})
+	slices.SortStableFunc(sorted, func(a, b verifier.Observation) int { return compareObservations(&a, &b) })
 	return sorted
+}
+
+func compareObservations(a, b *verifier.Observation) int {
+	if c := a.At.Compare(b.At); c != 0 {
+		return c // nearly always
+	}
+	return cmp.Or(cmp.Compare(a.Outcome, b.Outcome),
+		cmp.Compare(a.Bad, b.Bad), cmp.Compare(a.Total, b.Total),
+		cmp.Compare(a.Count, b.Count), cmp.Compare(a.Value, b.Value), compareControls(a.Control, b.Control),
+		cmp.Compare(a.Span, b.Span), cmp.Compare(a.Message, b.Message))
 }
 
 // withoutMadeUpFor drops steps that could not be measured when they were asked
 // for and lie within a stretch that was measured later as a whole, as a ticket
 // feed is. The observations are in order of time.
 func withoutMadeUpFor(obs []verifier.Observation) []verifier.Observation {
+	if !slices.ContainsFunc(obs, func(o verifier.Observation) bool { return o.Outcome != verifier.Measured }) {
+		return obs
+	}
 	out := make([]verifier.Observation, 0, len(obs))
 	for _, o := range slices.Backward(obs) {
 		if o.Outcome != verifier.Measured && len(out) > 0 {

@@ -15,34 +15,49 @@ func (f *fit) clockBlock() int { return max(1, f.window/12) }
 // how the day goes and not what a minute did. The same day of last week counts
 // twice, for the median of a Monday. All are nil where no earlier day is known.
 func (f *fit) clock(at, bins int) (mid, low, high []float64) {
-	block, known := f.clockBlock(), false
-	out := make([]float64, 0, bins/block+1)
+	block := f.clockBlock()
+	type day struct {
+		then  int
+		level float64 // before the same clock time
+		twice bool
+	}
+	days := make([]day, 0, len(daysBack))
+	for _, d := range daysBack {
+		if then := at - f.day(d); f.past.covered(then-f.lookback, then) {
+			x, n := f.past.over(then-f.lookback, then)
+			days = append(days, day{then, x / n, d == 7})
+		}
+	}
+	if len(days) == 0 {
+		return nil, nil, nil
+	}
+	known, blocks := false, (bins+block-1)/block
+	mid, low, high = make([]float64, 0, blocks), make([]float64, 0, blocks), make([]float64, 0, blocks)
+	changes := make([]float64, 0, len(daysBack)+1)
 	for i := 0; i < bins; i += block {
-		var changes []float64
-		for _, d := range daysBack {
-			then := at - f.day(d)
-			from, to := then+i-block/2, then+i+block+block/2
-			if !f.past.covered(then-f.lookback, then) || !f.past.covered(from, to) {
+		changes = changes[:0]
+		for _, d := range days {
+			from, to := d.then+i-block/2, d.then+i+block+block/2
+			if !f.past.covered(from, to) {
 				continue
 			}
-			x0, n0 := f.past.over(then-f.lookback, then)
-			x1, n1 := f.past.over(from, to)
-			changes = append(changes, x1/n1-x0/n0)
-			if d == 7 {
-				changes = append(changes, x1/n1-x0/n0)
+			x, n := f.past.over(from, to)
+			changes = append(changes, x/n-d.level)
+			if d.twice {
+				changes = append(changes, x/n-d.level)
 			}
 		}
 		known = known || len(changes) > 0
-		out = append(out, median(changes))
 		if len(changes) == 0 {
-			changes = []float64{0}
+			changes = append(changes, 0)
 		}
 		low, high = append(low, slices.Min(changes)), append(high, slices.Max(changes))
+		mid = append(mid, median(changes))
 	}
 	if !known {
 		return nil, nil, nil
 	}
-	return out, low, high
+	return mid, low, high
 }
 
 // agree returns the smaller of two shifts, 0 where they differ in direction. A

@@ -46,7 +46,7 @@ func (w *Watch) controlAmount(o verifier.Observation) (amount, bool) {
 	if !ok {
 		return amount{}, false
 	}
-	return amountOf(w.signal.Kind, c, w.step)
+	return amountOf(w.signal.Kind, &c, w.step)
 }
 
 // withoutControl turns a measured step whose control group was not measured
@@ -71,10 +71,10 @@ func paired(kind verifier.SignalKind, history []verifier.Observation, step time.
 		if !ok {
 			continue
 		}
-		if _, ok = amountOf(kind, c, step); !ok {
+		if _, ok = amountOf(kind, &c, step); !ok {
 			continue
 		}
-		if _, ok = amountOf(kind, o, step); ok {
+		if _, ok = amountOf(kind, &o, step); ok {
 			ours, control = append(ours, o), append(control, c)
 		}
 	}

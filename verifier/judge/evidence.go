@@ -18,20 +18,34 @@ type run struct {
 
 type worstBin struct {
 	excess float64
-	ll     [cells]float64
+	ll     *[cells]float64 // not to be changed
 }
 
 // maxWorst is one more than is ever dropped.
 const maxWorst = 6
 
 func (r *run) add(x, exposure, unit, kappa float64) {
-	b := binEvidence(x, exposure, unit, kappa)
+	b := said{ll: binEvidence(x, exposure, unit, kappa)}
 	r.addBin(x, exposure, unit, &b)
 }
 
-func (r *run) addBin(x, exposure, unit float64, b *[cells]float64) {
+// said is the log likelihood of each level of harm in one bin.
+type said struct {
+	ll   [cells]float64
+	kept *[cells]float64 // a copy for the runs that the bin is one of the worst of
+}
+
+func (s *said) keep() *[cells]float64 {
+	if s.kept == nil {
+		ll := s.ll
+		s.kept = &ll
+	}
+	return s.kept
+}
+
+func (r *run) addBin(x, exposure, unit float64, b *said) {
 	for i := range r.ll {
-		r.ll[i] += b[i]
+		r.ll[i] += b.ll[i]
 	}
 	r.bins++
 	r.x, r.n = r.x+x, r.n+exposure
@@ -47,7 +61,7 @@ func (r *run) addBin(x, exposure, unit float64, b *[cells]float64) {
 		r.worst = append(r.worst, worstBin{})
 	}
 	copy(r.worst[at+1:], r.worst[at:])
-	r.worst[at] = worstBin{excess, *b}
+	r.worst[at] = worstBin{excess, b.keep()}
 }
 
 // logE returns the log e-value of the run for the alternative against the
@@ -89,13 +103,13 @@ func epsilonOf(s verifier.Signal) float64 { return max(s.Epsilon, 0) }
 
 // healthy is the law of the level when nothing is wrong: at most tolerated, or
 // as far beyond as drift explains.
-func (s spread) healthy(unit, level float64, sig verifier.Signal) law {
+func (s *spread) healthy(unit, level float64, sig verifier.Signal) law {
 	eps := epsilonOf(sig)
 	return s.over(func(rate float64) float64 { return (rate - eps) / level }, unit, 1+sig.Delta)
 }
 
 // around is the law of a level that strays around the given one.
-func (s spread) around(unit, level float64) law {
+func (s *spread) around(unit, level float64) law {
 	return s.over(func(rate float64) float64 { return rate / level }, unit, 0)
 }
 
@@ -107,7 +121,9 @@ type rateEvidence struct {
 	unit   float64 // the tolerated rate
 	cat    float64 // the tolerated rate of the catastrophic path
 	kappa  float64
+	events float64 // that the level rests on
 	drifts []driftLaws
+	calm   *law // healthy, for the catastrophic path; made when it is first asked for
 
 	runs    []run // the first is the main one, from the end of warm-up
 	every   int   // bins between onsets
@@ -118,17 +134,28 @@ type rateEvidence struct {
 
 	against *pairEvidence // the control group; nil without one
 
+	last   sameBin
 	recent recentBins
 	cusum  float64
 	onset  int // bin at which the present excess began, -1 when there is none
 }
 
+// driftLaws are the laws of one horizon; each is made when it is first asked
+// for.
 type driftLaws struct {
-	bins            int
-	spread          spread
-	healthy, atOnce law
-	good, twice     law // for clearing; made when they are first asked for
-	made            bool
+	bins    int
+	sd      float64
+	spread  *spread
+	healthy *law
+	good    *law // for clearing, as twice is
+	twice   *law
+}
+
+// sameBin is what the newest bin said.
+type sameBin struct {
+	x, exposure float64
+	known       bool
+	b, c        said // as take has them
 }
 
 // lateOnsets is how many later onsets of harm share a fifth of the evidence.
@@ -136,7 +163,7 @@ const lateOnsets = 6
 
 func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence {
 	e := &rateEvidence{
-		signal: s, level: c.Level, kappa: c.Kappa, onset: -1,
+		signal: s, level: c.Level, kappa: c.Kappa, events: c.Events, onset: -1,
 		unit:  (1+s.Delta)*c.Level + epsilonOf(s),
 		every: max(5, window/lateOnsets), minimum: 5, minBins: 4,
 	}
@@ -150,19 +177,45 @@ func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence
 	if s.Kind == verifier.Ratio {
 		e.cat = min(e.cat+0.02, 0.9)
 	}
+	e.drifts = make([]driftLaws, 0, len(c.Drift))
 	for _, d := range c.Drift {
-		sp := newSpread(d.SD, c.Events)
-		l := driftLaws{bins: d.Bins, healthy: sp.healthy(e.unit, c.Level, s)}
-		eps := epsilonOf(s)
-		l.atOnce = sp.over(func(rate float64) float64 { return (rate - eps) / c.Level }, e.cat, (e.cat-eps)/c.Level)
-		l.spread = sp
-		e.drifts = append(e.drifts, l)
+		e.drifts = append(e.drifts, driftLaws{bins: d.Bins, sd: d.SD})
 	}
 	return e
 }
 
-// laws returns the healthy law for a run of that many bins: that of the next
-// shorter horizon measured, which strays more.
+// spreadOf returns how far the level of a healthy service may lie from the
+// predicted one.
+func (e *rateEvidence) spreadOf(l *driftLaws) *spread {
+	if l.spread == nil {
+		s := newSpread(l.sd, e.events)
+		l.spread = &s
+	}
+	return l.spread
+}
+
+// healthy returns the healthy law for a run of that many bins.
+func (e *rateEvidence) healthy(bins int) *law {
+	l := e.laws(bins)
+	if l.healthy == nil {
+		made := e.spreadOf(l).healthy(e.unit, e.level, e.signal)
+		l.healthy = &made
+	}
+	return l.healthy
+}
+
+// healthyAtOnce returns the healthy law of the catastrophic path.
+func (e *rateEvidence) healthyAtOnce() *law {
+	if e.calm == nil {
+		eps := epsilonOf(e.signal)
+		made := e.spreadOf(&e.drifts[0]).over(func(rate float64) float64 { return (rate - eps) / e.level }, e.cat, (e.cat-eps)/e.level)
+		e.calm = &made
+	}
+	return e.calm
+}
+
+// laws returns the laws for a run of that many bins: those of the next shorter
+// horizon measured, which strays more.
 func (e *rateEvidence) laws(bins int) *driftLaws {
 	best := &e.drifts[0]
 	for i := range e.drifts {
@@ -179,14 +232,19 @@ func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
 	if !warm && e.signal.ProbeSource != nil {
 		return // restarting is no catastrophe
 	}
-	b := binEvidence(x, exposure, e.unit, e.kappa)
-	c := binEvidence(x, exposure, e.cat, e.kappa)
-	e.take(bin, x, exposure, warm, &b, &c)
+	// A probe that passes and a feed without a ticket say the same in every bin.
+	l := &e.last
+	if !l.known || l.x != x || l.exposure != exposure {
+		l.x, l.exposure, l.known = x, exposure, true
+		l.b.ll, l.b.kept = binEvidence(x, exposure, e.unit, e.kappa), nil
+		l.c.ll, l.c.kept = binEvidence(x, exposure, e.cat, e.kappa), nil
+	}
+	e.take(bin, x, exposure, warm, &l.b, &l.c)
 }
 
 // take adds a bin whose log likelihoods are known: against the tolerated rate,
 // and against that of the catastrophic path.
-func (e *rateEvidence) take(bin int, x, exposure float64, warm bool, b, c *[cells]float64) {
+func (e *rateEvidence) take(bin int, x, exposure float64, warm bool, b, c *said) {
 	e.atOnce.addBin(x, exposure, e.cat, c)
 	e.trackOnset(bin, x, exposure)
 	if !warm {
@@ -240,7 +298,7 @@ func (e *rateEvidence) logE() (float64, *run) {
 // runE returns a run's e-value, held at 1 while it rests on too little, or
 // when the harm went away.
 func (e *rateEvidence) runE(r *run, late bool) float64 {
-	v := math.Exp(min(r.logE(&harm, &e.laws(r.bins).healthy, dropped(r.bins)), 300))
+	v := math.Exp(min(r.logE(&harm, e.healthy(r.bins), dropped(r.bins)), 300))
 	least := e.minBins
 	if late {
 		least = max(least, 8)
@@ -258,7 +316,7 @@ func (e *rateEvidence) atOnceE() float64 {
 	if e.atOnce.bins == 0 {
 		return 1
 	}
-	v := math.Exp(min(e.atOnce.logE(&harm, &e.drifts[0].atOnce, dropped(e.atOnce.bins)), 300))
+	v := math.Exp(min(e.atOnce.logE(&harm, e.healthyAtOnce(), dropped(e.atOnce.bins)), 300))
 	if v > 1 && (e.atOnce.bins < 2 || e.atOnce.x < e.minimum || e.recent.size > 0 && e.recent.below(e.cat)) {
 		return 1
 	}
@@ -271,11 +329,11 @@ func (e *rateEvidence) logKeep() float64 {
 		return 0
 	}
 	l, r := e.laws(e.runs[0].bins), &e.runs[0]
-	if !l.made {
-		l.good, l.made = l.spread.around(e.unit, e.level), true
-		l.twice = l.spread.around(e.unit, 2*e.level+2*epsilonOf(e.signal))
+	if l.good == nil {
+		good, twice := e.spreadOf(l).around(e.unit, e.level), e.spreadOf(l).around(e.unit, 2*e.level+2*epsilonOf(e.signal))
+		l.good, l.twice = &good, &twice
 	}
-	return logMarginal(&l.good, &r.ll) - logMarginal(&l.twice, &r.ll)
+	return logMarginal(l.good, &r.ll) - logMarginal(l.twice, &r.ll)
 }
 
 // recentBins remembers the last bins, to see whether harm went away.

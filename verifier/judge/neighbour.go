@@ -101,7 +101,7 @@ func (w *Watch) fares(f *verifier.Finding, observations []verifier.Observation, 
 	}
 	var x, n, exposure float64
 	for _, o := range observations {
-		a, ok := amountOf(w.signal.Kind, o, w.step)
+		a, ok := amountOf(w.signal.Kind, &o, w.step)
 		if !ok || !o.At.After(h.Since) || o.At.After(now) {
 			continue
 		}

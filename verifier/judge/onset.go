@@ -72,7 +72,7 @@ func (w *Watch) binBefore(before []verifier.Observation, back int) (sum amount) 
 	to := w.times.StartedAt.Truncate(w.step).Add(-time.Duration(back) * w.bin)
 	from := to.Add(-w.bin)
 	for _, o := range before {
-		if a, ok := amountOf(w.signal.Kind, o, w.step); ok && o.At.After(from) && !o.At.After(to) {
+		if a, ok := amountOf(w.signal.Kind, &o, w.step); ok && o.At.After(from) && !o.At.After(to) {
 			sum.x, sum.n = sum.x+a.x, sum.n+a.n
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // before the deploy, as shiftedRate does for a level.
 func (f *fit) shiftedPair(c *Calibration, at int) {
 	e := newRateEvidence(f.signal, *c, f.window)
-	healthy := &e.drifts[0].healthy
+	healthy := e.healthy(0)
 	most, since := math.Log(100), 0
 	for _, k := range shiftLengths {
 		if k >= f.lookback {
@@ -24,7 +24,7 @@ func (f *fit) shiftedPair(c *Calibration, at int) {
 			}
 			usual := b.control.n * (c.Control.Level + c.Control.Floor)
 			other := b.control.x + b.control.n*c.Control.Floor
-			ll := pairLikelihood(b.ours.x, other, e.unit*b.ours.n/usual, c.Kappa)
+			ll := said{ll: pairLikelihood(b.ours.x, other, e.unit*b.ours.n/usual, c.Kappa)}
 			r.addBin(b.ours.x, b.ours.n*other/usual, e.unit, &ll)
 			if i >= at-2 {
 				expected += e.unit * b.ours.n * other / usual
@@ -108,6 +108,6 @@ func detectableAgainst(s verifier.Signal, p verifier.Policy, c Calibration) floa
 			b[i] *= float64(bins)
 		}
 		r := run{ll: b}
-		return x*float64(bins) >= e.minimum && r.logE(&harm, &e.laws(bins).healthy, 0) >= needed
+		return x*float64(bins) >= e.minimum && r.logE(&harm, e.healthy(bins), 0) >= needed
 	})
 }

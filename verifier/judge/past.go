@@ -39,7 +39,7 @@ const fewest = 1e-9
 // amountOf reads an observation. ok is false where nothing was measured, which
 // includes numbers that can't be: NaN, beyond largest, fewer than fewest,
 // negative, more bad than total.
-func amountOf(kind verifier.SignalKind, o verifier.Observation, step time.Duration) (a amount, ok bool) {
+func amountOf(kind verifier.SignalKind, o *verifier.Observation, step time.Duration) (a amount, ok bool) {
 	if o.Outcome != verifier.Measured {
 		return amount{}, false
 	}
@@ -81,8 +81,9 @@ func newPast(kind verifier.SignalKind, history []verifier.Observation, leftOut [
 		back int
 		amount
 	}
-	var all []placed
-	for _, o := range history {
+	all := make([]placed, 0, len(history))
+	for i := range history {
+		o := &history[i]
 		a, ok := amountOf(kind, o, step)
 		age := end.Sub(o.At)
 		if !ok || age < 0 || keep > 0 && age >= keep || inside(leftOut, o.At) {
@@ -132,7 +133,8 @@ func inside(spans []verifier.Span, t time.Time) bool {
 // without fine history makes longer than the step.
 func usualSpan(history []verifier.Observation, end time.Time, step time.Duration) time.Duration {
 	counts := map[time.Duration]int{}
-	for _, o := range history {
+	for i := range history {
+		o := &history[i]
 		if o.Outcome == verifier.Measured && !o.At.After(end) {
 			counts[o.Span.D()]++
 		}

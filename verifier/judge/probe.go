@@ -43,7 +43,7 @@ func newProbeStreak(s verifier.Signal, p verifier.Policy, c Calibration) *probeS
 func everyRun(p verifier.Policy) time.Duration { return max(p.Interval.D(), time.Second) }
 
 // add takes the next run of the probe.
-func (p *probeStreak) add(o verifier.Observation, measured, warm bool) {
+func (p *probeStreak) add(o *verifier.Observation, measured, warm bool) {
 	if p.gap(o) || !measured {
 		p.failed, p.passed = 0, 0
 	}
@@ -83,7 +83,7 @@ const remembered = 7
 // two and a half usual distances lie between them, beside the time that the
 // runs themselves took. Usual is the policy's interval, or what the last runs
 // made of it where the daemon can't keep up.
-func (p *probeStreak) gap(o verifier.Observation) bool {
+func (p *probeStreak) gap(o *verifier.Observation) bool {
 	took := time.Duration(0)
 	if o.Timing != nil && o.Timing.Total > 0 && o.Timing.Total < 3600 {
 		took = time.Duration(o.Timing.Total * float64(time.Second))
@@ -105,7 +105,9 @@ func (p *probeStreak) usual() time.Duration {
 	if len(p.distances) < 3 {
 		return p.every
 	}
-	sorted := slices.Sorted(slices.Values(p.distances))
+	var room [remembered]time.Duration
+	sorted := room[:copy(room[:], p.distances)]
+	slices.Sort(sorted)
 	return max(p.every, sorted[(len(sorted)-1)/2])
 }
 

@@ -105,7 +105,7 @@ func detectable(s verifier.Signal, p verifier.Policy, c Calibration) float64 {
 			b[i] *= float64(bins)
 		}
 		r := run{ll: b}
-		return rate*c.Exposure*float64(bins) >= e.minimum && r.logE(&harm, &e.laws(bins).healthy, 0) >= needed
+		return rate*c.Exposure*float64(bins) >= e.minimum && r.logE(&harm, e.healthy(bins), 0) >= needed
 	}
 	return smallest(proven)
 }

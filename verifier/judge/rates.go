@@ -64,7 +64,7 @@ func (f *fit) season(at, from, to int) float64 {
 	if !f.seasonal {
 		return 1
 	}
-	var logs []float64
+	logs := make([]float64, 0, len(daysBack))
 	for _, d := range daysBack {
 		then := at - f.day(d)
 		if !f.past.covered(then-f.lookback, then) || !f.past.covered(then+from, then+to) {
@@ -144,7 +144,8 @@ func (f *fit) shiftedRate(c *Calibration, at int) {
 			break
 		}
 		lim := (1+f.signal.Delta)*l.rate + epsilonOf(f.signal)
-		healthy := newSpread(c.Drift[0].SD, l.events).healthy(lim, l.rate, f.signal)
+		strays := newSpread(c.Drift[0].SD, l.events)
+		healthy := strays.healthy(lim, l.rate, f.signal)
 		r := run{}
 		for i := at - k; i < at; i++ {
 			r.add(f.raw.x[i], f.raw.n[i], lim, c.Kappa)

@@ -63,7 +63,10 @@ func (d *deviations) mean(from, to int) (mean float64, ok bool) {
 	if from < 0 || d.bins-from >= len(d.sum) {
 		return 0, false
 	}
-	i, j := from%len(d.sum), to%len(d.sum)
+	i, j := from, to
+	if d.bins >= len(d.sum) {
+		i, j = from%len(d.sum), to%len(d.sum)
+	}
 	n := d.n[j] - d.n[i]
 	if 3*n < 2*(to-from) || n == 0 {
 		return 0, false
@@ -99,8 +102,14 @@ type shifts struct {
 }
 
 func newShifts(remember int, b basis) shifts {
-	return shifts{basis: b, value: newDeviations(remember), step: newDeviations(remember),
-		raw: newDeviations(remember), low: newDeviations(remember), high: newDeviations(remember)}
+	s := shifts{basis: b}
+	all := []*deviations{&s.value, &s.step, &s.raw, &s.low, &s.high}
+	sums, counts := make([]float64, len(all)*(remember+1)), make([]int, len(all)*(remember+1))
+	for i, d := range all {
+		from, to := i*(remember+1), (i+1)*(remember+1)
+		d.sum, d.n = sums[from:to:to], counts[from:to:to]
+	}
+	return s
 }
 
 // bin is one bin of a value signal; ok is false where it was not measured.

@@ -30,7 +30,7 @@ func heed(s verifier.Signal, p verifier.Policy, history []verifier.Observation, 
 	var at []time.Time // of what can be learnt from
 	for _, o := range history {
 		age := startedAt.Sub(o.At)
-		if _, ok := amountOf(s.Kind, o, step); ok && age >= 0 && (reach <= 0 || age < reach) && !inside(heeded, o.At) {
+		if _, ok := amountOf(s.Kind, &o, step); ok && age >= 0 && (reach <= 0 || age < reach) && !inside(heeded, o.At) {
 			at = append(at, o.At)
 		}
 	}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"math"
+	"sort"
 )
 
 // The grid of levels: the logarithm of the rate over the tolerated rate.
@@ -21,51 +22,71 @@ func cellOf(level float64) float64 { return gridFirst + gridStep*level }
 // many events, times e^Z for the drift since, where Z is normal with standard
 // deviation drift, and twice that in 3 % of cases (decision.md 2.2).
 type spread struct {
-	drift  float64
-	events float64
-	nodes  []node // of log Gamma; none where the normal approximation will do
+	events     float64
+	calm, wild float64 // standard deviations of 97 % and of the other 3 % of cases
+	nodes      []node  // of log Gamma; none where the normal approximation will do
 }
 
-type node struct{ at, weight float64 }
+type node struct {
+	at, weight float64
+	before     float64 // weights of the nodes before it
+}
 
 // manyEvents is where the logarithm of a Gamma is normal well enough.
 const manyEvents = 50
 
 func newSpread(drift, events float64) spread {
-	s := spread{drift: drift, events: max(events, 0.5)}
+	s := spread{events: max(events, 0.5)}
 	if s.events > manyEvents {
+		s.calm, s.wild = math.Sqrt(drift*drift+1/s.events), math.Sqrt(4*drift*drift+1/s.events)
 		return s
 	}
+	s.calm, s.wild = math.Sqrt(drift*drift), math.Sqrt(4*drift*drift)
 	const n = 40
+	s.nodes = make([]node, 0, n)
 	root := 1 / math.Sqrt(s.events)
 	lo, hi := -6*root-1/s.events, math.Log(1+6*root+15/s.events)
 	total := 0.0
 	for i := range n {
 		at := lo + (hi-lo)*(float64(i)+0.5)/n
 		w := math.Exp(s.events * (at - math.Exp(at) + 1))
-		s.nodes = append(s.nodes, node{at, w})
+		s.nodes = append(s.nodes, node{at: at, weight: w})
 		total += w
 	}
+	before := 0.0
 	for i := range s.nodes {
-		s.nodes[i].weight /= total
+		n := &s.nodes[i]
+		n.weight /= total
+		n.before = before
+		before += n.weight
 	}
 	return s
 }
 
-// below returns the probability that the log ratio is at most v.
-func (s spread) below(v float64) float64 {
+// below returns the probability that the log ratio is at most v. Nodes that lie
+// below v beyond all doubt count whole, those as far above it not at all.
+func (s *spread) below(v float64) float64 {
 	if s.nodes == nil {
-		return mixed(v+0.5/s.events, s.drift, 1/s.events)
+		return s.mixed(v + 0.5/s.events)
 	}
-	p := 0.0
-	for _, n := range s.nodes {
-		p += n.weight * mixed(v-n.at, s.drift, 0)
+	reach := 9.01 * s.wild // phi knows 9
+	first := sort.Search(len(s.nodes), func(i int) bool { return v-s.nodes[i].at <= reach })
+	if first == len(s.nodes) {
+		last := s.nodes[first-1]
+		return last.before + last.weight
+	}
+	p := s.nodes[first].before
+	for _, n := range s.nodes[first:] {
+		if v-n.at < -reach {
+			break
+		}
+		p += n.weight * s.mixed(v-n.at)
 	}
 	return p
 }
 
-func mixed(v, drift, variance float64) float64 {
-	return 0.97*phi(v/math.Sqrt(drift*drift+variance)) + 0.03*phi(v/math.Sqrt(4*drift*drift+variance))
+func (s *spread) mixed(v float64) float64 {
+	return 0.97*phi(v/s.calm) + 0.03*phi(v/s.wild)
 }
 
 // phi is the normal distribution function.
@@ -82,13 +103,13 @@ func phi(z float64) float64 {
 // over spreads the ratio over the grid of levels of rate/unit. toRatio gives
 // the log ratio at which a rate is reached; floor is the ratio that smaller
 // ones count as, so that tolerance absorbs drift instead of adding to it.
-func (s spread) over(toRatio func(rate float64) float64, unit, floor float64) law {
+func (s *spread) over(toRatio func(rate float64) float64, unit, floor float64) law {
 	var out law
 	done := 0.0
 	for i := range cells {
 		p := 1.0
 		if i < cells-1 {
-			r := toRatio(unit * math.Exp(cellOf(float64(i)+0.5)))
+			r := toRatio(unit * edges[i])
 			switch {
 			case r <= 0 || floor > 0 && r < floor:
 				p = 0
@@ -134,9 +155,14 @@ func logMarginal(weights *law, evidence *[cells]float64) float64 {
 	}
 	sum := 0.0
 	for i, w := range weights {
-		if w > 0 {
-			sum += w * math.Exp(evidence[i]-top)
+		if w <= 0 {
+			continue
 		}
+		less := evidence[i] - top
+		if less < -60 && sum > 1e-9 {
+			continue // below half of the sum's last bit
+		}
+		sum += w * math.Exp(less)
 	}
 	return top + math.Log(sum)
 }
@@ -156,6 +182,14 @@ func binEvidence(x, exposure, unit, kappa float64) (out [cells]float64) {
 	}
 	return out
 }
+
+// edges are between a cell and the next, as growth is in its middle.
+var edges = func() (out [cells]float64) {
+	for i := range out {
+		out[i] = math.Exp(cellOf(float64(i) + 0.5))
+	}
+	return out
+}()
 
 var growth = func() (out [cells]float64) {
 	for i := range out {

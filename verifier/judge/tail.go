@@ -41,7 +41,8 @@ func tailThreshold(values []float64, independent int, alpha float64) float64 {
 }
 
 func median(values []float64) float64 {
-	sorted := append([]float64(nil), values...)
+	var room [8]float64 // more than the days that are asked for
+	sorted := append(room[:0], values...)
 	sort.Float64s(sorted)
 	n := len(sorted)
 	if n == 0 {

@@ -65,9 +65,9 @@ const seasonMustGain = 1.5
 func (f *fit) valueError(origins []int) float64 {
 	sum, n := 0.0, 0.0
 	for _, at := range origins {
-		p := f.placebo(at)
+		away := f.away(at)
 		for _, part := range []int{12, 4, 1} {
-			if s, ok := p.value.mean(0, max(1, f.window/part)); ok {
+			if s, ok := away.mean(0, max(1, f.window/part)); ok {
 				sum, n = sum+math.Abs(s), n+1
 			}
 		}
@@ -76,6 +76,29 @@ func (f *fit) valueError(origins []int) float64 {
 		return math.Inf(1)
 	}
 	return sum / n
+}
+
+// away returns how far a placebo window lay from what was expected.
+func (f *fit) away(at int) deviations {
+	d := newDeviations(f.window)
+	level := f.basis(at).level
+	var mid []float64
+	if f.seasonal {
+		mid, _, _ = f.clock(at, f.window)
+	}
+	for i := range f.window {
+		n := f.past.n[at+i]
+		if n <= 0 {
+			d.push(0, false)
+			continue
+		}
+		expected := level
+		if mid != nil {
+			expected += mid[i/f.clockBlock()]
+		}
+		d.push(f.past.x[at+i]/n-expected, true)
+	}
+	return d
 }
 
 // placebo lays a window window out as the statistics see it.

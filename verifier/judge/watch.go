@@ -107,7 +107,7 @@ func (w *Watch) Add(o verifier.Observation) {
 	if !o.At.After(w.times.StartedAt) || o.At.After(w.times.ClosesAt) {
 		return
 	}
-	a, ok := amountOf(w.signal.Kind, o, w.step)
+	a, ok := amountOf(w.signal.Kind, &o, w.step)
 	control := amount{}
 	if ok && w.signal.HasControl() {
 		if control, ok = w.controlAmount(o); !ok {
@@ -116,12 +116,12 @@ func (w *Watch) Add(o verifier.Observation) {
 			w.alone.Add(o)
 		}
 	}
-	w.count(o, ok)
+	w.count(&o, ok)
 	w.span = max(w.span, o.Span.D())
 	if w.probe != nil {
-		w.probe.add(o, ok, !o.At.Before(w.warm))
+		w.probe.add(&o, ok, !o.At.Before(w.warm))
 	}
-	w.place(o)
+	w.place(o.At)
 	if !ok {
 		return
 	}
@@ -137,11 +137,11 @@ func (w *Watch) Add(o verifier.Observation) {
 // place opens the bin that an observation falls in. A bin is judged when all of
 // it lies after warm-up; a probe's run happens at one moment, so its bin is
 // cut in two where warm-up ends.
-func (w *Watch) place(o verifier.Observation) {
-	index := int((o.At.Sub(w.times.StartedAt) - 1) / w.bin)
+func (w *Watch) place(at time.Time) {
+	index := int((at.Sub(w.times.StartedAt) - 1) / w.bin)
 	late := !w.times.StartedAt.Add(time.Duration(index) * w.bin).Before(w.warm)
 	if w.probe != nil {
-		late = !o.At.Before(w.warm)
+		late = !at.Before(w.warm)
 	}
 	if index != w.now || late != w.late {
 		w.flush()
@@ -149,7 +149,7 @@ func (w *Watch) place(o verifier.Observation) {
 	w.now, w.late = index, late
 }
 
-func (w *Watch) count(o verifier.Observation, ok bool) {
+func (w *Watch) count(o *verifier.Observation, ok bool) {
 	w.newest = o.At
 	w.missing++
 	switch {
