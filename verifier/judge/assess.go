@@ -2,7 +2,6 @@ package judge
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,11 +17,10 @@ import (
 // those after now are not looked at. An error (verifier.Internal) is a
 // calibration that can't be read.
 func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
-	watches, err := watchAll(ev, now)
-	if err != nil {
-		return verifier.Assessment{}, err
-	}
-	var a verifier.Assessment
+	return new(Assessor).Assess(ev, now)
+}
+
+func assess(ev verifier.Evidence, now time.Time, watches []*Watch) (a verifier.Assessment) {
 	for _, w := range watches {
 		f := w.Finding()
 		w.beganBefore(&f, evidenceOf(ev, f.Name).Before)
@@ -41,32 +39,7 @@ func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
 	}
 	a.Cleared = p.cleared()
 	a.Summary = p.summary(a.Decision)
-	return a, nil
-}
-
-func watchAll(ev verifier.Evidence, now time.Time) ([]*Watch, error) {
-	var out []*Watch
-	for _, s := range ev.Policy.Signals {
-		se := evidenceOf(ev, s.Name)
-		c := Calibration{Kind: s.Kind}
-		if len(se.Calibration) > 0 {
-			if err := json.Unmarshal(se.Calibration, &c); err != nil {
-				return nil, verifier.Errorf(verifier.Internal, "read calibration of signal %q: %w", s.Name, err)
-			}
-		}
-		w := NewWatch(s, ev.Policy, se.Plan, c, Times{ev.StartedAt, ev.FinishedAt, ev.ClosesAt})
-		observations := inOrder(se.Observations)
-		if s.ProbeSource == nil { // a run of a probe is a moment, whatever its span
-			observations = withoutMadeUpFor(observations)
-		}
-		for _, o := range observations {
-			if !o.At.After(now) {
-				w.Add(o)
-			}
-		}
-		out = append(out, w)
-	}
-	return out, nil
+	return a
 }
 
 func evidenceOf(ev verifier.Evidence, signal string) (out verifier.SignalEvidence) {

@@ -73,3 +73,18 @@ func BenchmarkAssess(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLook is Assess as the daemon looks: again and again.
+func BenchmarkLook(b *testing.B) {
+	for _, steps := range []int{60, 240} {
+		b.Run(fmt.Sprint(steps), func(b *testing.B) {
+			ev := watched(b, steps)
+			var a judge.Assessor
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := a.Assess(ev, ev.ClosesAt)
+				require.NoError(b, err)
+			}
+		})
+	}
+}

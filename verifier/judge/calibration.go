@@ -152,7 +152,7 @@ func calibrate(s verifier.Signal, p verifier.Policy, history []verifier.Observat
 	}
 	_, n := past.over(0, past.len())
 	c.Exposure = n / float64(c.Points) * float64(bin) / float64(past.bin)
-	f := fit{signal: s, policy: p, past: past, window: past.bins(p.Window.D()), warmup: int(p.Warmup.D() / past.bin)}
+	f := fit{signal: s, policy: p, past: past, room: new(room), window: past.bins(p.Window.D()), warmup: int(p.Warmup.D() / past.bin)}
 	c.Independent = max(0, past.len()-f.window/2) / max(1, f.window)
 	if control != nil {
 		f.control = newPast(s.Kind, control, leftOut, startedAt, Reach(p), bin, step)

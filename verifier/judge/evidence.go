@@ -3,6 +3,7 @@ package judge
 import (
 	"math"
 	"sort"
+	"sync"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -33,15 +34,40 @@ func (r *run) add(x, exposure, unit, kappa float64) {
 type said struct {
 	ll   [cells]float64
 	kept *[cells]float64 // a copy for the runs that the bin is one of the worst of
+	room *room           // for that copy
 }
 
 func (s *said) keep() *[cells]float64 {
 	if s.kept == nil {
-		ll := s.ll
-		s.kept = &ll
+		s.kept = s.room.take()
+		*s.kept = s.ll
 	}
 	return s.kept
 }
+
+// room is memory for what runs remember of their worst bins. It is given back
+// as a whole, for a look or a placebo needs much of it and only for a moment.
+type room struct {
+	parts []*[16][cells]float64
+	taken int
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// take works without a room as well.
+func (r *room) take() *[cells]float64 {
+	if r == nil {
+		return new([cells]float64)
+	}
+	part, i := r.taken/16, r.taken%16
+	if part == len(r.parts) {
+		r.parts = append(r.parts, new([16][cells]float64))
+	}
+	r.taken++
+	return &r.parts[part][i]
+}
+
+func (r *room) giveBack() { r.taken = 0 }
 
 func (r *run) addBin(x, exposure, unit float64, b *said) {
 	for i := range r.ll {
@@ -101,29 +127,12 @@ func dropped(bins int) int {
 
 func epsilonOf(s verifier.Signal) float64 { return max(s.Epsilon, 0) }
 
-// healthy is the law of the level when nothing is wrong: at most tolerated, or
-// as far beyond as drift explains.
-func (s *spread) healthy(unit, level float64, sig verifier.Signal) law {
-	eps := epsilonOf(sig)
-	return s.over(func(rate float64) float64 { return (rate - eps) / level }, unit, 1+sig.Delta)
-}
-
-// around is the law of a level that strays around the given one.
-func (s *spread) around(unit, level float64) law {
-	return s.over(func(rate float64) float64 { return rate / level }, unit, 0)
-}
-
 // rateEvidence is the e-process of decision.md section 2 for one ratio or
 // count signal. Its memory does not grow with the window.
 type rateEvidence struct {
-	signal verifier.Signal
-	level  float64 // before the deploy
-	unit   float64 // the tolerated rate
-	cat    float64 // the tolerated rate of the catastrophic path
-	kappa  float64
-	events float64 // that the level rests on
-	drifts []driftLaws
-	calm   *law // healthy, for the catastrophic path; made when it is first asked for
+	*laws
+	probe bool
+	kappa float64
 
 	runs    []run // the first is the main one, from the end of warm-up
 	every   int   // bins between onsets
@@ -134,21 +143,11 @@ type rateEvidence struct {
 
 	against *pairEvidence // the control group; nil without one
 
-	last   sameBin
+	room   *room
+	last   *sameBin
 	recent recentBins
 	cusum  float64
 	onset  int // bin at which the present excess began, -1 when there is none
-}
-
-// driftLaws are the laws of one horizon; each is made when it is first asked
-// for.
-type driftLaws struct {
-	bins    int
-	sd      float64
-	spread  *spread
-	healthy *law
-	good    *law // for clearing, as twice is
-	twice   *law
 }
 
 // sameBin is what the newest bin said.
@@ -163,77 +162,29 @@ const lateOnsets = 6
 
 func newRateEvidence(s verifier.Signal, c Calibration, window int) *rateEvidence {
 	e := &rateEvidence{
-		signal: s, level: c.Level, kappa: c.Kappa, events: c.Events, onset: -1,
-		unit:  (1+s.Delta)*c.Level + epsilonOf(s),
+		laws: newLaws(s, c), probe: s.ProbeSource != nil, kappa: c.Kappa, onset: -1,
 		every: max(5, window/lateOnsets), minimum: 5, minBins: 4,
 	}
 	if c.Control != nil {
 		e.against = &pairEvidence{control: *c.Control}
 	}
-	if s.ProbeSource != nil {
+	if e.probe {
 		e.minimum, e.minBins = 3, 2
 	}
-	e.cat = 4 * e.unit
-	if s.Kind == verifier.Ratio {
-		e.cat = min(e.cat+0.02, 0.9)
-	}
-	e.drifts = make([]driftLaws, 0, len(c.Drift))
-	for _, d := range c.Drift {
-		e.drifts = append(e.drifts, driftLaws{bins: d.Bins, sd: d.SD})
-	}
 	return e
-}
-
-// spreadOf returns how far the level of a healthy service may lie from the
-// predicted one.
-func (e *rateEvidence) spreadOf(l *driftLaws) *spread {
-	if l.spread == nil {
-		s := newSpread(l.sd, e.events)
-		l.spread = &s
-	}
-	return l.spread
-}
-
-// healthy returns the healthy law for a run of that many bins.
-func (e *rateEvidence) healthy(bins int) *law {
-	l := e.laws(bins)
-	if l.healthy == nil {
-		made := e.spreadOf(l).healthy(e.unit, e.level, e.signal)
-		l.healthy = &made
-	}
-	return l.healthy
-}
-
-// healthyAtOnce returns the healthy law of the catastrophic path.
-func (e *rateEvidence) healthyAtOnce() *law {
-	if e.calm == nil {
-		eps := epsilonOf(e.signal)
-		made := e.spreadOf(&e.drifts[0]).over(func(rate float64) float64 { return (rate - eps) / e.level }, e.cat, (e.cat-eps)/e.level)
-		e.calm = &made
-	}
-	return e.calm
-}
-
-// laws returns the laws for a run of that many bins: those of the next shorter
-// horizon measured, which strays more.
-func (e *rateEvidence) laws(bins int) *driftLaws {
-	best := &e.drifts[0]
-	for i := range e.drifts {
-		if e.drifts[i].bins <= bins {
-			best = &e.drifts[i]
-		}
-	}
-	return best
 }
 
 // add takes the bin-th bin since the deploy started, with x events in an
 // exposure that season is already part of.
 func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
-	if !warm && e.signal.ProbeSource != nil {
+	if !warm && e.probe {
 		return // restarting is no catastrophe
 	}
 	// A probe that passes and a feed without a ticket say the same in every bin.
-	l := &e.last
+	if e.last == nil {
+		e.last = &sameBin{b: said{room: e.room}, c: said{room: e.room}}
+	}
+	l := e.last
 	if !l.known || l.x != x || l.exposure != exposure {
 		l.x, l.exposure, l.known = x, exposure, true
 		l.b.ll, l.b.kept = binEvidence(x, exposure, e.unit, e.kappa), nil
@@ -249,6 +200,9 @@ func (e *rateEvidence) take(bin int, x, exposure float64, warm bool, b, c *said)
 	e.trackOnset(bin, x, exposure)
 	if !warm {
 		return
+	}
+	if e.runs == nil {
+		e.runs = make([]run, 0, 1+lateOnsets)
 	}
 	if e.after%e.every == 0 && e.after/e.every <= lateOnsets {
 		e.runs = append(e.runs, run{})
@@ -302,7 +256,7 @@ func (e *rateEvidence) runE(r *run, late bool) float64 {
 	least := e.minBins
 	if late {
 		least = max(least, 8)
-		if e.signal.ProbeSource != nil {
+		if e.probe {
 			least = e.minBins
 		}
 	}
@@ -328,12 +282,9 @@ func (e *rateEvidence) logKeep() float64 {
 	if len(e.runs) == 0 {
 		return 0
 	}
-	l, r := e.laws(e.runs[0].bins), &e.runs[0]
-	if l.good == nil {
-		good, twice := e.spreadOf(l).around(e.unit, e.level), e.spreadOf(l).around(e.unit, 2*e.level+2*epsilonOf(e.signal))
-		l.good, l.twice = &good, &twice
-	}
-	return logMarginal(l.good, &r.ll) - logMarginal(l.twice, &r.ll)
+	r := &e.runs[0]
+	good, twice := e.toClear(r.bins)
+	return logMarginal(good, &r.ll) - logMarginal(twice, &r.ll)
 }
 
 // recentBins remembers the last bins, to see whether harm went away.

@@ -22,6 +22,7 @@ type fit struct {
 	raw     past           // ratios and counts: with its bursts; past is without them
 	recalls map[int]recall // ratios and counts: by lookback
 
+	room  *room      // ratios and counts: for one placebo at a time
 	rough deviations // value signals
 }
 

@@ -20,17 +20,19 @@ type limitEvidence struct {
 	recent recentBins
 }
 
-var keepsLimit = func() (out law) {
+var keepsLimit = func() law {
+	var out [cells]float64
 	for i := range out {
 		if math.Abs(cellOf(float64(i))) < gridStep/2 {
 			out[i] = 1
 		}
 	}
-	return out
+	return lawOf(&out)
 }()
 
 // shortfall weighs the levels below an at_least limit.
-var shortfall = func() (out law) {
+var shortfall = func() law {
+	var out [cells]float64
 	total := 0.0
 	for i := range out {
 		if l := cellOf(float64(i)); l <= -0.2+1e-9 {
@@ -41,7 +43,7 @@ var shortfall = func() (out law) {
 	for i := range out {
 		out[i] /= total
 	}
-	return out
+	return lawOf(&out)
 }()
 
 func newLimitEvidence(limit, kappa float64, lower bool, window int) *limitEvidence {

@@ -64,7 +64,7 @@ type Fared struct {
 // tolerated and what chance, noise and drift explain; unknown when its traffic
 // could not have shown such harm. An error is a calibration that can't be read.
 func Fare(ev verifier.Evidence, h Harm, now time.Time) (Fared, error) {
-	watches, err := watchAll(ev, now)
+	watches, err := new(Assessor).watchAll(ev, now, nil)
 	if err != nil {
 		return Fared{}, err
 	}

@@ -65,8 +65,8 @@ func (e *rateEvidence) addAgainst(bin int, ours, control amount, warm bool) (fac
 	usual := control.n * (p.control.Level + p.control.Floor)
 	factor = other / usual
 	odds := ours.n / usual // of an event at rate 1 of ours
-	b := said{ll: pairLikelihood(ours.x, other, e.unit*odds, e.kappa)}
-	c := said{ll: pairLikelihood(ours.x, other, e.cat*odds, e.kappa)}
+	b := said{ll: pairLikelihood(ours.x, other, e.unit*odds, e.kappa), room: e.room}
+	c := said{ll: pairLikelihood(ours.x, other, e.cat*odds, e.kappa), room: e.room}
 	e.take(bin, ours.x, ours.n*factor, warm, &b, &c)
 	p.all.add(ours, control)
 	for len(p.since) < len(e.runs) {

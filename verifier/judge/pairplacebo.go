@@ -53,6 +53,8 @@ func (f *fit) pairPlacebo(c Calibration, at int) []float64 {
 	f.setPair(&c, just, c.Control.Floor)
 	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
 	e := newRateEvidence(f.signal, c, f.window)
+	e.room = f.room
+	defer e.room.giveBack()
 	if f.quietPair(e, at) {
 		return nil
 	}

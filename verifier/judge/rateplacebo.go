@@ -40,6 +40,8 @@ func (f *fit) ratePlacebo(c Calibration, at int) []float64 {
 	}
 	c.Drift = scaled(c.Drift, float64(c.Bin)/float64(c.Past))
 	e := newRateEvidence(f.signal, c, f.window)
+	e.room = f.room
+	defer e.room.giveBack()
 	block := max(1, f.window/seasonBlocks)
 	top, season := 0.0, 1.0
 	var ran []float64

@@ -144,8 +144,7 @@ func (f *fit) shiftedRate(c *Calibration, at int) {
 			break
 		}
 		lim := (1+f.signal.Delta)*l.rate + epsilonOf(f.signal)
-		strays := newSpread(c.Drift[0].SD, l.events)
-		healthy := strays.healthy(lim, l.rate, f.signal)
+		healthy := newSpread(c.Drift[0].SD, l.events).healthy(lim, l.rate, f.signal.Delta, epsilonOf(f.signal))
 		r := run{}
 		for i := at - k; i < at; i++ {
 			r.add(f.raw.x[i], f.raw.n[i], lim, c.Kappa)

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -12,8 +13,23 @@ const (
 	gridStep  = 0.1
 )
 
-// law is a probability for each level of the grid.
-type law [cells]float64
+// law is a probability for each level of the grid, from the first to the last
+// that has any.
+type law struct {
+	first   int
+	weights []float64
+}
+
+func lawOf(all *[cells]float64) law {
+	from, to := 0, cells
+	for from < to && all[from] == 0 {
+		from++
+	}
+	for to > from && all[to-1] == 0 {
+		to--
+	}
+	return law{from, slices.Clone(all[from:to])}
+}
 
 func cellOf(level float64) float64 { return gridFirst + gridStep*level }
 
@@ -35,8 +51,8 @@ type node struct {
 // manyEvents is where the logarithm of a Gamma is normal well enough.
 const manyEvents = 50
 
-func newSpread(drift, events float64) spread {
-	s := spread{events: max(events, 0.5)}
+func newSpread(drift, events float64) *spread {
+	s := &spread{events: max(events, 0.5)}
 	if s.events > manyEvents {
 		s.calm, s.wild = math.Sqrt(drift*drift+1/s.events), math.Sqrt(4*drift*drift+1/s.events)
 		return s
@@ -104,7 +120,7 @@ func phi(z float64) float64 {
 // the log ratio at which a rate is reached; floor is the ratio that smaller
 // ones count as, so that tolerance absorbs drift instead of adding to it.
 func (s *spread) over(toRatio func(rate float64) float64, unit, floor float64) law {
-	var out law
+	var out [cells]float64
 	done := 0.0
 	for i := range cells {
 		p := 1.0
@@ -120,13 +136,13 @@ func (s *spread) over(toRatio func(rate float64) float64, unit, floor float64) l
 		out[i] = max(p-done, 0)
 		done = max(p, done)
 	}
-	return out
+	return lawOf(&out)
 }
 
 // harmLaw weighs the levels that harm may have: e^-level from 0.2 on, so that
 // every size of harm counts and small ones most.
 func harmLaw() law {
-	var out law
+	var out [cells]float64
 	total := 0.0
 	for i := range cells {
 		if l := cellOf(float64(i)); l >= 0.2-1e-9 {
@@ -137,15 +153,16 @@ func harmLaw() law {
 	for i := range out {
 		out[i] /= total
 	}
-	return out
+	return lawOf(&out)
 }
 
 var harm = harmLaw()
 
 // logMarginal returns log sum weight*e^evidence over the cells with weight.
-func logMarginal(weights *law, evidence *[cells]float64) float64 {
+func logMarginal(of *law, all *[cells]float64) float64 {
+	evidence := all[of.first:][:len(of.weights)]
 	top := math.Inf(-1)
-	for i, w := range weights {
+	for i, w := range of.weights {
 		if w > 0 {
 			top = max(top, evidence[i])
 		}
@@ -154,7 +171,7 @@ func logMarginal(weights *law, evidence *[cells]float64) float64 {
 		return 0
 	}
 	sum := 0.0
-	for i, w := range weights {
+	for i, w := range of.weights {
 		if w <= 0 {
 			continue
 		}
