@@ -34,6 +34,8 @@ type Server struct {
 	// Slot, where set, is asked for a place before each query; the wait is no
 	// part of Timeout.
 	Slot outbound.Slot
+	// Shared, where set, is told of answers that another look's query brought.
+	Shared func(answers int)
 }
 
 // Measurer measures ratio, latency, value and traffic signals.
@@ -76,47 +78,54 @@ func (m *Measurer) Prepare(ctx context.Context, s verifier.Signal, t verifier.Ta
 
 // Measure returns one observation for every step in (from, to], which must be
 // whole steps. An answer that is not a number, or none at all, is an
-// observation with its reason.
+// observation with its reason. What is asked is shared with other looks: an
+// answer about a step may be up to 15 s old, and up to a step where the step was
+// not measured.
 func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
 	g := newGrid(from, to, step)
-	observations, err := m.observe(ctx, s, p, g)
+	server, err := m.server(s)
 	if err != nil {
 		return g.all(verifier.Failed, err.Error())
 	}
+	l := &look{reader: server.shared, target: t}
+	observations, err := observe(ctx, l.points, s, p, g)
+	if err != nil {
+		return g.all(verifier.Failed, err.Error())
+	}
+	l.saw(observations)
 	return observations
 }
 
 // History returns what Measure would have returned over (since, until]; an
 // answer that spoils whole queries is an error instead.
 func (m *Measurer) History(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, since, until time.Time) ([]verifier.Observation, error) {
-	observations, err := m.observe(ctx, s, p, newGrid(since, until, step))
-	if err != nil {
-		return nil, fmt.Errorf("read history of signal %q: %w", s.Name, err)
+	server, err := m.server(s)
+	if err == nil {
+		var observations []verifier.Observation
+		if observations, err = observe(ctx, server.points, s, p, newGrid(since, until, step)); err == nil {
+			return observations, nil
+		}
 	}
-	return observations, nil
+	return nil, fmt.Errorf("read history of signal %q: %w", s.Name, err)
 }
 
 // observe measures a grid. The error is that of a whole query.
-func (m *Measurer) observe(ctx context.Context, s verifier.Signal, p verifier.Plan, g grid) ([]verifier.Observation, error) {
+func observe(ctx context.Context, from pointsOf, s verifier.Signal, p verifier.Plan, g grid) ([]verifier.Observation, error) {
 	if g.n == 0 {
 		return nil, nil
-	}
-	server, err := m.server(s)
-	if err != nil {
-		return nil, err
 	}
 	own, control := sidesOf(p)
 	if own.empty() {
 		return g.all(verifier.NoData, p.Note), nil
 	}
-	of, err := server.observed(ctx, s.Source(), g, own)
+	of, err := observed(ctx, from, s.Source(), g, own)
 	if err != nil {
 		return nil, err
 	}
 	if control.empty() {
 		return g.observations(of), nil
 	}
-	peers, err := server.observed(ctx, s.Source(), g, control)
+	peers, err := observed(ctx, from, s.Source(), g, control)
 	if err != nil {
 		return nil, ofControl(err)
 	}

@@ -107,7 +107,7 @@ func (s *server) readParts(ctx context.Context, parts []part) (int, error) {
 	group.SetLimit(atOnce)
 	for _, p := range parts {
 		group.Go(func() error {
-			matrix, err := s.matrix(within, p.expr, p.grid.first, p.grid.step, p.grid.n)
+			matrix, err := s.matrix(within, p.expr, p.grid, nil)
 			if err != nil {
 				return err
 			}

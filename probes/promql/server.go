@@ -54,6 +54,7 @@ type server struct {
 	slot    outbound.Slot
 	api     v1.API
 	observe outbound.Observe
+	shared  *reader
 }
 
 func newServer(s Server, observe outbound.Observe) (*server, error) {
@@ -77,6 +78,7 @@ func newServer(s Server, observe outbound.Observe) (*server, error) {
 	if made.timeout <= 0 {
 		made.timeout = defaultTimeout
 	}
+	made.shared = newReader(made, s.Shared)
 	return made, nil
 }
 
@@ -175,11 +177,14 @@ func (s *server) vector(ctx context.Context, expr string, at time.Time) (model.V
 	return vector, nil
 }
 
-// matrix evaluates an expression at n moments, a step apart, from first on. n
-// must not exceed maxPoints.
-func (s *server) matrix(ctx context.Context, expr string, first time.Time, step time.Duration, n int) (model.Matrix, error) {
-	r := v1.Range{Start: first, End: first.Add(time.Duration(n-1) * step), Step: step}
+// matrix evaluates an expression at the ends of a grid's steps, which must not
+// be more than maxPoints. sending, where not nil, is told when its turn has come.
+func (s *server) matrix(ctx context.Context, expr string, g grid, sending func()) (model.Matrix, error) {
+	r := v1.Range{Start: g.first, End: g.at(g.n - 1), Step: g.step}
 	value, err := s.ask(ctx, func(ctx context.Context) (model.Value, v1.Warnings, v1.Infos, error) {
+		if sending != nil {
+			sending()
+		}
 		return s.api.QueryRange(ctx, expr, r, v1.WithTimeout(s.timeout))
 	})
 	if err != nil {
@@ -234,14 +239,16 @@ func (s *server) explain(ctx context.Context, err error) error {
 	case errors.Is(err, errHTML):
 		return s.unavailable(errHTML.Error(), nil)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return s.unavailable(fmt.Sprintf("no answer within %s", s.timeout), tooHeavyError{})
+		return s.unavailable(fmt.Sprintf("no answer within %s", s.timeout), lateError{})
 	case errors.As(err, &answered):
 		reason := outbound.Clean(fmt.Sprintf("answered %s: %s", answered.Type, answered.Msg))
 		switch answered.Type {
 		case v1.ErrBadData:
 			return &verifier.Error{Kind: verifier.Invalid, Message: fmt.Sprintf("prometheus %q: %s", s.name, reason)}
-		case v1.ErrExec, v1.ErrTimeout:
+		case v1.ErrExec:
 			return s.unavailable(reason, tooHeavyError{})
+		case v1.ErrTimeout:
+			return s.unavailable(reason, lateError{})
 		case v1.ErrBadResponse:
 			return s.unavailable("the reply is not one of a Prometheus: "+outbound.Clean(answered.Msg), nil)
 		}
@@ -258,6 +265,12 @@ func (s *server) unavailable(reason string, cause error) error {
 type tooHeavyError struct{}
 
 func (tooHeavyError) Error() string { return "the query is too heavy" }
+
+// lateError marks queries that had no answer in time.
+type lateError struct{}
+
+func (lateError) Error() string { return "the answer is late" }
+func (lateError) Unwrap() error { return tooHeavyError{} }
 
 // warningError marks replies that are whole but for a warning.
 type warningError struct{}

@@ -57,9 +57,12 @@ const controlGroup = "control group: "
 
 func ofControl(err error) error { return fmt.Errorf(controlGroup+"%w", err) }
 
+// pointsOf evaluates expressions over a grid; an error is that of a whole query.
+type pointsOf func(ctx context.Context, g grid, exprs ...string) ([][]point, error)
+
 // observed reads one side over a grid, and returns what it shows of each step.
-func (s *server) observed(ctx context.Context, source verifier.SourceKind, g grid, x side) (func(i int) verifier.Observation, error) {
-	read, err := s.points(ctx, g, x.exprs()...)
+func observed(ctx context.Context, from pointsOf, source verifier.SourceKind, g grid, x side) (func(i int) verifier.Observation, error) {
+	read, err := from(ctx, g, x.exprs()...)
 	if err != nil {
 		return nil, err
 	}

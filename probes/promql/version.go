@@ -55,7 +55,7 @@ func (m *Measurer) Versions(ctx context.Context, from verifier.VersionSource, t 
 	seen := map[string][]time.Time{}
 	g := newGrid(since.Truncate(step), until.Truncate(step), step)
 	for lo := 0; lo < g.n; lo += maxPoints {
-		matrix, err := server.matrix(ctx, expr, g.at(lo), step, min(maxPoints, g.n-lo))
+		matrix, err := server.matrix(ctx, expr, grid{first: g.at(lo), step: step, n: min(maxPoints, g.n-lo)}, nil)
 		if err != nil {
 			return nil, err
 		}
