@@ -17,6 +17,12 @@ type Prometheus struct {
 	URL string `yaml:"url" required:"true"`
 	// Timeout is for one query, 1s to 2m.
 	Timeout time.Duration `yaml:"timeout" default:"10s"`
+	// MaxConcurrent is how many queries the server is asked at once, 1 to 32;
+	// what is more waits. All servers and feeds together are asked 32 at once.
+	MaxConcurrent int `yaml:"max_concurrent" default:"4"`
+	// MaxRate is how many queries a second the server is asked, 1 to 10000; what
+	// is more waits.
+	MaxRate int `yaml:"max_rate" default:"500"`
 	// BearerToken authenticates the queries.
 	BearerToken Secret `yaml:"bearer_token_file"`
 	// BasicAuth authenticates the queries; instead of a token.
@@ -56,6 +62,8 @@ func (d *decoder) checkPrometheus(list []Prometheus) {
 		p := &list[i]
 		d.staticURL(&p.URL)
 		d.between(&p.Timeout, time.Second, 2*time.Minute)
+		d.count(&p.MaxConcurrent, 1, 32)
+		d.count(&p.MaxRate, 1, 10_000)
 		d.auth(&p.BearerToken, p.BasicAuth, &p.BasicAuth)
 		d.caFile(&p.TLS)
 	}

@@ -148,6 +148,8 @@ type laneKey struct {
 type lane struct {
 	key     laneKey
 	waiting []*waiter
+	busy    bool      // being served, or about to be
+	began   time.Time // the last queries
 }
 
 // assemble makes queries for everybody who waits in a lane, and fills them up

@@ -21,6 +21,11 @@ func (m *Measurer) LabelValues(ctx context.Context, name, label string, selector
 	if !ok {
 		return nil, verifier.Errorf(verifier.Invalid, "prometheus %q is not configured", name)
 	}
+	release, err := s.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	began := time.Now()

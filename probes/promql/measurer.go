@@ -34,6 +34,9 @@ type Server struct {
 	// Slot, where set, is asked for a place before each query; the wait is no
 	// part of Timeout.
 	Slot outbound.Slot
+	// Rate is how many queries a second the server is asked; what is more waits,
+	// which is no part of Timeout either. 0 is no limit.
+	Rate int
 	// Shared, where set, is told of answers that another look's query brought.
 	Shared func(answers int)
 }

@@ -17,8 +17,8 @@ import (
 // source that was away for long, is asked for by itself.
 const sharedSteps = 512
 
-// pause is between two queries for the same: services that are not known yet
-// are asked for together where they look within that time.
+// pause is between the beginnings of two queries for the same: services that are
+// not known yet are asked for together where they look within that time.
 const pause = 100 * time.Millisecond
 
 // reader lets looks share what they ask a server: the same expression over the
@@ -122,34 +122,46 @@ func (r *reader) enter(g grid, expr string, t verifier.Target) *waiter {
 	if l == nil {
 		l = &lane{key: key}
 		in.lanes[key] = l
-		defer func() { go r.serve(in, l) }()
 	}
 	l.waiting, w.lane = append(l.waiting, w), l
+	r.start(in, l, now)
 	return w
 }
 
-// serve asks for those who wait in a lane, and then, but not more often than
-// every pause, for those who came meanwhile, until nobody does.
-func (r *reader) serve(in *group, l *lane) {
-	for ; ; time.Sleep(pause) {
-		r.mu.Lock()
-		fetches := in.assemble(l, time.Now())
-		if len(fetches) == 0 {
-			delete(in.lanes, l.key)
-			r.mu.Unlock()
-			return
-		}
-		r.mu.Unlock()
-		var wg sync.WaitGroup
-		for _, f := range fetches {
-			wg.Go(func() {
-				began := time.Now()
-				f.run(r.server)
-				r.deliver(f, began)
-			})
-		}
-		wg.Wait()
+// start serves a lane where somebody waits: at once, or a pause after it did so
+// the last time, with all who come until then.
+func (r *reader) start(in *group, l *lane, now time.Time) {
+	if l.busy || len(l.waiting) == 0 {
+		return
 	}
+	l.busy = true
+	if wait := l.began.Add(pause).Sub(now); wait > 0 {
+		time.AfterFunc(wait, func() { r.serve(in, l) })
+		return
+	}
+	go r.serve(in, l)
+}
+
+// serve asks for those who wait in a lane, and then lets those be served who came
+// meanwhile.
+func (r *reader) serve(in *group, l *lane) {
+	began := time.Now()
+	r.mu.Lock()
+	l.began = began
+	fetches := in.assemble(l, began)
+	r.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, f := range fetches {
+		wg.Go(func() {
+			f.run(r.server)
+			r.deliver(f, began)
+		})
+	}
+	wg.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l.busy = false
+	r.start(in, l, time.Now())
 }
 
 // deliver keeps what a fetch brought and hands it to those who wait for it.
@@ -271,6 +283,11 @@ func (r *reader) sweep(now time.Time) {
 				continue
 			}
 			r.kept += g.store(m, grid{step: g.step}, nil, now)
+		}
+		for last, l := range g.lanes {
+			if !l.busy && len(l.waiting) == 0 {
+				delete(g.lanes, last)
+			}
 		}
 		if len(g.members) == 0 && len(g.lanes) == 0 {
 			delete(r.groups, key)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"golang.org/x/time/rate"
 
 	"github.com/postflight/postflight/probes/internal/outbound"
 	"github.com/postflight/postflight/verifier"
@@ -52,6 +53,7 @@ type server struct {
 	host    string
 	timeout time.Duration
 	slot    outbound.Slot
+	rate    *rate.Limiter
 	api     v1.API
 	observe outbound.Observe
 	shared  *reader
@@ -77,6 +79,9 @@ func newServer(s Server, observe outbound.Observe) (*server, error) {
 	made := &server{name: s.Name, host: u.Host, timeout: s.Timeout, slot: s.Slot, api: v1.NewAPI(client), observe: observe}
 	if made.timeout <= 0 {
 		made.timeout = defaultTimeout
+	}
+	if s.Rate > 0 {
+		made.rate = rate.NewLimiter(rate.Limit(s.Rate), max(1, s.Rate/10))
 	}
 	made.shared = newReader(made, s.Shared)
 	return made, nil
@@ -201,14 +206,11 @@ func (s *server) matrix(ctx context.Context, expr string, g grid, sending func()
 // of. Warnings spoil the whole reply, for
 // they say that it is incomplete; infos don't.
 func (s *server) ask(ctx context.Context, call func(context.Context) (model.Value, v1.Warnings, v1.Infos, error)) (model.Value, error) {
-	release, err := s.slot.Take(ctx, s.host)
+	release, err := s.turn(ctx)
 	if err != nil {
-		return nil, s.unavailable(outbound.Reason(err), nil)
+		return nil, err
 	}
 	defer release()
-	if err := ctx.Err(); err != nil { // nothing is asked that nobody waits for
-		return nil, s.unavailable(outbound.Reason(err), nil)
-	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	began := time.Now()
@@ -225,6 +227,27 @@ func (s *server) ask(ctx context.Context, call func(context.Context) (model.Valu
 		return nil, s.unavailable("the reply carries a warning: "+outbound.Clean(warnings[0]), warningError{})
 	}
 	return value, nil
+}
+
+// turn waits until the server may be asked; release ends it.
+func (s *server) turn(ctx context.Context) (release func(), err error) {
+	if s.rate != nil {
+		if err := s.rate.Wait(ctx); err != nil {
+			if ctx.Err() == nil { // it would be over before its turn
+				err = context.DeadlineExceeded
+			}
+			return nil, s.unavailable(fmt.Sprintf("not sent: more than %g queries a second are waiting: %s", s.rate.Limit(), outbound.Reason(err)), nil)
+		}
+	}
+	release, err = s.slot.Take(ctx, s.host)
+	if err != nil {
+		return nil, s.unavailable(outbound.Reason(err), nil)
+	}
+	if err := ctx.Err(); err != nil { // nothing is asked that nobody waits for
+		release()
+		return nil, s.unavailable(outbound.Reason(err), nil)
+	}
+	return release, nil
 }
 
 // explain turns an error of the API client into one with kind and reason.

@@ -497,3 +497,34 @@ func TestAFaultIsToldToEachLook(t *testing.T) {
 		}
 	})
 }
+
+// However many ask, a server is asked no more often than it may be; who waits
+// for longer than it has says so.
+func TestQueriesASecondAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{sample: counts}
+		m := f.measurer(t, func(s *promql.Server) { s.Rate = 20 })
+		s := verifier.Signal{Name: "queue", Kind: verifier.Value, ValueSource: &verifier.ValueSource{Server: "main"}}
+		began := time.Now()
+		var wg sync.WaitGroup
+		waited := 0
+		var mu sync.Mutex
+		for i := range 300 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				got := m.Measure(ctx, s, shop, verifier.Plan{Value: fmt.Sprintf("up + %d", i)}, step, from, end)
+				if got[0].Outcome == verifier.Failed {
+					require.Contains(t, got[0].Message, `prometheus "main": not sent: waited 10s`)
+					mu.Lock()
+					defer mu.Unlock()
+					waited++
+				}
+			})
+		}
+		wg.Wait()
+		n := len(f.asked())
+		require.InDelta(t, 20*time.Since(began).Seconds()+2, n, 2)
+		require.Equal(t, 300-n, waited)
+	})
+}

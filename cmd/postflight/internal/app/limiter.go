@@ -75,6 +75,7 @@ type host struct {
 
 type waiter struct {
 	host    *host
+	most    int // calls to the host at once
 	granted chan struct{}
 	call    call // once granted
 }
@@ -90,8 +91,17 @@ func newLimiter() *limiter { return &limiter{hosts: map[string]*host{}} }
 // acquire waits for a place among the calls to a host, and among all, until ctx
 // ends. Its errors are of type *notSentError.
 func (l *limiter) acquire(ctx context.Context, name string) (release func(), err error) {
+	return l.acquireOf(ctx, name, outboundPerHost)
+}
+
+// upTo is acquire for hosts that take so many calls at once.
+func (l *limiter) upTo(most int) queue {
+	return func(ctx context.Context, name string) (func(), error) { return l.acquireOf(ctx, name, most) }
+}
+
+func (l *limiter) acquireOf(ctx context.Context, name string, most int) (release func(), err error) {
 	began := time.Now()
-	w := l.enter(name)
+	w := l.enter(name, most)
 	select {
 	case <-w.granted:
 	default: // a place that is there is taken, also by those who can't wait
@@ -106,7 +116,7 @@ func (l *limiter) acquire(ctx context.Context, name string) (release func(), err
 	return sync.OnceFunc(func() { l.leave(w, ctx.Err() != nil) }), nil
 }
 
-func (l *limiter) enter(name string) *waiter {
+func (l *limiter) enter(name string, most int) *waiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(time.Now())
@@ -116,7 +126,7 @@ func (l *limiter) enter(name string) *waiter {
 		l.hosts[name] = h
 	}
 	h.users++
-	w := &waiter{host: h, granted: make(chan struct{})}
+	w := &waiter{host: h, most: most, granted: make(chan struct{})}
 	l.waiting = append(l.waiting, w)
 	l.grant(time.Now())
 	return w
@@ -134,8 +144,8 @@ func (l *limiter) giveUp(name string, w *waiter) (queue string, gaveUp bool) {
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	w.host.left(time.Now())
 	switch s := w.host.standingAt(time.Now()); {
-	case len(w.host.calls) >= outboundPerHost:
-		return fmt.Sprintf("%d calls to %s", outboundPerHost, name), true
+	case len(w.host.calls) >= w.most:
+		return fmt.Sprintf("%d calls to %s", w.most, name), true
 	case s == quick:
 		return fmt.Sprintf("%d outbound calls", outboundAtOnce), true
 	case s == unproven:
@@ -167,7 +177,7 @@ func (l *limiter) leave(w *waiter, cut bool) {
 func (l *limiter) grant(now time.Time) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *waiter) bool {
 		s := w.host.standingAt(now)
-		if len(w.host.calls) >= outboundPerHost || !l.room(s) {
+		if len(w.host.calls) >= w.most || !l.room(s) {
 			return false
 		}
 		w.call = call{began: now, standing: s}

@@ -27,6 +27,7 @@ type metrics struct {
 	checkLag         prometheus.Histogram
 	upstreamUp       *prometheus.GaugeVec
 	upstreamDuration *prometheus.HistogramVec
+	sharedAnswers    *prometheus.CounterVec
 	rollbacks        *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
@@ -70,6 +71,8 @@ func newMetrics() *metrics {
 			Name: "postflight_upstream_request_duration_seconds", Help: "How long requests to sources of evidence took.",
 			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 15},
 		}, []string{"upstream"}),
+		sharedAnswers: counter("postflight_upstream_shared_answers_total",
+			"Queries that looks at running deploys did not have to send, for the query of another look brought the answer.", "upstream"),
 		rollbacks: counter("postflight_rollbacks_total",
 			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
 		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
@@ -92,7 +95,7 @@ func newMetrics() *metrics {
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.gateRequests, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.sharedAnswers, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.gateRequests, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -133,6 +136,9 @@ func (m *metrics) startAtZero() {
 // expect makes the series of what a configuration names exist before its first
 // event.
 func (m *metrics) expect(c *configs.Config) {
+	for _, p := range c.Prometheus {
+		m.sharedAnswers.WithLabelValues(p.Name)
+	}
 	for _, s := range c.Sources {
 		if s.Gate != nil {
 			for _, result := range []string{"waiting", verifier.AnswerApproved, verifier.AnswerRejected, "failed"} {
@@ -207,6 +213,11 @@ func (m *metrics) requested(upstream string, d time.Duration, ok bool) {
 	}
 	m.upstreamUp.WithLabelValues(upstream).Set(up)
 	m.upstreamDuration.WithLabelValues(upstream).Observe(d.Seconds())
+}
+
+// shared counts queries to a Prometheus that were not sent.
+func (m *metrics) shared(upstream string, answers int) {
+	m.sharedAnswers.WithLabelValues(upstream).Add(float64(answers))
 }
 
 // deleted counts what retention deleted.

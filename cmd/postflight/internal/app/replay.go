@@ -27,7 +27,7 @@ type Replayer struct {
 func NewReplayer(c *configs.Config, slot func(ctx context.Context, host string) (release func(), err error), observe Asked) (*Replayer, error) {
 	r := &Replayer{Limits: limitsOf(c), cur: &current{config: c}}
 	var err error
-	r.Prometheus, err = r.cur.askPrometheus(egress{allow: c.Egress.Allow}, slot, outboundObserver(observe))
+	r.Prometheus, err = r.cur.askPrometheus(egress{allow: c.Egress.Allow}, func(configs.Prometheus) queue { return slot }, outboundObserver(observe), nil)
 	return r, err
 }
 

@@ -66,6 +66,7 @@ type inward interface {
 	alerts.Book
 	tickets.Shelf
 	take(ctx context.Context, source intake.Source, h http.Header, body []byte) error
+	shared(upstream string, answers int)
 	chart(ctx context.Context, verificationID string) ([]byte, error)
 }
 
@@ -148,7 +149,7 @@ func (cur *current) transports(rule egress) (written, templated http.RoundTrippe
 // measure builds what measures each kind of source.
 func (cur *current) measure(rule egress, l limiters, observe outboundObserver, from inward, log *slog.Logger) error {
 	written, templated := cur.transports(rule)
-	prometheus, err := cur.askPrometheus(rule, l.measure.acquire, observe)
+	prometheus, err := cur.askPrometheus(rule, func(p configs.Prometheus) queue { return l.measure.upTo(p.MaxConcurrent) }, observe, from)
 	if err != nil {
 		return err
 	}
@@ -183,15 +184,22 @@ func (cur *current) measure(rule egress, l limiters, observe outboundObserver, f
 	return nil
 }
 
-// askPrometheus builds what asks the configured servers.
-func (cur *current) askPrometheus(rule egress, slot func(ctx context.Context, host string) (release func(), err error), observe outboundObserver) (*promql.Measurer, error) {
+// queue is where the calls to a host wait for one.
+type queue = func(ctx context.Context, host string) (release func(), err error)
+
+// askPrometheus builds what asks the configured servers; from may be nil.
+func (cur *current) askPrometheus(rule egress, slot func(configs.Prometheus) queue, observe outboundObserver, from inward) (*promql.Measurer, error) {
 	servers := make([]promql.Server, 0, len(cur.config.Prometheus))
 	for _, p := range cur.config.Prometheus {
 		transport, err := cur.prometheusTransport(rule, p)
 		if err != nil {
 			return nil, err
 		}
-		servers = append(servers, promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: slot})
+		server := promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: slot(p), Rate: p.MaxRate}
+		if from != nil {
+			server.Shared = func(answers int) { from.shared(p.Name, answers) }
+		}
+		servers = append(servers, server)
 	}
 	return promql.New(servers, promql.Observe(observe))
 }
@@ -204,6 +212,9 @@ func (cur *current) prometheusTransport(rule egress, p configs.Prometheus) (http
 		return nil, fmt.Errorf("prometheus %q: tls: %w", p.Name, err)
 	}
 	transport := rule.transport(true, tlsConfig)
+	if t, ok := transport.(*http.Transport); ok {
+		t.MaxIdleConnsPerHost = p.MaxConcurrent // a connection for each query at once
+	}
 	cur.idle = append(cur.idle, transport)
 	rt := transport
 	if c.Authorization != nil {

@@ -106,3 +106,7 @@ func (d decider) RecordDecision(ctx context.Context, e verifier.AuditEntry) (ver
 		"subject", e.Subject, "decision", e.Decision, "by", e.By, "reason", e.Reason)
 	return e, nil
 }
+
+// shared counts queries to a Prometheus that were not sent, for another's answer
+// was there.
+func (a *App) shared(upstream string, answers int) { a.metrics.shared(upstream, answers) }
