@@ -35,6 +35,7 @@ type bench struct {
 // benches are in the order of the page.
 var benches = []bench{
 	{"windows", measureWindows},
+	{"queries", measureQueries},
 }
 
 // options is what every measurement is told.
