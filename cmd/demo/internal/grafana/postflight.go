@@ -56,8 +56,9 @@ func upstreams(d *dashboard.DashboardBuilder) {
 	d.WithRow(row("Sources of evidence")).
 		WithPanel(chart("Up", "1 while the last request to this source was answered.", "short", 8,
 			"min by (upstream) ("+chosen("postflight_upstream_up")+")", "{{upstream}}")).
-		WithPanel(chart("Requests", "Requests per second to each source of evidence.", "reqps", 8,
-			sum("upstream", per("rate", "postflight_upstream_request_duration_seconds_count")), "{{upstream}}")).
+		WithPanel(chart("Requests", "Requests per second to each source of evidence, and those that were spared: the query of another look brought the answer.", "reqps", 8,
+			sum("upstream", per("rate", "postflight_upstream_request_duration_seconds_count")), "{{upstream}}",
+			sum("upstream", per("rate", "postflight_upstream_shared_answers_total")), "{{upstream}} spared")).
 		WithPanel(chart("Request duration", "How long requests to each source took: half of them, and 99 in 100, were faster.", "s", 8,
 			quantile("0.5", "upstream", "postflight_upstream_request_duration_seconds"), "{{upstream}} half",
 			quantile("0.99", "upstream", "postflight_upstream_request_duration_seconds"), "{{upstream}} 99 in 100"))
