@@ -138,21 +138,21 @@ type lookings struct {
 	worst    atomic.Int64
 }
 
-func target(i int) verifier.Target {
+func serviceOf(i int) verifier.Target {
 	return verifier.Target{Service: fmt.Sprintf("team%02d-service-%04d", i%40, i), Environment: "production", Version: fmt.Sprintf("v1.%d.%d", i%30, i%7)}
 }
 
 // prepare plans the first service's signals, and writes its name over for the
 // others: what is measured is the looks.
 func (l *lookings) prepare(ctx context.Context) error {
-	first, now := target(0), time.Now().Truncate(lookStep)
+	first, now := serviceOf(0), time.Now().Truncate(lookStep)
 	for _, s := range l.signals {
 		p, err := l.measurer.Prepare(ctx, s, first, lookStep, now.Add(-7*24*time.Hour), now)
 		if err != nil {
 			return err
 		}
 		for i := range l.plans {
-			of := target(i)
+			of := serviceOf(i)
 			r := strings.NewReplacer(first.Service, of.Service)
 			l.plans[i] = append(l.plans[i], verifier.Plan{Bad: r.Replace(p.Bad), Total: r.Replace(p.Total), Value: r.Replace(p.Value)})
 		}
@@ -190,9 +190,9 @@ func (l *lookings) look(ctx context.Context, i int) {
 		wg.Go(func() {
 			var seen []verifier.Observation
 			if l.way.alone {
-				seen, _ = l.measurer.History(ctx, s, target(i), l.plans[i][j], lookStep, to.Add(-lookStep), to) // counted below
+				seen, _ = l.measurer.History(ctx, s, serviceOf(i), l.plans[i][j], lookStep, to.Add(-lookStep), to) // counted below
 			} else {
-				seen = l.measurer.Measure(ctx, s, target(i), l.plans[i][j], lookStep, to.Add(-lookStep), to)
+				seen = l.measurer.Measure(ctx, s, serviceOf(i), l.plans[i][j], lookStep, to.Add(-lookStep), to)
 			}
 			if len(seen) != 1 || seen[0].Outcome != verifier.Measured {
 				l.failed.Add(1)
