@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -79,46 +82,75 @@ func knownDelivery(ctx context.Context, tx *sql.Tx, n verifier.Notification) (a 
 	return a, true, nil
 }
 
+// historySQL yields, in one statement, all that is known of the place of a
+// notification: $1 is its source, $2 its deployment id, $3 to $5 service,
+// environment and version, $6 how many of the gate's answers.
+const historySQL = `WITH latest AS (SELECT version, place, record FROM deployments
+		WHERE service = $3 AND environment = $4 AND place > 0 ORDER BY place DESC LIMIT 1)
+	SELECT 'seen', record, coalesce((SELECT v.id FROM verifications v WHERE v.deployment = seen.id), ''), '', 0 FROM (SELECT id, record FROM deployments
+		WHERE source = $1 AND deployment_id = $2 AND deployment_id <> '' AND service = $3 AND environment = $4 ORDER BY received_at DESC LIMIT 1) AS seen
+	UNION ALL SELECT 'current', record, '', '', 0 FROM latest
+	UNION ALL SELECT 'before', record, '', '', 0 FROM (SELECT d.record FROM deployments d, latest
+		WHERE d.service = $3 AND d.environment = $4 AND d.version <> latest.version AND d.place > 0 AND d.place < latest.place ORDER BY d.place DESC LIMIT 1) AS earlier
+	UNION ALL SELECT 'of source', record, '', '', 0 FROM (SELECT record FROM deployments
+		WHERE service = $3 AND environment = $4 AND source = $1 AND place > 0 ORDER BY place DESC LIMIT 1) AS theirs
+	UNION ALL SELECT 'running', record, id, policy, 0 FROM (SELECT id, record, policy FROM verifications
+		WHERE service = $3 AND environment = $4 AND state IN ('pending', 'observing') ORDER BY place DESC LIMIT 1) AS running
+	UNION ALL SELECT 'reverting', record, id, policy, 0 FROM (SELECT id, record, policy FROM verifications
+		WHERE service = $3 AND environment = $4 AND ` + openActionSQL + ` ORDER BY place DESC LIMIT 1) AS reverting
+	UNION ALL SELECT 'answer', record, '', '', last_at FROM (` + answersSQL + `) AS answers`
+
 func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, err error) {
 	d := n.Deployment
-	if d.DeploymentID != "" {
-		h.Seen, err = queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
-			WHERE source = $1 AND deployment_id = $2 AND service = $3 AND environment = $4
-			ORDER BY received_at DESC LIMIT 1`,
-			n.Source, d.DeploymentID, d.Service, d.Environment)
-		if err != nil {
-			return h, err
-		}
-	}
-	if h.Seen != nil {
-		err = tx.QueryRowContext(ctx, `SELECT id FROM verifications WHERE deployment = $1`, h.Seen.ID).Scan(&h.SeenVerification)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return h, err
-		}
-	}
-	if h.Current, err = currentDeployment(ctx, tx, d.Service, d.Environment); err != nil {
-		return h, err
-	}
-	if h.Current != nil {
-		if h.Before, err = deploymentBefore(ctx, tx, *h.Current); err != nil {
-			return h, err
-		}
-	}
-	if h.OfSource, err = lastOfSource(ctx, tx, n.Source, d); err != nil {
-		return h, err
-	}
-	h.Running, h.RunningPolicy, err = placeVerification(ctx, tx, d, `state IN ('pending', 'observing')`)
+	known, err := queryAll(ctx, tx, scanKnown, historySQL, n.Source, d.DeploymentID, d.Service, d.Environment, d.Version, answersForDeploy)
 	if err != nil {
 		return h, err
 	}
-	if h.Reverting, h.RevertingPolicy, err = placeVerification(ctx, tx, d, openActionSQL); err != nil {
-		return h, err
+	for _, k := range known {
+		if err := k.into(&h); err != nil {
+			return h, err
+		}
 	}
-	if h.AskedFor, err = askedFor(ctx, tx, d); err != nil {
-		return h, err
-	}
-	h.Answers, err = answersFor(ctx, tx, d)
+	slices.SortFunc(h.Answers, func(a, b verifier.GateVerdict) int {
+		return cmp.Or(b.At.Compare(a.At), strings.Compare(b.ID, a.ID))
+	})
+	h.AskedFor, err = askedFor(ctx, tx, d)
 	return h, err
+}
+
+// knownRow is a row of historySQL.
+type knownRow struct {
+	what, record, id, policy string
+	lastAt                   int64 // of an answer of the gate
+}
+
+func scanKnown(rows *sql.Rows) (k knownRow, err error) {
+	return k, rows.Scan(&k.what, &k.record, &k.id, &k.policy, &k.lastAt)
+}
+
+func (k knownRow) into(h *verifier.History) (err error) {
+	switch k.what {
+	case "seen":
+		h.SeenVerification = k.id
+		h.Seen, err = decodeSome[verifier.Deployment]("deployment", k.record)
+	case "current":
+		h.Current, err = decodeSome[verifier.Deployment]("deployment", k.record)
+	case "before":
+		h.Before, err = decodeSome[verifier.Deployment]("deployment", k.record)
+	case "of source":
+		h.OfSource, err = decodeSome[verifier.Deployment]("deployment", k.record)
+	case "running":
+		h.Running = new(verifier.Verification)
+		*h.Running, h.RunningPolicy, err = decodeVerification(k.id, k.record, k.policy)
+	case "reverting":
+		h.Reverting = new(verifier.Verification)
+		*h.Reverting, h.RevertingPolicy, err = decodeVerification(k.id, k.record, k.policy)
+	case "answer":
+		var v verifier.GateVerdict
+		v, err = decodeVerdict(k.record, k.lastAt)
+		h.Answers = append(h.Answers, v)
+	}
+	return err
 }
 
 // askedFor is the version that our request with d's revert id asked for in its

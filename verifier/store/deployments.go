@@ -40,13 +40,6 @@ func currentDeployment(ctx context.Context, tx *sql.Tx, service, environment str
 		ORDER BY place DESC LIMIT 1`, service, environment)
 }
 
-// lastOfSource is the one of the source that became current last.
-func lastOfSource(ctx context.Context, tx *sql.Tx, source string, d verifier.Deployment) (*verifier.Deployment, error) {
-	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments
-		WHERE service = $1 AND environment = $2 AND source = $3 AND place > 0
-		ORDER BY place DESC LIMIT 1`, d.Service, d.Environment, source)
-}
-
 // deploymentBefore is the last that was current before d with another version.
 func deploymentBefore(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (*verifier.Deployment, error) {
 	return queryOne[verifier.Deployment](ctx, tx, "deployment", `SELECT record FROM deployments

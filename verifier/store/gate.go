@@ -172,16 +172,14 @@ func lastVerdicts(ctx context.Context, tx *sql.Tx, r verifier.Release, limit int
 // those that came while it was under way are passed over.
 const answersForDeploy = 10
 
-// answersFor are the last answers of the gate that may have been given for a
-// deploy, the newest first. Those from before the release was deployed and then
-// replaced by another version were for that time.
-func answersFor(ctx context.Context, tx *sql.Tx, d verifier.Deployment) ([]verifier.GateVerdict, error) {
-	return queryAll(ctx, tx, scanVerdict, `SELECT record, last_at FROM gate_decisions
-		WHERE service = $1 AND version = $2 AND environment = $3 AND last_at > coalesce((SELECT max(e.received_at) FROM deployments e
-			WHERE e.service = $1 AND e.version = $2 AND e.environment = $3 AND e.place > 0
-				AND e.place < (SELECT max(o.place) FROM deployments o WHERE o.service = $1 AND o.environment = $3 AND o.version <> $2)), 0)
-		ORDER BY at DESC, id DESC LIMIT $4`, d.Service, d.Version, d.Environment, answersForDeploy)
-}
+// answersSQL are the last answers of the gate that may have been given for a
+// deploy, as historySQL asks for them. Those from before the release was deployed
+// and then replaced by another version were for that time.
+const answersSQL = `SELECT record, last_at FROM gate_decisions
+	WHERE service = $3 AND version = $5 AND environment = $4 AND last_at > coalesce((SELECT max(e.received_at) FROM deployments e
+		WHERE e.service = $3 AND e.version = $5 AND e.environment = $4 AND e.place > 0
+			AND e.place < (SELECT max(o.place) FROM deployments o WHERE o.service = $3 AND o.environment = $4 AND o.version <> $5)), 0)
+	ORDER BY at DESC, id DESC LIMIT $6`
 
 func scanVerdict(rows *sql.Rows) (v verifier.GateVerdict, err error) {
 	var record string
@@ -189,6 +187,10 @@ func scanVerdict(rows *sql.Rows) (v verifier.GateVerdict, err error) {
 	if err := rows.Scan(&record, &last); err != nil {
 		return v, err
 	}
+	return decodeVerdict(record, last)
+}
+
+func decodeVerdict(record string, last int64) (v verifier.GateVerdict, err error) {
 	err = decode("decision of the gate", record, &v)
 	v.LastAt = fromMicros(last)
 	return v, err

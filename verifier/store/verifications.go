@@ -87,19 +87,3 @@ func decodeVerification(id, record, policy string) (v verifier.Verification, p v
 	err = decode("policy of verification "+id, policy, &p)
 	return v, p, err
 }
-
-// placeVerification is the newest verification of d's service and environment
-// for which the condition holds, nil when none does.
-func placeVerification(ctx context.Context, tx *sql.Tx, d verifier.Deployment, condition string) (*verifier.Verification, verifier.Policy, error) {
-	var id string
-	err := tx.QueryRowContext(ctx, `SELECT id FROM verifications WHERE service = $1 AND environment = $2 AND `+condition+`
-		ORDER BY place DESC LIMIT 1`, d.Service, d.Environment).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, verifier.Policy{}, nil
-	}
-	if err != nil {
-		return nil, verifier.Policy{}, err
-	}
-	v, p, err := loadVerification(ctx, tx, id)
-	return &v, p, err
-}
