@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -24,12 +23,12 @@ func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []
 	now = utc(now)
 	n.Deployment = storedDeployment(n.Deployment)
 	err = s.grouped(ctx, "store notification", func(ctx context.Context, tx *sql.Tx) error {
-		a, again, err = knownDelivery(ctx, tx, n)
-		if err != nil || again {
+		history, delivered, err := loadHistory(ctx, tx, n)
+		if err != nil {
 			return err
 		}
-		history, err := loadHistory(ctx, tx, n)
-		if err != nil {
+		if again = delivered; again {
+			a, err = knownDelivery(ctx, tx, n)
 			return err
 		}
 		if a, err = verifier.Accept(n, history, policies, now); err != nil {
@@ -50,41 +49,35 @@ func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []
 }
 
 // knownDelivery finds what the same delivery meant the first time.
-func knownDelivery(ctx context.Context, tx *sql.Tx, n verifier.Notification) (a verifier.Acceptance, known bool, err error) {
-	if n.DeliveryID == "" {
-		return a, false, nil
-	}
+func knownDelivery(ctx context.Context, tx *sql.Tx, n verifier.Notification) (a verifier.Acceptance, err error) {
 	var first verifier.Deployment
 	var deployment string
 	err = tx.QueryRowContext(ctx, `SELECT service, environment, version, status, deployment, verification, ignored
 		FROM intake_keys WHERE source = $1 AND delivery_id = $2`, n.Source, n.DeliveryID).
 		Scan(&first.Service, &first.Environment, &first.Version, &first.Status, &deployment, &a.Existing, &a.Ignored)
-	if errors.Is(err, sql.ErrNoRows) {
-		return a, false, nil
-	}
 	if err != nil {
-		return a, false, err
+		return a, err
 	}
 	d := n.Deployment
 	if first.Service != d.Service || first.Environment != d.Environment || first.Version != d.Version || first.Status != d.Status {
-		return a, false, verifier.Errorf(verifier.Conflict,
+		return a, verifier.Errorf(verifier.Conflict,
 			"delivery id %q of source %q was used before for %s %s of %q in %q: a new event needs a new delivery id",
 			n.DeliveryID, n.Source, first.Version, first.Status, first.Service, first.Environment)
 	}
 	found, err := queryOne[verifier.Deployment](ctx, tx, "deployment "+deployment, `SELECT record FROM deployments WHERE id = $1`, deployment)
 	if err != nil {
-		return a, false, err
+		return a, err
 	}
 	if found == nil {
-		return a, false, fmt.Errorf("delivery id %q names deployment %s, which is not stored", n.DeliveryID, deployment)
+		return a, fmt.Errorf("delivery id %q names deployment %s, which is not stored", n.DeliveryID, deployment)
 	}
 	a.Deployment = *found
-	return a, true, nil
+	return a, nil
 }
 
 // historySQL yields, in one statement, all that is known of the place of a
 // notification: $1 is its source, $2 its deployment id, $3 to $5 service,
-// environment and version, $6 how many of the gate's answers.
+// environment and version, $6 how many of the gate's answers, $7 its delivery.
 const historySQL = `WITH latest AS (SELECT version, place, record FROM deployments
 		WHERE service = $3 AND environment = $4 AND place > 0 ORDER BY place DESC LIMIT 1)
 	SELECT 'seen', record, coalesce((SELECT v.id FROM verifications v WHERE v.deployment = seen.id), ''), '', 0 FROM (SELECT id, record FROM deployments
@@ -98,24 +91,27 @@ const historySQL = `WITH latest AS (SELECT version, place, record FROM deploymen
 		WHERE service = $3 AND environment = $4 AND state IN ('pending', 'observing') ORDER BY place DESC LIMIT 1) AS running
 	UNION ALL SELECT 'reverting', record, id, policy, 0 FROM (SELECT id, record, policy FROM verifications
 		WHERE service = $3 AND environment = $4 AND ` + openActionSQL + ` ORDER BY place DESC LIMIT 1) AS reverting
-	UNION ALL SELECT 'answer', record, '', '', last_at FROM (` + answersSQL + `) AS answers`
+	UNION ALL SELECT 'answer', record, '', '', last_at FROM (` + answersSQL + `) AS answers
+	UNION ALL SELECT 'delivered', '', '', '', 0 FROM intake_keys WHERE source = $1 AND delivery_id = $7 AND $7 <> ''`
 
-func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, err error) {
+// loadHistory also tells whether the same delivery is known.
+func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, delivered bool, err error) {
 	d := n.Deployment
-	known, err := queryAll(ctx, tx, scanKnown, historySQL, n.Source, d.DeploymentID, d.Service, d.Environment, d.Version, answersForDeploy)
+	known, err := queryAll(ctx, tx, scanKnown, historySQL, n.Source, d.DeploymentID, d.Service, d.Environment, d.Version, answersForDeploy, n.DeliveryID)
 	if err != nil {
-		return h, err
+		return h, false, err
 	}
 	for _, k := range known {
+		delivered = delivered || k.what == "delivered"
 		if err := k.into(&h); err != nil {
-			return h, err
+			return h, false, err
 		}
 	}
 	slices.SortFunc(h.Answers, func(a, b verifier.GateVerdict) int {
 		return cmp.Or(b.At.Compare(a.At), strings.Compare(b.ID, a.ID))
 	})
 	h.AskedFor, err = askedFor(ctx, tx, d)
-	return h, err
+	return h, delivered, err
 }
 
 // knownRow is a row of historySQL.

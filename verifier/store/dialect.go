@@ -37,6 +37,10 @@ type dialect struct {
 	// alone is the first statement of a transaction that decides something by
 	// what others' rows say; "" where one transaction at a time writes anyway.
 	alone string
+	// release ends the savepoint of a member of a group: SQLite otherwise copies
+	// pages for all of them. "" where the next one hides it, and the statement
+	// would cost a round trip more.
+	release string
 	// within bounds a transaction, 0 for not at all: a network may swallow
 	// what a file can't.
 	within time.Duration

@@ -136,7 +136,7 @@ func (g *group) commit(t transaction) {
 	var taken []*member
 	err := t.once(ctx, func(tx *sql.Tx) error {
 		taken = g.take()
-		return all(ctx, tx, taken)
+		return all(ctx, tx, taken, t.release)
 	})
 	if taken == nil {
 		taken = g.take() // it never began
@@ -151,13 +151,13 @@ func (g *group) commit(t transaction) {
 
 // all runs the members of a group, one after the other. An error is the end of
 // the whole transaction.
-func all(ctx context.Context, tx *sql.Tx, taken []*member) error {
+func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) error {
 	for _, m := range taken {
 		var err error
 		if len(taken) == 1 {
 			err = m.alone(tx)
 		} else {
-			err = m.behindSavepoint(ctx, tx)
+			err = m.behindSavepoint(ctx, tx, release)
 		}
 		if err != nil {
 			return err
@@ -179,7 +179,7 @@ func (m *member) alone(tx *sql.Tx) error {
 // behindSavepoint lets the member have its turn, and undoes what it did where it
 // fails. An error is that this can't be undone by itself: a database may undo
 // all of a transaction, as SQLite does where the disk is full.
-func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx) error {
+func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx, release string) error {
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
 		return err
 	}
@@ -188,6 +188,9 @@ func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx) error {
 			return errSpoilt
 		}
 	}
-	_, err := tx.ExecContext(ctx, `RELEASE SAVEPOINT member`)
+	if release == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, release)
 	return err
 }

@@ -35,7 +35,8 @@ var sqliteDialect = dialect{
 			WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1
 			ORDER BY next_check_at LIMIT $3)
 		RETURNING id, epoch, next_check_at`,
-	renew: `UPDATE verifications SET lease_until = $1 + $2` + heldSQL,
+	release: `RELEASE SAVEPOINT member`,
+	renew:   `UPDATE verifications SET lease_until = $1 + $2` + heldSQL,
 	// So that what was under way need not wait for a lease, for
 	// River's rescuer (an hour by default) and for its leadership to run out
 	// (15 s). River has no call for a job in state running, and the file's

@@ -151,7 +151,7 @@ func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error)
 
 // writing is the transaction of write.
 func (s *Store) writing() transaction {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, failed: s.note}
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, failed: s.note}
 }
 
 // alone is write for what others' rows decide, such as how many reverts there

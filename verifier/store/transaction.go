@@ -23,6 +23,7 @@ type transaction struct {
 	options *sql.TxOptions
 	within  time.Duration // 0 for no bound
 	first   string        // a statement to begin with, "" for none
+	release string        // see dialect
 	failed  func(verifier.Kind, error)
 }
 
