@@ -36,6 +36,7 @@ type bench struct {
 var benches = []bench{
 	{"windows", measureWindows},
 	{"queries", measureQueries},
+	{"intake", measureIntake},
 }
 
 // options is what every measurement is told.

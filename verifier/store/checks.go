@@ -134,7 +134,7 @@ func hold(ctx context.Context, tx *sql.Tx, c verifier.Check) (verifier.Verificat
 // a pending verification to observing. It may be called again while observing.
 // The lease stays.
 func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
-	return s.write(ctx, "store the plans of verification "+c.Verification.ID, func(tx *sql.Tx) error {
+	return s.groupedWrite(ctx, "store the plans of verification "+c.Verification.ID, func(ctx context.Context, tx *sql.Tx) error {
 		v, err := hold(ctx, tx, c)
 		if err != nil {
 			return err
@@ -158,7 +158,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 	if err != nil {
 		return err
 	}
-	err = s.looking(ctx, "store a look at verification "+v.ID, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.groupedWrite(ctx, "store a look at verification "+v.ID, func(ctx context.Context, tx *sql.Tx) error {
 		// The epoch's holder alone writes the record of a running verification.
 		result, err := tx.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = 0, next_check_at = $6
 			WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
@@ -183,7 +183,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 func (s *Store) Decide(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, now time.Time, decide verifier.DecideFunc) error {
 	id := c.Verification.ID
 	s.memory.forget(id)
-	return s.alone(ctx, "decide verification "+id, func(tx *sql.Tx) error {
+	return s.grouped(ctx, "decide verification "+id, func(ctx context.Context, tx *sql.Tx) error {
 		v, err := hold(ctx, tx, c)
 		if err != nil {
 			return err

@@ -22,16 +22,19 @@ const mostGrouped = 64
 // end: one that goes away takes nobody with it. Where ctx ends before fn begins,
 // it never does; where it ends later, the write may be stored or not.
 func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
-	return s.together(ctx, &s.group, s.deciding(), doing, fn)
+	return s.inGroup(ctx, &s.deciders, s.deciding(), doing, fn)
 }
 
-// looking is grouped for a write that rests on no rows but those that it writes,
-// as write is.
-func (s *Store) looking(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
-	return s.together(ctx, &s.looks, s.writing(), doing, fn)
+// groupedWrite is grouped for what must not rest on rows that fn doesn't write;
+// see write.
+func (s *Store) groupedWrite(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
+	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
+		return s.grouped(ctx, doing, fn)
+	}
+	return s.inGroup(ctx, &s.writers, s.writing(), doing, fn)
 }
 
-func (s *Store) together(ctx context.Context, g *group, t transaction, doing string, fn func(context.Context, *sql.Tx) error) error {
+func (s *Store) inGroup(ctx context.Context, g *group, t transaction, doing string, fn func(context.Context, *sql.Tx) error) error {
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -40,7 +43,7 @@ func (s *Store) together(ctx context.Context, g *group, t transaction, doing str
 	return t.tell(ctx, doing, insist(ctx, func() error { return g.join(ctx, t, fn) }))
 }
 
-// group is who waits to write, in transactions of one kind.
+// group is who waits to write in the same kind of transaction.
 type group struct {
 	mu      sync.Mutex
 	waiting []*member

@@ -87,7 +87,7 @@ func (g *gathering) run(meanwhile func()) (stored []int) {
 	left := make(chan struct{})
 	for i, call := range g.calls {
 		go func() { call(); left <- struct{}{} }()
-		require.Eventually(t, func() bool { return s.group.size() == i+1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return s.deciders.size() == i+1 }, 10*time.Second, time.Millisecond)
 	}
 	meanwhile()
 	close(release)

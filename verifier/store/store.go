@@ -25,8 +25,8 @@ type Store struct {
 	callersTime bool
 	failed      func(verifier.Kind) // nil tells nobody
 	writes      writable
-	group       group // of what decides
-	looks       group // of what looks leave
+	deciders    group // see grouped
+	writers     group // see groupedWrite
 	memory      memory
 }
 
@@ -110,8 +110,8 @@ func (s *Store) upToDate(ctx context.Context) error {
 // Close ends everything and gives the file, where there is one, free for
 // another process. Stop the deliveries first.
 func (s *Store) Close() error {
-	s.group.ended.Wait()
-	s.looks.ended.Wait()
+	s.deciders.ended.Wait()
+	s.writers.ended.Wait()
 	var errs []error
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {
@@ -149,11 +149,6 @@ func (s *Store) write(ctx context.Context, doing string, fn func(*sql.Tx) error)
 	return s.writing().run(ctx, doing, fn)
 }
 
-// writing is the transaction of write.
-func (s *Store) writing() transaction {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, failed: s.note}
-}
-
 // alone is write for what others' rows decide, such as how many reverts there
 // were: no other such transaction runs beside it, on any replica.
 func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
@@ -161,6 +156,11 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	return s.deciding().run(ctx, doing, fn)
+}
+
+// writing is the transaction of write.
+func (s *Store) writing() transaction {
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, failed: s.note}
 }
 
 // deciding is the transaction of alone.

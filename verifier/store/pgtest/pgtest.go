@@ -41,10 +41,19 @@ type server struct {
 	log   string
 }
 
+// one is a server that is started when it is first asked for.
+type one struct {
+	settings []string
+	once     sync.Once
+	running  *server
+	fault    error
+}
+
 var (
-	once    sync.Once
-	running *server
-	fault   error
+	// quick forgets what it was told when the machine stops; durable keeps it, as
+	// a server does that nobody has set otherwise.
+	quick   = one{settings: []string{"fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections=300"}}
+	durable = one{settings: []string{"max_connections=300"}}
 	number  atomic.Int64
 )
 
@@ -64,27 +73,31 @@ func Copy(t testing.TB, database string) string {
 
 func create(t testing.TB, template string) string {
 	t.Helper()
-	database, err := createWithin(t.Context(), template)
+	database, err := quick.create(t.Context(), template)
 	require.NoError(t, err)
 	return database
 }
 
 // New returns the url of a fresh, empty database, for programs that test.
-func New(ctx context.Context) (string, error) { return createWithin(ctx, "template0") }
+func New(ctx context.Context) (string, error) { return quick.create(ctx, "template0") }
 
-func createWithin(ctx context.Context, template string) (string, error) {
-	once.Do(func() {
+// NewDurable is New on a server that has everything on disk before it says so,
+// in the folder for temporary files.
+func NewDurable(ctx context.Context) (string, error) { return durable.create(ctx, "template0") }
+
+func (o *one) create(ctx context.Context, template string) (string, error) {
+	o.once.Do(func() {
 		for range 3 { // another process may take the port before PostgreSQL does
-			if running, fault = start(context.Background()); fault == nil {
+			if o.running, o.fault = start(context.Background(), o.settings); o.fault == nil {
 				return
 			}
 		}
 	})
-	if fault != nil {
-		return "", fault
+	if o.fault != nil {
+		return "", o.fault
 	}
 	name := "test" + strconv.FormatInt(number.Add(1), 10)
-	return running.url(name), execute(ctx, running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
+	return o.running.url(name), execute(ctx, o.running.url("postgres"), "CREATE DATABASE "+name+" TEMPLATE "+template)
 }
 
 // Exec runs one statement.
@@ -102,10 +115,12 @@ func execute(ctx context.Context, url, statement string) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// Stop ends the server, if one was started. Call it at the end of TestMain.
+// Stop ends the servers that were started. Call it at the end of TestMain.
 func Stop() {
-	if running != nil {
-		running.stop()
+	for _, o := range []*one{&quick, &durable} {
+		if o.running != nil {
+			o.running.stop()
+		}
 	}
 }
 
@@ -153,7 +168,7 @@ func unprivileged() (*syscall.SysProcAttr, error) {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
-func start(ctx context.Context) (*server, error) {
+func start(ctx context.Context, settings []string) (*server, error) {
 	bin, err := Programs()
 	if err != nil {
 		return nil, err
@@ -174,7 +189,7 @@ func start(ctx context.Context) (*server, error) {
 	if err := initialise(ctx, bin, dir, as); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s, err := serve(ctx, bin, dir, as)
+	s, err := serve(ctx, bin, dir, as, settings)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -200,7 +215,7 @@ func initialise(ctx context.Context, bin, dir string, as *syscall.SysProcAttr) e
 // closes the pipe or is gone.
 const supervise = `dir=$1; shift; "$@" </dev/null & read -r _; kill -QUIT $!; wait; rm -rf "$dir"/*; rmdir "$dir"`
 
-func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr) (*server, error) {
+func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr, settings []string) (*server, error) {
 	free, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -213,9 +228,13 @@ func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr) (*serv
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()                                                                                                                   //nolint:errcheck // the server has it open
-	cmd := exec.CommandContext(ctx, "sh", "-c", supervise, "sh", dir, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), // #nosec G204 -- ours
-		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "max_connections=300")
+	defer log.Close() //nolint:errcheck // the server has it open
+	args := []string{"-c", supervise, "sh", dir, filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"),
+		"-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-k", ""}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := exec.CommandContext(ctx, "sh", args...) // #nosec G204 -- ours
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = dir, as, log, log
 	if s.watch, err = cmd.StdinPipe(); err != nil {
 		return nil, err

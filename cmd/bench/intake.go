@@ -1,0 +1,293 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/postflight/postflight/verifier/store/pgtest"
+)
+
+// intakeConfig opens a window for every deploy. Its tickets are pushed, so that
+// looks call nobody.
+const intakeConfig = `
+storage: { url: "%[1]s" }
+sources: [{ name: pipeline, format: native, token_file: token }]
+feeds: [{ name: desk, format: push }]
+policies:
+  - name: services
+    window: 60m
+    interval: 15s
+    signals: [{ name: tickets, tickets: { feed: desk } }]
+`
+
+const (
+	senders       = 64 // connections that announce at once
+	offeredRate   = 1000
+	offeredTime   = 10 * time.Second // ten thousand windows, as many as one daemon is to watch
+	saturatedTime = 5 * time.Second
+	intakeRounds  = 3
+)
+
+// intakeCase is a kind of database and of deploys.
+type intakeCase struct {
+	postgres bool
+	services int // deployed again and again; 0 for one of its own each
+}
+
+func (c intakeCase) store() string {
+	if c.postgres {
+		return "PostgreSQL"
+	}
+	return "SQLite"
+}
+
+func (c intakeCase) deploys() string {
+	if c.services == 0 {
+		return "each of another service"
+	}
+	return fmt.Sprintf("again and again of %d services", c.services)
+}
+
+// taken is what was acknowledged, and how long each took.
+type taken struct {
+	acks, busy int // 2xx, and 503
+	span       time.Duration
+	took       []time.Duration // in order of size
+}
+
+func (t taken) rate() float64 { return float64(t.acks) / t.span.Seconds() }
+
+// intakeFared is what was measured in a case.
+type intakeFared struct {
+	intakeCase
+	bare, bareMany     []float64 // rows a second, of one loop and of many at once
+	saturated, offered []taken
+	cores              float64 // of the daemon, while 1,000 a second were offered
+}
+
+func measureIntake(ctx context.Context, o options) (Section, error) {
+	if err := onDisk(os.TempDir()); err != nil {
+		return Section{}, err
+	}
+	var all []intakeFared
+	for _, c := range []intakeCase{{false, 0}, {false, 100}, {true, 0}, {true, 100}} {
+		f, err := c.measure(ctx, o)
+		if err != nil {
+			return Section{}, fmt.Errorf("%s, %s: %w", c.store(), c.deploys(), err)
+		}
+		all = append(all, f)
+	}
+	return intakeSection(all), nil
+}
+
+// onDisk refuses memory, which has nothing to wait for.
+func onDisk(dir string) error {
+	const tmpfs = 0x01021994
+	var is syscall.Statfs_t
+	if err := syscall.Statfs(dir, &is); err != nil {
+		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	if is.Type == tmpfs {
+		return fmt.Errorf("%s is memory, which has nothing to wait for: name a folder on disk by TMPDIR", dir)
+	}
+	return nil
+}
+
+// measure runs a case in rounds, each with an empty store, so that the bare loop
+// and the daemon meet the same machine.
+func (c intakeCase) measure(ctx context.Context, o options) (intakeFared, error) {
+	f := intakeFared{intakeCase: c}
+	rounds, saturated, offered := intakeRounds, saturatedTime, offeredTime
+	if o.quick {
+		rounds, saturated, offered = 1, time.Second, time.Second
+	}
+	for range rounds {
+		if err := c.inRound(ctx, o, &f, saturated, 0); err != nil {
+			return f, err
+		}
+	}
+	if err := c.inRound(ctx, o, &f, offered, offeredRate); err != nil {
+		return f, err
+	}
+	s, of := f.saturated[len(f.saturated)-1], f.offered[0]
+	o.say("%s, %s: bare %.0f/s, %d at once %.0f/s; intake %.0f/s p99 %s; of %d/s offered %.0f/s p50 %s p99 %s max %s, %d busy, %.2f cores", c.store(), c.deploys(),
+		mean(f.bare), c.writers(), mean(f.bareMany), meanRate(f.saturated), ms(quantile(s.took, 0.99)), offeredRate, of.rate(),
+		ms(quantile(of.took, 0.5)), ms(quantile(of.took, 0.99)), ms(quantile(of.took, 1)), of.busy, f.cores)
+	return f, nil
+}
+
+// inRound runs the bare loop and then the daemon, each in a store of its own. At
+// rate 0 the senders announce as fast as they are answered.
+func (c intakeCase) inRound(ctx context.Context, o options, f *intakeFared, span time.Duration, rate int) (err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	url := "sqlite:" + filepath.Join(dir, "postflight.db")
+	if c.postgres {
+		if url, err = pgtest.NewDurable(ctx); err != nil {
+			return err
+		}
+	}
+	if rate == 0 {
+		if err := c.bareLoops(ctx, dir, f, span/2); err != nil {
+			return err
+		}
+	}
+	d, err := startDaemon(ctx, o.binary, dir, "intake", fmt.Sprintf(intakeConfig, url))
+	if err != nil {
+		return err
+	}
+	defer d.kill()
+	load := announcer{daemon: d, services: c.services}
+	if rate == 0 {
+		t, err := load.saturate(ctx, span)
+		f.saturated = append(f.saturated, t)
+		return err
+	}
+	before, err := d.usage()
+	if err != nil {
+		return err
+	}
+	t, err := load.offer(ctx, rate, span)
+	if err != nil {
+		return err
+	}
+	after, err := d.usage()
+	f.offered, f.cores = append(f.offered, t), (after.cpu-before.cpu).Seconds()/t.span.Seconds()
+	return err
+}
+
+// announcer announces deploys, each once.
+type announcer struct {
+	daemon   *daemon
+	services int
+	sent     atomic.Int64
+}
+
+// announcement is what a pipeline sends, and what a bare loop stores.
+func announcement(n, services int) (id string, body []byte, err error) {
+	id = fmt.Sprintf("run-%d", n)
+	service := fmt.Sprintf("service-%d", n)
+	if services > 0 {
+		service = fmt.Sprintf("service-%d", n%services)
+	}
+	body, err = json.Marshal(map[string]any{
+		"service": service, "environment": "production", "version": fmt.Sprintf("1.%d", n), "deployment_id": id,
+		"status": "finished", "actor": "pipeline", "url": "https://ci.example/runs/" + id,
+	})
+	return id, body, err
+}
+
+func (a *announcer) once(ctx context.Context) (status int, err error) {
+	id, body, err := announcement(int(a.sent.Add(1)), a.services)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.daemon.url+"/api/v1/deployments", bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Idempotency-Key", id)
+	resp, err := announcing.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	said, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusServiceUnavailable {
+		err = fmt.Errorf("announce: %s: %s", resp.Status, said)
+	}
+	return resp.StatusCode, err
+}
+
+// announcing keeps the senders' connections, and opens no more of them: what
+// waits for one counts as waiting.
+var announcing = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxConnsPerHost: senders, MaxIdleConnsPerHost: senders}}
+
+// saturate announces by as many senders as there are connections, each as soon
+// as it was answered.
+func (a *announcer) saturate(ctx context.Context, span time.Duration) (taken, error) {
+	began := time.Now()
+	var tally tally
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for sent := time.Now(); sent.Sub(began) < span && tally.sound(ctx); sent = time.Now() {
+				tally.add(sent)(a.once(ctx))
+			}
+		})
+	}
+	all.Wait()
+	return tally.close(began)
+}
+
+// offer announces so many a second, whether answers come or not: each counts
+// from when it was to be sent, so that none is left out because others were slow.
+func (a *announcer) offer(ctx context.Context, rate int, span time.Duration) (taken, error) {
+	began := time.Now()
+	var tally tally
+	var all sync.WaitGroup
+	for i := range int(span.Seconds() * float64(rate)) {
+		due := began.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		if !tally.sound(ctx) {
+			break
+		}
+		time.Sleep(time.Until(due))
+		all.Go(func() { tally.add(due)(a.once(ctx)) })
+	}
+	all.Wait()
+	return tally.close(began)
+}
+
+// tally counts answers.
+type tally struct {
+	mu sync.Mutex
+	taken
+	err error
+}
+
+func (t *tally) sound(ctx context.Context) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err == nil && ctx.Err() == nil
+}
+
+func (t *tally) add(since time.Time) func(int, error) {
+	return func(status int, err error) {
+		took := time.Since(since)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		switch {
+		case err != nil:
+			t.err = errors.Join(t.err, err)
+		case status == http.StatusServiceUnavailable:
+			t.busy++
+		default:
+			t.acks++
+			t.took = append(t.took, took)
+		}
+	}
+}
+
+func (t *tally) close(began time.Time) (taken, error) {
+	t.span = time.Since(began)
+	slices.SortFunc(t.took, cmp.Compare)
+	return t.taken, t.err
+}
