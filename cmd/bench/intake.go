@@ -20,17 +20,16 @@ import (
 	"github.com/postflight/postflight/verifier/store/pgtest"
 )
 
-// intakeConfig opens a window for every deploy. Its tickets are pushed, so that
-// looks call nobody.
+// intakeConfig opens a window for every deploy, which waits for votes: looks at
+// it measure nothing, for that is what the windows are measured by.
 const intakeConfig = `
 storage: { url: "%[1]s" }
 sources: [{ name: pipeline, format: native, token_file: token }]
-feeds: [{ name: desk, format: push }]
 policies:
   - name: services
     window: 60m
     interval: 15s
-    signals: [{ name: tickets, tickets: { feed: desk } }]
+    signals: [{ name: people, votes: { no_at_least: 2 } }]
 `
 
 const (
