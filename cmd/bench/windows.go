@@ -118,7 +118,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	url := "sqlite:" + filepath.Join(dir, "postflight.db")
 	if c.postgres {
-		if url, err = pgtest.New(ctx); err != nil {
+		if url, err = pgtest.NewDurable(ctx); err != nil {
 			return f, err
 		}
 	}
