@@ -26,10 +26,11 @@ const token = "a-token-of-the-benchmark"
 // daemon is a postflight that runs as a process of its own, so that what it
 // needs can be told from what the benchmark needs.
 type daemon struct {
-	url  string
-	cmd  *exec.Cmd
-	log  string
-	took time.Duration // from its start until it was ready
+	url   string
+	ready string // path that answers 200 as soon as it is
+	cmd   *exec.Cmd
+	log   string
+	took  time.Duration // from its start until it was ready
 	// ended is closed with the process.
 	ended chan struct{}
 }
@@ -52,17 +53,22 @@ func startDaemon(ctx context.Context, binary, dir, name, config string) (*daemon
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{url: "http://" + address, log: filepath.Join(dir, name+".log")}
+	d := &daemon{url: "http://" + address, ready: "/-/ready", log: filepath.Join(dir, name+".log")}
+	return d, d.start(ctx, exec.Command(binary, "serve", "--config.file="+file, "--web.listen-address="+address), dir) // #nosec G204 -- ours
+}
+
+// start runs a program in dir, and waits until it says that it is ready.
+func (d *daemon) start(ctx context.Context, cmd *exec.Cmd, dir string) error {
 	log, err := os.Create(d.log)
 	if err != nil {
-		return nil, fmt.Errorf("write the daemon's log: %w", err)
+		return fmt.Errorf("write the log: %w", err)
 	}
-	defer log.Close()                                                                             //nolint:errcheck // the daemon has it open
-	d.cmd = exec.Command(binary, "serve", "--config.file="+file, "--web.listen-address="+address) // #nosec G204 -- ours
+	defer log.Close() //nolint:errcheck // the program has it open
+	d.cmd = cmd
 	d.cmd.Stdout, d.cmd.Stderr, d.cmd.Dir = log, log, dir
 	began := time.Now()
 	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start postflight: %w", err)
+		return fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	d.ended = make(chan struct{})
 	go func() {
@@ -70,19 +76,19 @@ func startDaemon(ctx context.Context, binary, dir, name, config string) (*daemon
 		_ = d.cmd.Wait() // how it ended is in its log
 	}()
 	for time.Since(began) < 2*time.Minute && ctx.Err() == nil && !d.over() {
-		resp, err := client.Get(d.url + "/-/ready")
+		resp, err := client.Get(d.url + d.ready)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				d.took = time.Since(began)
-				return d, nil
+				return nil
 			}
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
 	d.kill()
 	said, _ := os.ReadFile(d.log) // the best that can be told
-	return nil, fmt.Errorf("postflight did not become ready: %s", said)
+	return fmt.Errorf("%s did not become ready: %s", cmd.Path, said)
 }
 
 func (d *daemon) over() bool {

@@ -37,6 +37,8 @@ var benches = []bench{
 	{"windows", measureWindows},
 	{"queries", measureQueries},
 	{"intake", measureIntake},
+	{"judge", measureJudge},
+	{"start", measureStart},
 }
 
 // options is what every measurement is told.

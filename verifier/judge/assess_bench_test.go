@@ -22,9 +22,10 @@ func fourSignals() []verifier.Signal {
 	}
 }
 
-// watched is the evidence of a healthy window of so many steps of an hour.
-func watched(t testing.TB, steps int) verifier.Evidence {
-	step := time.Hour / time.Duration(steps)
+// watched is the evidence of a healthy hour with a step of that length, and a
+// probe every 15 s.
+func watched(t testing.TB, step time.Duration) verifier.Evidence {
+	steps := int(time.Hour / step)
 	p := policy(step, time.Hour, 3*time.Minute, 15*time.Minute, fourSignals()...)
 	p.Interval = verifier.Duration(15 * time.Second)
 	r := rand.New(rand.NewPCG(5, uint64(steps)))
@@ -53,6 +54,10 @@ func watched(t testing.TB, steps int) verifier.Evidence {
 	history, window := map[string][]verifier.Observation{}, map[string][]verifier.Observation{}
 	for _, s := range p.Signals {
 		history[s.Name] = draw(s.Name, deployed.Add(-7*24*time.Hour), time.Minute, 7*24*60)
+		if s.ProbeSource != nil {
+			window[s.Name] = draw(s.Name, deployed, p.Interval.D(), int(time.Hour/p.Interval.D()))
+			continue
+		}
 		window[s.Name] = draw(s.Name, deployed, step, steps)
 	}
 	return evidence(t, p, history, window)
@@ -61,7 +66,7 @@ func watched(t testing.TB, steps int) verifier.Evidence {
 func BenchmarkAssess(b *testing.B) {
 	for _, steps := range []int{60, 240} {
 		b.Run(fmt.Sprint(steps), func(b *testing.B) {
-			ev := watched(b, steps)
+			ev := watched(b, time.Hour/time.Duration(steps))
 			b.ReportAllocs()
 			for b.Loop() {
 				_, err := judge.Assess(ev, ev.ClosesAt)
@@ -74,15 +79,18 @@ func BenchmarkAssess(b *testing.B) {
 	}
 }
 
-// BenchmarkLook is Assess as the daemon looks: again and again.
+// BenchmarkLook is Assess as the daemon looks: again and again. It is named by
+// the steps that were seen.
 func BenchmarkLook(b *testing.B) {
-	for _, steps := range []int{60, 240} {
-		b.Run(fmt.Sprint(steps), func(b *testing.B) {
-			ev := watched(b, steps)
+	for _, c := range []struct {
+		step, after time.Duration
+	}{{time.Minute, 30 * time.Minute}, {time.Minute, time.Hour}, {15 * time.Second, time.Hour}} {
+		b.Run(fmt.Sprint(int(c.after/c.step)), func(b *testing.B) {
+			ev := watched(b, c.step)
 			var a judge.Assessor
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := a.Assess(ev, ev.ClosesAt)
+				_, err := a.Assess(ev, deployed.Add(c.after))
 				require.NoError(b, err)
 			}
 		})
