@@ -61,6 +61,7 @@ type Engine struct {
 	o          Options
 	background context.Context // of what outlives a look: Run's, as long as it waits for looks
 	preparing  preparations
+	assessors  assessors
 	following  atomic.Bool   // rollbacks are being followed
 	renewing   chan struct{} // a lease is being renewed
 	most       int           // claimed at once

@@ -10,7 +10,6 @@ import (
 
 	"github.com/postflight/postflight/verifier"
 	"github.com/postflight/postflight/verifier/failpoint"
-	"github.com/postflight/postflight/verifier/judge"
 	"github.com/postflight/postflight/verifier/safety"
 )
 
@@ -49,7 +48,7 @@ func (e *Engine) measureWithin(ctx context.Context, c verifier.Check, budget tim
 // and the verification goes on; at the end of its window it is inconclusive,
 // for every verification ends.
 func (e *Engine) assess(c verifier.Check, fresh map[string][]verifier.Observation, now time.Time) verifier.Assessment {
-	a, err := judgeSafely(evidence(c, fresh), now)
+	a, err := e.judgeSafely(evidence(c, fresh), now)
 	if err == nil {
 		return a
 	}
@@ -65,14 +64,18 @@ func (e *Engine) assess(c verifier.Check, fresh map[string][]verifier.Observatio
 }
 
 // judgeSafely turns a panic, and findings that can't be stored, into errors.
-func judgeSafely(ev verifier.Evidence, now time.Time) (a verifier.Assessment, err error) {
+func (e *Engine) judgeSafely(ev verifier.Evidence, now time.Time) (a verifier.Assessment, err error) {
+	j := e.assessors.take(ev.VerificationID)
 	defer func() {
 		if r := recover(); r != nil {
 			err = verifier.Errorf(verifier.Internal, "panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	if a, err = judge.Assess(ev, now); err != nil {
+	if a, err = j.Assess(ev, now); err != nil {
 		return a, err
+	}
+	if a.Decision == "" { // there will be another look
+		e.assessors.keep(ev.VerificationID, j, now)
 	}
 	_, err = json.Marshal(a.Findings)
 	return a, err
