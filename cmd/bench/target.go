@@ -43,7 +43,7 @@ func (t *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (t *target) close() { _ = t.server.Close() }
 
-// since forgets all calls, and begins anew.
+// reset forgets all calls, and begins anew.
 func (t *target) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,6 +55,22 @@ func (t *target) services() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.calls)
+}
+
+// busiest is how many calls there were in the second that had most.
+func (t *target) busiest() (most int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seconds := map[int64]int{}
+	for _, calls := range t.calls {
+		for _, at := range calls {
+			seconds[at.Unix()]++
+		}
+	}
+	for _, n := range seconds {
+		most = max(most, n)
+	}
+	return most
 }
 
 // lateness of every call, in order of size. Each verification has a rhythm of

@@ -79,7 +79,19 @@ type fared struct {
 	looks            float64       // a second
 	opened           time.Duration // until all were announced and every past was read
 	complaints       int
+	again            restarted
 }
+
+// restarted is what was measured of a daemon that was killed and came back when
+// every look was overdue.
+type restarted struct {
+	ready, all time.Duration // until it was ready, and until every window was looked at
+	busiest    int           // most probes in one second
+	queries    int64         // to Prometheus meanwhile
+}
+
+// downtime is two looks of every verification.
+const downtime = 2 * interval
 
 func measureWindows(ctx context.Context, o options) (Section, error) {
 	cells := []cell{{100, 1, false}, {1000, 1, false}, {10000, 1, false}, {100, 1, true}, {1000, 1, true}, {10000, 1, true}, {100, 2, true}, {1000, 2, true}, {10000, 2, true}}
@@ -132,9 +144,10 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 		return f, err
 	}
 	defer target.close()
+	config := fmt.Sprintf(windowsConfig, url, prometheus.URL(), target.URL)
 	var daemons []*daemon
 	for i := range c.replicas {
-		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), fmt.Sprintf(windowsConfig, url, prometheus.URL(), target.URL))
+		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), config)
 		if err != nil {
 			return f, err
 		}
@@ -173,7 +186,41 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 			o.say("%d complaints, the first: %s", n, first)
 		}
 	}
-	return f, nil
+	if c.replicas == 1 {
+		f.again, err = c.restart(ctx, o, daemons[0], dir, config, prometheus, target)
+	}
+	return f, err
+}
+
+// restart kills the daemon and starts another on its store.
+func (c cell) restart(ctx context.Context, o options, old *daemon, dir, config string, prometheus *fakePrometheus, target *target) (r restarted, err error) {
+	old.kill()
+	if err := wait(ctx, downtime); err != nil {
+		return r, err
+	}
+	target.reset()
+	queries, began := prometheus.Queries(), time.Now()
+	d, err := startDaemon(ctx, o.binary, dir, "again", config)
+	if err != nil {
+		return r, err
+	}
+	defer d.kill()
+	r.ready = d.took
+	for target.services() < c.windows {
+		if time.Since(began) > 10*time.Minute {
+			return r, fmt.Errorf("only %d were looked at within 10m of the restart", target.services())
+		}
+		if err := wait(ctx, 10*time.Millisecond); err != nil {
+			return r, err
+		}
+	}
+	r.all, r.queries = time.Since(began), prometheus.Queries()-queries
+	if err := wait(ctx, interval); err != nil { // the next round as well
+		return r, err
+	}
+	r.busiest = target.busiest()
+	o.say("again: ready after %s, all looked at after %s, at most %d probes a second, %d queries", ms(r.ready), ms(r.all), r.busiest, r.queries)
+	return r, nil
 }
 
 func announceAll(ctx context.Context, daemons []*daemon, windows int) error {

@@ -14,7 +14,8 @@ loopback that answers each query after 5 ms. All windows are open and all pasts 
 the daemon is ended. **Late** is told from outside, at the probes' target: how much later than its own rhythm each
 probe came. CPU and memory are those of all replicas together, without Prometheus, the targets and PostgreSQL, which
 run on the same two cores. Bytes written are to disk for SQLite, and of write-ahead log for PostgreSQL.`,
-		Tables: []Table{{Head: []string{"windows", "store", "replicas", "late p50", "late p99", "looks left out", "cores", "memory", "queries a second", "read from Prometheus", "looks a second", "transactions a second", "written a second", "database a window"}}},
+		Tables: []Table{{Head: []string{"windows", "store", "replicas", "late p50", "late p99", "looks left out", "cores", "memory", "queries a second", "read from Prometheus", "looks a second", "transactions a second", "written a second", "database a window"}},
+			{Title: "Killed, and back after 30 s, when every look was overdue", Head: []string{"windows", "store", "ready after", "all looked at after", "most probes in a second", "queries until then"}}},
 		Data:   map[string]float64{},
 	}
 	lateness := Chart{Name: "lateness", Title: "How late looks are (p99)", X: "windows at once", Y: "seconds", LogX: true, LogY: true,
@@ -44,6 +45,12 @@ run on the same two cores. Bytes written are to disk for SQLite, and of write-ah
 		for name, v := range map[string]float64{"cores": f.cores, "bytes of memory": float64(f.resident), "queries/s": f.queries, "read B/s": f.bytes,
 			"transactions/s": f.commits, "written B/s": f.written, "database B/window": f.perWindow, "looks/s": f.looks, "late p99 s": f.p99.Seconds()} {
 			s.Data[key+name] = v
+		}
+		if f.replicas == 1 {
+			s.Tables[1].Rows = append(s.Tables[1].Rows, []string{whole(float64(f.windows)), f.store(), ms(f.again.ready), ms(f.again.all), whole(float64(f.again.busiest)), whole(float64(f.again.queries))})
+		}
+		if f.windows == 10000 && f.replicas == 1 {
+			s.Figures = append(s.Figures, Figure{fmt.Sprintf("10,000 windows, %s: all looked at again after a restart", f.store()), "", ms(f.again.all), true})
 		}
 		if f.windows == 10000 {
 			where := fmt.Sprintf("10,000 windows, %s, %d replica(s): ", f.store(), f.replicas)
