@@ -16,7 +16,7 @@ probe came. CPU and memory are those of all replicas together, without Prometheu
 run on the same two cores. Bytes written are to disk for SQLite, and of write-ahead log for PostgreSQL.`,
 		Tables: []Table{{Head: []string{"windows", "store", "replicas", "late p50", "late p99", "looks left out", "cores", "memory", "queries a second", "read from Prometheus", "looks a second", "transactions a second", "written a second", "database a window"}},
 			{Title: "Killed, and back after 30 s, when every look was overdue", Head: []string{"windows", "store", "ready after", "all looked at after", "most probes in a second", "queries until then"}}},
-		Data:   map[string]float64{},
+		Data: map[string]float64{},
 	}
 	lateness := Chart{Name: "lateness", Title: "How late looks are (p99)", X: "windows at once", Y: "seconds", LogX: true, LogY: true,
 		XTicks: []float64{100, 1000, 10000}, YTicks: []float64{0.01, 0.1, 1, 10}}
