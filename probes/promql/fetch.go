@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/postflight/postflight/verifier"
 )
 
 // fetch is a query under way for many looks, in parts where some of it can't be
-// had together. It ends when nobody waits for it any more.
+// had together. It ends when those who wait for it want it no more; where they
+// only had no more time, it goes on and serves their next looks.
 type fetch struct {
 	group   *group
 	grid    grid
@@ -25,36 +27,36 @@ type fetch struct {
 	cancel  context.CancelFunc
 	sent    atomic.Bool // its first query
 
+	unattended bool // goes on though nobody waits
+
 	// What came of it.
 	got      map[*member]answer
 	late     bool // no answer in time
 	smallest int  // members that could be had together where all could not; 0 where they could
-	panicked any
 }
 
-// answer is a point of every step, or an error.
+// answer is a point of every step for each form, or an error.
 type answer struct {
-	points []point
+	points [][]point // by form
 	err    error
 }
 
 // waiter is a look that waits for some steps of a member.
 type waiter struct {
 	member *member
-	grid   grid    // what it wants
-	points []point // one for each, where it is known
-	part   grid    // what of it is missing
-	lane   *lane   // where it waits for the next fetch
-	fetch  *fetch  // that brings it
+	grid   grid      // what it wants
+	points [][]point // by form, one for each step, where it is known
+	part   grid      // what of it is missing
+	lane   *lane     // where it waits for the next fetch
+	fetch  *fetch    // that brings it
 	began  time.Time
 	done   chan struct{}
 	err    error
-	fault  any // what panicked
 }
 
 func newFetch(g *group, last time.Time, room int) *fetch {
 	f := &fetch{group: g, grid: grid{first: last.Add(g.step), step: g.step}, room: room, got: map[*member]answer{}}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.ctx, f.cancel = context.WithTimeout(context.Background(), lately)
 	return f
 }
 
@@ -84,39 +86,37 @@ func (f *fetch) brings(part grid) bool {
 	return first && last
 }
 
-// run asks. A panic over a reply is handed to those who wait for it.
 func (f *fetch) run(s *server) {
 	defer f.cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			f.panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
-		}
-	}()
 	f.ask(s, f.members)
 }
 
-// ask asks for some members together. Where the reply can't be had or used as a
-// whole, each half is asked for: one member's trouble is its own.
+// faultError is a panic of ours over a reply, for those who wait for it to
+// panic with: as they would, had they asked by themselves.
+type faultError struct{ what string }
+
+func (e faultError) Error() string { return e.what }
+
+// recovered turns a panic into a faultError.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		*err = faultError{fmt.Sprintf("%v\n%s", r, debug.Stack())}
+	}
+}
+
+// ask asks for some members together. Where the replies can't be had or used as
+// a whole, each half is asked for: one member's trouble is its own.
 func (f *fetch) ask(s *server, members []*member) (whole bool) {
-	if len(members) == 1 {
-		return f.askOne(s, members[0])
-	}
-	all := make([][]string, len(members))
-	for i, m := range members {
-		all[i] = m.values
-	}
-	matrix, err := f.matrix(s, f.group.form.ofAll(all))
-	var each map[*member]model.Matrix
-	if err == nil {
-		each, err = f.divide(s, matrix, members)
-	}
+	got, err := f.together(s, members)
 	switch {
 	case err == nil:
+		whole = true
 		for _, m := range members {
-			f.got[m] = f.read(s, each[m])
+			f.got[m] = got[m]
+			whole = whole && (got[m].err == nil || len(members) > 1)
 		}
-		return true
-	case f.ctx.Err() == nil && dividing(err):
+		return whole
+	case len(members) > 1 && f.ctx.Err() == nil && dividing(err):
 		half := len(members) / 2
 		first := f.ask(s, members[:half])
 		if f.ask(s, members[half:]) && first {
@@ -131,41 +131,78 @@ func (f *fetch) ask(s *server, members []*member) (whole bool) {
 	return false
 }
 
-func (f *fetch) askOne(s *server, m *member) bool {
-	matrix, err := f.matrix(s, f.group.form.of(m.values))
-	if err != nil {
-		f.late = f.late || errors.As(err, new(lateError))
-		f.got[m] = answer{err: err}
-		return false
+// together asks for all forms at once. An error is that of a whole reply.
+func (f *fetch) together(s *server, members []*member) (got map[*member]answer, err error) {
+	defer recovered(&err)
+	each := make([]map[*member]model.Matrix, len(f.group.forms))
+	asking, ctx := errgroup.WithContext(f.ctx)
+	for i := range f.group.forms {
+		asking.Go(func() (err error) {
+			defer recovered(&err)
+			each[i], err = f.form(ctx, s, i, members)
+			return err
+		})
 	}
-	f.got[m] = f.read(s, matrix)
-	return f.got[m].err == nil
+	if err := asking.Wait(); err != nil {
+		return nil, err
+	}
+	out := make(map[*member]answer, len(members))
+	for _, m := range members {
+		out[m] = f.read(s, m, each)
+	}
+	return out, nil
 }
 
-func (f *fetch) matrix(s *server, expr string) (model.Matrix, error) {
-	return s.matrix(f.ctx, expr, f.grid, func() { f.sent.Store(true) })
+// form asks for one form of some members, and gives each its series.
+func (f *fetch) form(ctx context.Context, s *server, i int, members []*member) (map[*member]model.Matrix, error) {
+	form := f.group.forms[i]
+	many := len(members) > 1 && len(form.labels) > 0
+	expr := form.of(members[0].values[i])
+	if many {
+		all := make([][]string, len(members))
+		for j, m := range members {
+			all[j] = m.values[i]
+		}
+		expr = form.ofAll(all)
+	}
+	matrix, err := s.matrix(ctx, expr, f.grid, func() { f.sent.Store(true) })
+	switch {
+	case err != nil:
+		return nil, err
+	case many:
+		return f.divide(s, i, matrix, members)
+	}
+	each := make(map[*member]model.Matrix, len(members))
+	for _, m := range members {
+		each[m] = matrix
+	}
+	return each, nil
 }
 
-func (f *fetch) read(s *server, matrix model.Matrix) answer {
-	a := answer{points: make([]point, f.grid.n)}
-	if err := read(matrix, f.grid, a.points); err != nil {
-		return answer{err: s.unavailable(err.Error(), dividableError{})}
+func (f *fetch) read(s *server, m *member, each []map[*member]model.Matrix) answer {
+	a := answer{points: make([][]point, len(each))}
+	for i := range each {
+		a.points[i] = make([]point, f.grid.n)
+		if err := read(each[i][m], f.grid, a.points[i]); err != nil {
+			return answer{err: s.unavailable(err.Error(), dividableError{})}
+		}
 	}
 	return a
 }
 
 // divide gives each member its series. A series of nobody may be one of values
 // that were asked for in other company; any other spoils the reply.
-func (f *fetch) divide(s *server, matrix model.Matrix, members []*member) (map[*member]model.Matrix, error) {
-	labels := f.group.form.labels
-	whose := make(map[string]*member, len(members))
+func (f *fetch) divide(s *server, form int, matrix model.Matrix, members []*member) (map[*member]model.Matrix, error) {
+	labels := f.group.forms[form].labels
+	whose := make(map[string][]*member, len(members)) // who differ in another form
 	asked := make([]map[string]bool, len(labels))
 	for i := range asked {
 		asked[i] = make(map[string]bool, len(members))
 	}
 	for _, m := range members {
-		whose[joined(m.values)] = m
-		for i, v := range m.values {
+		key := joined(m.values[form])
+		whose[key] = append(whose[key], m)
+		for i, v := range m.values[form] {
 			asked[i][v] = true
 		}
 	}
@@ -181,7 +218,7 @@ func (f *fetch) divide(s *server, matrix model.Matrix, members []*member) (map[*
 				return nil, s.unavailable("the reply holds a series that was not asked for", dividableError{})
 			}
 		}
-		if m := whose[joined(values)]; m != nil {
+		for _, m := range whose[joined(values)] {
 			each[m] = append(each[m], stream)
 		}
 	}
@@ -216,7 +253,7 @@ func (f *fetch) spoilers() []*member {
 }
 
 // learn sets who is asked for by itself from now on, and how many are together:
-// fewer where that was too much, more where it was quick.
+// fewer where that was too much, more where it was not, or is not any more.
 func (f *fetch) learn(s *server, began, now time.Time) {
 	g, spoilers := f.group, f.spoilers()
 	apart := aloneFor
@@ -229,10 +266,11 @@ func (f *fetch) learn(s *server, began, now time.Time) {
 	switch {
 	case g.most != f.room: // learnt meanwhile, or bounded by the samples
 	case f.late:
-		g.most = max(1, g.most/2)
+		g.most, g.careful = max(1, g.most/2), now.Add(aloneFor)
 	case f.smallest > 0:
 		g.most, g.enough = f.smallest, now.Add(aloneFor)
-	case len(f.members) == f.room && now.Sub(began) < s.timeout/10 && !now.Before(g.enough):
+	case len(f.members) < f.room || now.Before(g.enough):
+	case now.Sub(began) < s.timeout/10 || !now.Before(g.careful):
 		g.most = min(mostServices, 2*g.most)
 	}
 }

@@ -44,7 +44,7 @@ func formOf(expr string, t verifier.Target) (f form, values []string) {
 	}
 	of := leftOut(read.common(), t)
 	for _, m := range of {
-		f.labels, values = append(f.labels, m.label), append(values, m.value)
+		f.labels, values = append(f.labels, strings.Clone(m.label)), append(values, strings.Clone(m.value)) // not all of the text around them
 	}
 	f.pieces = read.split(expr, of)
 	return f, values

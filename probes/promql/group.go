@@ -8,19 +8,21 @@ import (
 )
 
 const (
-	// keep is how long an answer serves other looks. A step that was not
-	// measured is asked for again at every look, for its samples may come late:
-	// its answer serves no longer than a step takes.
-	keep = 15 * time.Second
+	// keep is how long the answer about a step that was measured serves other
+	// looks. One that was not is asked for again at every look, for its samples
+	// may come late: its answer serves for keepNone, and no longer than a step
+	// takes.
+	keep     = time.Minute
+	keepNone = 15 * time.Second
 	// renew is how long before it is too old what was not measured is asked for
 	// again along with others. Looks that are 15 s apart would each find their
 	// own answer just too old.
-	renew = 4 * keep / 5
+	renew = 4 * keepNone / 5
 	// lately is how recently whoever is asked for along must have looked, or
 	// two steps.
 	lately = time.Minute
-	// keptAtMost bounds the answers that are kept, in points of some 70 bytes.
-	keptAtMost = 200_000
+	// keptAtMost bounds the answers that are kept, in steps of some 200 bytes.
+	keptAtMost = 100_000
 
 	// The services in one query: first, and at most. Prometheus looks up to 256
 	// values of a label up in its index and compares more with every value.
@@ -28,23 +30,32 @@ const (
 	mostServices = 250
 	// samplesAtOnce bounds the reply: a sample is some 40 bytes of it.
 	samplesAtOnce = 20_000
+	// slowly is how slow answers are where all is asked for ahead that will be
+	// looked for, in so many queries: who looks can't wait for it.
+	slowly      = time.Second
+	aheadAtOnce = 8
 	// aloneFor is how long is asked for by itself what spoilt a shared query.
 	aloneFor = 10 * time.Minute
 )
 
-// group is who is asked for in the same form and steps.
+// group is who is asked for in the same form and steps: of one expression, or of
+// two that are always asked for together. An answer of one that is older than
+// that of the other could make a late sample look like none: errors, for
+// instance, of requests that are there by now.
 type group struct {
-	form    form
+	forms   []form
+	of      func(row []point) verifier.Observation
 	step    time.Duration
 	members map[string]*member
 	lanes   map[laneKey]*lane
 	most    int       // services in one query
-	enough  time.Time // until when there are no more
+	enough  time.Time // until when there are no more, for that was too much
+	careful time.Time // until when there are more only where answers are quick
 }
 
 // member is what one service is asked for, and what is known of it.
 type member struct {
-	values []string
+	values [][]string // by form
 	seen   time.Time
 	from   time.Time // its next look asks for what ends after
 	alone  time.Time // until when it spoils queries that it shares
@@ -54,58 +65,72 @@ type member struct {
 
 // kept is an answer about one step.
 type kept struct {
-	at    time.Time // the step's end
-	asked time.Time
-	point point
+	at       time.Time // the step's end
+	came     time.Time
+	row      [2]point // by form
+	measured bool
 }
 
 // fresh says whether an answer serves whoever looks now, or a while ahead.
 func (g *group) fresh(k kept, now time.Time, ahead time.Duration) bool {
-	age := now.Sub(k.asked)
-	if k.point.outcome != verifier.Measured {
-		return age+ahead < min(keep, g.step)
+	age := now.Sub(k.came)
+	if !k.measured {
+		return age+ahead < min(keepNone, g.step)
 	}
 	return age < keep
 }
 
 // missing fills in what is known of a grid, and returns the part of it that is
-// not, from one step to another; n is 0 where all is known.
-func (g *group) missing(m *member, of grid, into []point, now time.Time, ahead time.Duration) grid {
-	var few [16]bool
+// not, from one step to another; n is 0 where all is known. A step that was not
+// measured counts as known only where no later one was asked for after it: who
+// sees a later one measured never asks for it again.
+func (g *group) missing(m *member, of grid, into [][]point, now time.Time, ahead time.Duration) grid {
+	var few [16]*kept
 	known := few[:]
 	if of.n > len(few) {
-		known = make([]bool, of.n)
+		known = make([]*kept, of.n)
 	}
-	known = known[:of.n]
-	for _, k := range m.kept {
-		if i, ok := of.index(k.at); ok && g.fresh(k, now, ahead) {
-			known[i] = true
-			if into != nil {
-				into[i] = k.point
-			}
+	for i := range m.kept {
+		if at, ok := of.index(m.kept[i].at); ok && g.fresh(m.kept[i], now, ahead) {
+			known[at] = &m.kept[i]
 		}
 	}
-	lo := slices.Index(known, false)
-	if lo < 0 {
-		return grid{}
+	lo, hi := of.n, -1
+	var newest time.Time
+	for i := of.n - 1; i >= 0; i-- {
+		k := known[i]
+		if k == nil || !k.measured && (hi >= 0 || k.came.Before(newest)) {
+			lo, hi = i, max(hi, i)
+			continue
+		}
+		if k.came.After(newest) {
+			newest = k.came
+		}
+		for e := range into {
+			into[e][i] = k.row[e]
+		}
 	}
-	hi := of.n - 1
-	for known[hi] {
-		hi--
+	if hi < 0 {
+		return grid{}
 	}
 	return grid{first: of.at(lo), step: of.step, n: hi - lo + 1}
 }
 
 // store keeps a member's answers, and forgets those that serve nobody any
 // more; it returns how many more are kept now.
-func (g *group) store(m *member, of grid, points []point, asked time.Time) int {
+func (g *group) store(m *member, of grid, points [][]point, came time.Time) int {
 	before := len(m.kept)
 	m.kept = slices.DeleteFunc(m.kept, func(k kept) bool {
 		_, again := of.index(k.at)
-		return again || asked.Sub(k.asked) >= keep
+		return again || came.Sub(k.came) >= keep
 	})
-	for i, p := range points {
-		m.kept = append(m.kept, kept{of.at(i), asked, p})
+	for i := range of.n {
+		k := kept{at: of.at(i), came: came}
+		for e := range points {
+			k.row[e] = points[e][i]
+		}
+		k.measured = g.of(k.row[:len(points)]).Outcome == verifier.Measured
+		m.kept = append(m.kept, k)
 	}
 	return len(m.kept) - before
 }
@@ -126,10 +151,11 @@ func (g *group) wants(m *member, of laneKey, now time.Time) int {
 	if len(m.under) > 0 || now.Before(m.alone) || now.Sub(m.seen) > max(lately, 2*g.step) || !m.from.Before(of.last) {
 		return 0
 	}
-	if of.last.Sub(m.from) > time.Duration(of.spread)*g.step {
+	next := newGrid(m.from, of.last, g.step)
+	if next.n > sharedSteps || len(m.kept) == 0 && next.n > of.spread {
 		return 0
 	}
-	missing := g.missing(m, newGrid(m.from, of.last, g.step), nil, now, renew)
+	missing := g.missing(m, next, nil, now, renew)
 	if missing.n == 0 || !missing.at(missing.n-1).Equal(of.last) || spread(missing.n) != of.spread {
 		return 0
 	}
@@ -149,6 +175,7 @@ type lane struct {
 	key     laneKey
 	waiting []*waiter
 	busy    bool      // being served, or about to be
+	slow    bool      // the last answers were
 	began   time.Time // the last queries
 }
 
@@ -173,20 +200,25 @@ func (g *group) assemble(l *lane, now time.Time) []*fetch {
 	}
 	l.waiting = nil
 	f := last(out)
-	if l.key.alone != nil || f == nil || len(f.members) == room {
+	if l.key.alone != nil || f == nil {
 		return out
 	}
 	for _, m := range g.members {
-		n := 0
-		if in[m] == nil {
-			n = g.wants(m, l.key, now)
+		if in[m] != nil {
+			continue
 		}
-		if n > 0 {
-			f.add(m, n)
+		n := g.wants(m, l.key, now)
+		if n == 0 {
+			continue
 		}
 		if len(f.members) == room {
-			break
+			if !l.slow || len(out) == aheadAtOnce {
+				break
+			}
+			f = newFetch(g, l.key.last, room)
+			out = append(out, f)
 		}
+		f.add(m, n)
 	}
 	return out
 }

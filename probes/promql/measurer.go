@@ -79,11 +79,15 @@ func (m *Measurer) Prepare(ctx context.Context, s verifier.Signal, t verifier.Ta
 	return p, nil
 }
 
+// Persists says that what a look had no more time to wait for, as told by a
+// context whose cause is context.DeadlineExceeded, is read on for the next.
+func (m *Measurer) Persists() {}
+
 // Measure returns one observation for every step in (from, to], which must be
 // whole steps. An answer that is not a number, or none at all, is an
 // observation with its reason. What is asked is shared with other looks: an
-// answer about a step may be up to 15 s old, and up to a step where the step was
-// not measured.
+// answer about a step may be up to a minute old, and up to 15 s or a step where the
+// step was not measured.
 func (m *Measurer) Measure(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time) []verifier.Observation {
 	g := newGrid(from, to, step)
 	server, err := m.server(s)

@@ -78,7 +78,7 @@ type part struct {
 
 // points evaluates expressions over a grid, in as many queries as the server's
 // limit of points asks for, atOnce of them at a time. The first error ends it.
-func (s *server) points(ctx context.Context, g grid, exprs ...string) ([][]point, error) {
+func (s *server) points(ctx context.Context, g grid, _ rowOf, exprs ...string) ([][]point, error) {
 	out := make([][]point, len(exprs))
 	var parts []part
 	for i, expr := range exprs {

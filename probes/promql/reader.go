@@ -2,6 +2,7 @@ package promql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +22,9 @@ const sharedSteps = 512
 // not known yet are asked for together where they look within that time.
 const pause = 100 * time.Millisecond
 
+// unattendedAtMost bounds the fetches that go on for later looks.
+const unattendedAtMost = 256
+
 // reader lets looks share what they ask a server: the same expression over the
 // same steps is asked once, and services whose expressions differ only in their
 // name are asked for together, with those that are about to look.
@@ -28,10 +32,11 @@ type reader struct {
 	server *server
 	saved  func(reads int) // answered by a query of another look
 
-	mu     sync.Mutex
-	groups map[string]*group
-	kept   int // points
-	swept  time.Time
+	mu         sync.Mutex
+	groups     map[string]*group
+	kept       int // points
+	unattended int // fetches that nobody waits for
+	swept      time.Time
 }
 
 func newReader(s *server, saved func(int)) *reader {
@@ -49,29 +54,19 @@ type look struct {
 }
 
 // points is server.points for what looks ask.
-func (l *look) points(ctx context.Context, g grid, exprs ...string) ([][]point, error) {
+func (l *look) points(ctx context.Context, g grid, of rowOf, exprs ...string) ([][]point, error) {
 	if g.n > sharedSteps {
-		return l.reader.server.points(ctx, g, exprs...)
+		return l.reader.server.points(ctx, g, of, exprs...)
 	}
 	if err := ctx.Err(); err != nil { // nothing is asked that nobody waits for
-		return nil, l.reader.server.unavailable(outbound.Reason(err), nil)
+		return nil, l.reader.server.unavailable(outbound.Reason(context.Cause(ctx)), nil)
 	}
-	waiters := make([]*waiter, len(exprs))
-	for i, expr := range exprs {
-		waiters[i] = l.reader.enter(g, expr, l.target)
-		l.members = append(l.members, waiters[i].member)
+	w := l.reader.enter(g, of, exprs, l.target)
+	l.members = append(l.members, w.member)
+	if err := l.reader.wait(ctx, w); err != nil {
+		return nil, err
 	}
-	out := make([][]point, len(exprs))
-	for i, w := range waiters {
-		if err := l.reader.wait(ctx, w); err != nil {
-			for _, rest := range waiters[i+1:] {
-				l.reader.leave(rest)
-			}
-			return nil, err
-		}
-		out[i] = w.points
-	}
-	return out, nil
+	return w.points, nil
 }
 
 // saw tells what came of the look, and with it what the next one asks for: what
@@ -90,22 +85,28 @@ func (l *look) saw(observations []verifier.Observation) {
 	}
 }
 
-// enter finds out what is known of an expression's steps, and puts the look
-// in line for the rest.
-func (r *reader) enter(g grid, expr string, t verifier.Target) *waiter {
-	f, values := formOf(expr, t)
+// enter finds out what is known of the expressions' steps, and puts the look in
+// line for the rest.
+func (r *reader) enter(g grid, of rowOf, exprs []string, t verifier.Target) *waiter {
+	w := &waiter{grid: g, done: make(chan struct{})}
+	forms, values := make([]form, len(exprs)), make([][]string, len(exprs))
+	for i, expr := range exprs {
+		forms[i], values[i] = formOf(expr, t)
+		w.points = append(w.points, make([]point, g.n))
+	}
 	now := time.Now()
+	w.began = now
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
-	in := r.group(f, g.step)
+	in := r.group(forms, of, g.step)
 	m := in.member(values)
 	m.seen, m.from = now, g.first.Add(-g.step)
-	w := &waiter{member: m, grid: g, points: make([]point, g.n), began: now, done: make(chan struct{})}
+	w.member = m
 	w.part = in.missing(m, g, w.points, now, 0)
 	if w.part.n == 0 {
 		close(w.done)
-		r.saved(1)
+		r.saved(len(exprs))
 		return w
 	}
 	for _, f := range m.under {
@@ -149,6 +150,12 @@ func (r *reader) serve(in *group, l *lane) {
 	r.mu.Lock()
 	l.began = began
 	fetches := in.assemble(l, began)
+	for _, f := range fetches {
+		if len(f.waiting) == 0 {
+			f.unattended = true
+			r.unattended++
+		}
+	}
 	r.mu.Unlock()
 	var wg sync.WaitGroup
 	for _, f := range fetches {
@@ -160,34 +167,35 @@ func (r *reader) serve(in *group, l *lane) {
 	wg.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l.busy = false
+	l.busy, l.slow = false, time.Since(began) > slowly
 	r.start(in, l, time.Now())
 }
 
 // deliver keeps what a fetch brought and hands it to those who wait for it.
 func (r *reader) deliver(f *fetch, began time.Time) {
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if f.unattended {
+		r.unattended--
+	}
 	for _, m := range f.members {
 		m.under = slices.DeleteFunc(m.under, func(o *fetch) bool { return o == f })
 		if a := f.got[m]; a.err == nil && len(a.points) > 0 && r.kept < keptAtMost {
-			r.kept += f.group.store(m, f.grid, a.points, began)
+			r.kept += f.group.store(m, f.grid, a.points, now)
 		}
 	}
-	f.learn(r.server, began, time.Now())
+	f.learn(r.server, began, now)
 	if n := len(f.waiting); n > 1 {
-		r.saved(n - 1)
+		r.saved((n - 1) * len(f.group.forms))
 	}
 	for _, w := range f.waiting {
 		a := f.got[w.member]
-		w.err, w.fault = a.err, f.panicked
-		for i := range w.part.n {
-			if len(a.points) == 0 {
-				break
-			}
-			from, _ := f.grid.index(w.part.at(i))
-			to, _ := w.grid.index(w.part.at(i))
-			w.points[to] = a.points[from]
+		w.err = a.err
+		from, _ := f.grid.index(w.part.first)
+		to, _ := w.grid.index(w.part.first)
+		for e := range a.points {
+			copy(w.points[e][to:to+w.part.n], a.points[e][from:])
 		}
 		close(w.done)
 	}
@@ -201,28 +209,34 @@ func (r *reader) wait(ctx context.Context, w *waiter) error {
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			sent := r.leave(w)
-			if !sent {
+			goesOn := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+			if sent := r.leave(w, goesOn); !sent {
 				return r.server.unavailable(fmt.Sprintf("not sent: waited %s for queries before it", time.Since(w.began).Round(time.Millisecond)), nil)
 			}
-			return r.server.unavailable(outbound.Reason(ctx.Err()), nil)
+			return r.server.unavailable(outbound.Reason(context.Cause(ctx)), nil)
 		}
 	}
-	if w.fault != nil {
-		panic(w.fault) // the look's, as if it had asked by itself
+	var fault faultError
+	if errors.As(w.err, &fault) {
+		panic(fault)
 	}
 	return w.err
 }
 
 // leave takes a look out of the line, and ends the fetch that nobody else waits
-// for; sent says whether it was under way.
-func (r *reader) leave(w *waiter) (sent bool) {
+// for, unless it goes on for a later look; sent says whether it was under way.
+func (r *reader) leave(w *waiter, goesOn bool) (sent bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	is := func(o *waiter) bool { return o == w }
 	if f := w.fetch; f != nil {
 		f.waiting = slices.DeleteFunc(f.waiting, is)
-		if len(f.waiting) == 0 {
+		switch {
+		case len(f.waiting) > 0 || f.unattended:
+		case goesOn && r.unattended < unattendedAtMost:
+			f.unattended = true
+			r.unattended++
+		default:
 			f.cancel()
 		}
 		return f.sent.Load()
@@ -233,32 +247,35 @@ func (r *reader) leave(w *waiter) (sent bool) {
 	return false
 }
 
-func (r *reader) group(f form, step time.Duration) *group {
-	key := strconv.FormatInt(int64(step), 10) + "\x00" + f.key()
+func (r *reader) group(forms []form, of rowOf, step time.Duration) *group {
+	key := string(of.source) + strconv.FormatInt(int64(step), 10)
+	for _, f := range forms {
+		key += "\x00\x00" + f.key()
+	}
 	g := r.groups[key]
 	if g == nil {
-		g = &group{form: f, step: step, members: map[string]*member{}, lanes: map[laneKey]*lane{}, most: fewServices}
+		g = &group{forms: forms, of: of.observation, step: step, members: map[string]*member{}, lanes: map[laneKey]*lane{}, most: fewServices}
 		r.groups[key] = g
 	}
 	return g
 }
 
-func (g *group) member(values []string) *member {
-	key := joined(values)
+func (g *group) member(values [][]string) *member {
+	key := ""
+	for _, v := range values {
+		key += joined(v) + "\x00"
+	}
 	m := g.members[key]
 	if m == nil {
-		m = &member{}
-		for _, v := range values {
-			m.values = append(m.values, strings.Clone(v)) // not all of the text around it
-		}
-		g.members[joined(m.values)] = m
+		m = &member{values: values}
+		g.members[key] = m
 	}
 	return m
 }
 
 // joined is one key of several values.
 func joined(values []string) string {
-	if len(values) == 1 {
+	if len(values) == 1 { // no other key has a length at its beginning and fits it
 		return values[0]
 	}
 	var b strings.Builder

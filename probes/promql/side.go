@@ -58,22 +58,37 @@ const controlGroup = "control group: "
 func ofControl(err error) error { return fmt.Errorf(controlGroup+"%w", err) }
 
 // pointsOf evaluates expressions over a grid; an error is that of a whole query.
-type pointsOf func(ctx context.Context, g grid, exprs ...string) ([][]point, error)
+type pointsOf func(ctx context.Context, g grid, of rowOf, exprs ...string) ([][]point, error)
+
+// rowOf makes an observation of what the expressions of a side said of a step.
+type rowOf struct {
+	source verifier.SourceKind
+}
+
+func (r rowOf) observation(row []point) verifier.Observation {
+	switch {
+	case r.source == verifier.FromTraffic:
+		return trafficOf(row[0])
+	case len(row) == 1:
+		return valueOf(row[0])
+	}
+	return share{badMayVanish: r.source == verifier.FromRatio}.of(row[0], row[1])
+}
 
 // observed reads one side over a grid, and returns what it shows of each step.
 func observed(ctx context.Context, from pointsOf, source verifier.SourceKind, g grid, x side) (func(i int) verifier.Observation, error) {
-	read, err := from(ctx, g, x.exprs()...)
+	of := rowOf{source}
+	read, err := from(ctx, g, of, x.exprs()...)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case source == verifier.FromTraffic:
-		return func(i int) verifier.Observation { return trafficOf(read[0][i]) }, nil
-	case x.value != "":
-		return func(i int) verifier.Observation { return valueOf(read[0][i]) }, nil
-	}
-	share := share{badMayVanish: source == verifier.FromRatio}
-	return func(i int) verifier.Observation { return share.of(read[0][i], read[1][i]) }, nil
+	row := make([]point, len(read))
+	return func(i int) verifier.Observation {
+		for e := range read {
+			row[e] = read[e][i]
+		}
+		return of.observation(row)
+	}, nil
 }
 
 // beside puts the control group's step beside the service's own. Where one of
