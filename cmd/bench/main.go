@@ -15,7 +15,17 @@ import (
 	"time"
 )
 
+// proberCommand has the benchmark run probes for another process of it.
+const proberCommand = "prober"
+
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == proberCommand {
+		if err := runProber(os.Args[2], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stderr)
@@ -37,6 +47,7 @@ var benches = []bench{
 	{"windows", measureWindows},
 	{"queries", measureQueries},
 	{"intake", measureIntake},
+	{"probes", measureProbes},
 	{"judge", measureJudge},
 	{"start", measureStart},
 }

@@ -100,7 +100,7 @@ func measureIdle(ctx context.Context, o options, name, binary string, start func
 			}
 		}
 	}
-	i.first, i.again = middle(first), middle(again)
+	i.first, i.again = median(first), median(again)
 	o.say("%s: ready in %s, %.2f %% of a core", name, ms(i.first), 100*i.cores)
 	return i, nil
 }
@@ -122,7 +122,7 @@ func (i *idle) watch(ctx context.Context, d *daemon, during time.Duration) error
 	return err
 }
 
-func middle(all []time.Duration) time.Duration {
+func median(all []time.Duration) time.Duration {
 	slices.Sort(all)
 	return all[len(all)/2]
 }

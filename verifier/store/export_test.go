@@ -1,6 +1,10 @@
 package store
 
-import "github.com/jackc/pgx/v5"
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
 
 // Trace lets t be told of the statements of stores on PostgreSQL that are
 // opened from now on.
@@ -14,3 +18,25 @@ func Exported() map[string][]string {
 	}
 	return out
 }
+
+// Remembered returns how many verifications a store remembers, and the bytes
+// that it counts for them.
+func (s *Store) Remembered() (n, bytes int) {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	return len(s.memory.of), s.memory.bytes
+}
+
+// ClaimAgain does to a running verification what any change of it by another
+// does to who holds it.
+func (s *Store) ClaimAgain(ctx context.Context, id string) error {
+	_, err := s.writer.ExecContext(ctx, `UPDATE verifications SET epoch = epoch + 1, lease_until = 0 WHERE id = $1`, id)
+	return err
+}
+
+// Lately and Stored are what a look needs of a history, and what is stored of a
+// verification.
+var (
+	Lately = lately
+	Stored = storedVerification
+)

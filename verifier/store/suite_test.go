@@ -57,6 +57,7 @@ func conform(t *testing.T, db database) {
 		"record":                             testRecord,
 		"decide":                             testDecide,
 		"decide undone":                      testDecideUndone,
+		"claim: from memory":                 testClaimFromMemory,
 		"past observations":                  testPastObservations,
 		"brake by hand":                      testBrakeByHand,
 		"passed before":                      testPassedBefore,

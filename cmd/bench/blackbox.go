@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// blackboxConfig asks for the same as probeSignal.
+const blackboxConfig = `
+modules:
+  smoke:
+    prober: http
+    timeout: 10s
+    http:
+      method: GET
+      headers: { Accept-Language: en }
+      valid_status_codes: [200]
+      fail_if_body_not_matches_regexp: ["%s"]
+      follow_redirects: false
+      preferred_ip_protocol: ip4
+      tls_config: { ca_file: "%s" }
+`
+
+// blackbox is a blackbox_exporter in a process of its own.
+type blackbox struct {
+	url   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+func startBlackbox(ctx context.Context, dir, certificate string) (*blackbox, error) {
+	program, err := exec.LookPath("prometheus-blackbox-exporter")
+	if err != nil {
+		return nil, errors.New("the probes are compared with blackbox_exporter: apt-get install prometheus-blackbox-exporter")
+	}
+	file := filepath.Join(dir, "blackbox.yml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, blackboxConfig, probeWants, certificate), 0o600); err != nil {
+		return nil, fmt.Errorf("write blackbox_exporter's configuration: %w", err)
+	}
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &blackbox{url: "http://" + address, ended: make(chan struct{})}
+	b.cmd = exec.Command(program, "--config.file="+file, "--web.listen-address="+address) // #nosec G204 -- Debian's
+	if err := b.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start blackbox_exporter: %w", err)
+	}
+	go func() {
+		defer close(b.ended)
+		_ = b.cmd.Wait() // how it ended says nothing
+	}()
+	for range 500 {
+		if resp, err := client.Get(b.url + "/-/healthy"); err == nil {
+			return b, resp.Body.Close()
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.kill()
+	return nil, errors.New("blackbox_exporter did not become ready")
+}
+
+func (b *blackbox) kill() {
+	_ = b.cmd.Process.Kill() // it may have ended
+	<-b.ended
+}
+
+// fill has it probe by requests like Prometheus', over connections that are
+// kept.
+func (b *blackbox) fill(ctx context.Context, o order) (f filled, err error) {
+	var begun atomic.Int64
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range o.AtOnce {
+		all.Go(func() {
+			for n := begun.Add(1); int(n) <= o.Probes; n = begun.Add(1) {
+				good, timing, failure := b.probe(ctx, o.URL)
+				mu.Lock()
+				if err = errors.Join(err, failure); err != nil {
+					mu.Unlock()
+					return
+				}
+				f.countBlackbox(good, timing)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return f, err
+}
+
+func (f *filled) countBlackbox(good bool, t verifier.Timing) {
+	if !good {
+		f.Bad = "probe_success 0"
+		return
+	}
+	f.Good++
+	f.Timing.DNS += t.DNS
+	f.Timing.Connect += t.Connect
+	f.Timing.TLS += t.TLS
+	f.Timing.FirstByte += t.FirstByte
+	f.Timing.Total += t.Total
+}
+
+// probe asks for one probe, and reads what it says of it.
+func (b *blackbox) probe(ctx context.Context, target string) (good bool, t verifier.Timing, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/probe?module=smoke&target="+url.QueryEscape(target), nil)
+	if err != nil {
+		return false, t, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false, t, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		return false, t, fmt.Errorf("read what blackbox_exporter says: %w", err)
+	}
+	t.Total = total(families, "probe_duration_seconds")
+	t.DNS, t.Connect = blackboxPhase(families, "resolve"), blackboxPhase(families, "connect")
+	t.TLS, t.FirstByte = blackboxPhase(families, "tls"), blackboxPhase(families, "processing")
+	return total(families, "probe_success") == 1, t, nil
+}
+
+func blackboxPhase(families map[string]*dto.MetricFamily, phase string) float64 {
+	return total(families, "probe_http_duration_seconds", "phase="+phase)
+}

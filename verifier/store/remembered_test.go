@@ -1,0 +1,49 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// What is remembered is bounded, and forgotten with its verification.
+func TestMemoryIsBounded(t *testing.T) {
+	var m memory
+	c := verifier.Check{Epoch: 1, Policy: verifier.Policy{Signals: []verifier.Signal{{Name: "errors"}}},
+		Signals: []verifier.SignalEvidence{{Signal: "errors", Calibration: json.RawMessage(`{}`)}}}
+	put := func(i, observations int) {
+		c.Verification.ID = fmt.Sprint(i)
+		c.Signals[0].Observations = make([]verifier.Observation, observations)
+		for j := range observations {
+			c.Signals[0].Observations[j] = verifier.Observation{At: noon.Add(time.Duration(j) * time.Minute), Outcome: verifier.Measured, Value: 1.0 / float64(j+3), Message: string(make([]byte, 1024))}
+		}
+		m.put(c, nil, c.Verification)
+	}
+	for i := range 100 {
+		put(i, 4096)
+	}
+	require.LessOrEqual(t, m.bytes, mostRemembered)
+	require.Greater(t, len(m.of), 10)
+	require.Less(t, len(m.of), 100)
+	put(0, 1)
+	for i := range 100 {
+		m.forget(fmt.Sprint(i))
+	}
+	require.Empty(t, m.of)
+	require.Zero(t, m.bytes)
+	put(7, 10)
+	_, ok := m.take("7", 3)
+	require.False(t, ok, "another has claimed it in between")
+	put(7, 10)
+	m.of["7"] = remembered{epoch: 1, signals: []rememberedSignal{{observations: []byte{200, 200}}}}
+	_, ok = m.take("7", 2)
+	require.False(t, ok, "what can't be read is read from the store")
+	put(8, 1)
+	m.sweep(time.Now().Add(2 * forgottenAfter))
+	require.Empty(t, m.of)
+}
