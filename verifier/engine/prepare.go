@@ -25,11 +25,17 @@ const atHand = 200 * time.Millisecond
 // verification has ended meanwhile, or is another engine's.
 const keepPrepared = 5 * time.Minute
 
-// preparations are the pasts being read.
+// preparationsAtOnce is how many pasts are read from one source at a time. Each
+// takes seconds of it, so that thousands at once would all come to nothing.
+const preparationsAtOnce = 16
+
+// preparations are the pasts being read, and those that wait to be.
 type preparations struct {
 	mu      sync.Mutex
 	running sync.WaitGroup
 	under   map[preparationKey]*preparation
+	slots   map[string]chan struct{} // by source
+	swept   time.Time
 }
 
 type preparationKey struct{ verification, signal string }
@@ -42,8 +48,8 @@ type preparation struct {
 
 // take returns the evidence of a signal, started by read where it is not under
 // way yet, as soon as it is there; ok is false when wait was over first.
-func (p *preparations) take(key preparationKey, read func() verifier.SignalEvidence, wait <-chan struct{}) (s verifier.SignalEvidence, ok bool) {
-	job := p.start(key, read)
+func (p *preparations) take(key preparationKey, source string, read func() verifier.SignalEvidence, wait <-chan struct{}) (s verifier.SignalEvidence, ok bool) {
+	job := p.start(key, source, read)
 	select {
 	case <-job.done:
 	default: // what is there is taken, also by those who can't wait
@@ -59,30 +65,63 @@ func (p *preparations) take(key preparationKey, read func() verifier.SignalEvide
 	return job.evidence, true
 }
 
-func (p *preparations) start(key preparationKey, read func() verifier.SignalEvidence) *preparation {
+func (p *preparations) start(key preparationKey, source string, read func() verifier.SignalEvidence) *preparation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if job, ok := p.under[key]; ok {
 		return job
 	}
-	for key, job := range p.under {
-		if !job.ended.IsZero() && time.Since(job.ended) > keepPrepared {
-			delete(p.under, key)
-		}
-	}
+	p.sweep(time.Now())
 	job := &preparation{done: make(chan struct{})}
 	if p.under == nil {
-		p.under = map[preparationKey]*preparation{}
+		p.under, p.slots = map[preparationKey]*preparation{}, map[string]chan struct{}{}
 	}
 	p.under[key] = job
+	slot := p.slots[source]
+	if slot == nil {
+		slot = make(chan struct{}, preparationsAtOnce)
+		p.slots[source] = slot
+	}
 	p.running.Go(func() {
+		slot <- struct{}{}
 		evidence := read()
+		<-slot
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		job.evidence, job.ended = evidence, time.Now()
 		close(job.done)
 	})
 	return job
+}
+
+// sweep forgets what nobody came for.
+func (p *preparations) sweep(now time.Time) {
+	if now.Sub(p.swept) < keepPrepared/10 {
+		return
+	}
+	p.swept = now
+	for key, job := range p.under {
+		if !job.ended.IsZero() && now.Sub(job.ended) > keepPrepared {
+			delete(p.under, key)
+		}
+	}
+}
+
+// sourceOf names what a signal's past is read from.
+func sourceOf(s verifier.Signal) string {
+	switch {
+	case s.RatioSource != nil:
+		return "prometheus " + s.RatioSource.Server
+	case s.LatencySource != nil:
+		return "prometheus " + s.LatencySource.Server
+	case s.ValueSource != nil:
+		return "prometheus " + s.ValueSource.Server
+	case s.TrafficSource != nil:
+		return "prometheus " + s.TrafficSource.Server
+	case s.TicketSource != nil:
+		return "feed " + s.TicketSource.Feed
+	}
+	return string(s.Source())
 }
 
 // prepare makes concrete and calibrates each signal that is not yet, and
@@ -118,7 +157,7 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 			if slow, ok := e.o.Measurers()[signal.Source()].(SlowHistorian); ok {
 				until, note = briefly, func() string { return slow.HistoryProgress(signal, d.Target()) }
 			}
-			s, ok := e.preparing.take(preparationKey{c.Verification.ID, signal.Name},
+			s, ok := e.preparing.take(preparationKey{c.Verification.ID, signal.Name}, sourceOf(signal),
 				func() verifier.SignalEvidence { return e.prepareSafely(asked, asked.Policy.Signals[i], leftOut) }, until.Done())
 			if !ok {
 				s = verifier.SignalEvidence{Signal: signal.Name, Plan: verifier.Plan{Note: note()}}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,10 +30,10 @@ func TestASlowPastIsTakenByALaterLook(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			return verifier.SignalEvidence{Signal: "errors"}
 		}
-		_, ok := p.take(key, read, after(patience))
+		_, ok := p.take(key, "main", read, after(patience))
 		require.False(t, ok, "a look does not wait for it")
 		time.Sleep(40 * time.Second)
-		s, ok := p.take(key, read, after(patience))
+		s, ok := p.take(key, "main", read, after(patience))
 		require.True(t, ok)
 		require.Equal(t, "errors", s.Signal)
 		require.Equal(t, int32(1), reads.Load(), "read once")
@@ -41,11 +42,36 @@ func TestASlowPastIsTakenByALaterLook(t *testing.T) {
 	})
 }
 
+// However many deploys there are at once, few pasts are read of a source at a
+// time, who came first first; another source's are not held up.
+func TestFewPastsAreReadAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p preparations
+		var now, most atomic.Int32
+		read := func() verifier.SignalEvidence {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(time.Second)
+			now.Add(-1)
+			return verifier.SignalEvidence{}
+		}
+		began := time.Now()
+		for i := range 10 * preparationsAtOnce {
+			p.start(preparationKey{fmt.Sprint("vf_", i), "errors"}, "main", read)
+		}
+		other := p.start(preparationKey{"vf_1", "latency"}, "other", func() verifier.SignalEvidence { return verifier.SignalEvidence{} })
+		<-other.done
+		require.Zero(t, time.Since(began))
+		p.running.Wait()
+		require.Equal(t, int32(preparationsAtOnce), most.Load())
+		require.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
 func TestAPastThatNobodyComesForIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p preparations
 		at := func(id string) *preparation {
-			return p.start(preparationKey{id, "errors"}, func() verifier.SignalEvidence { return verifier.SignalEvidence{} })
+			return p.start(preparationKey{id, "errors"}, "main", func() verifier.SignalEvidence { return verifier.SignalEvidence{} })
 		}
 		<-at("vf_1").done
 		time.Sleep(keepPrepared + time.Second)

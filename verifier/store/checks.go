@@ -131,15 +131,22 @@ func hold(ctx context.Context, tx *sql.Tx, c verifier.Check) (verifier.Verificat
 }
 
 // Prepare stores the plans, calibrations and baselines in c.Signals and moves
-// a pending verification to observing. It may be called again while observing.
-// The lease stays.
+// a pending verification to observing. It may be called again while observing;
+// what has its calibration stays as it is. The lease stays.
 func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
 	return s.groupedWrite(ctx, "store the plans of verification "+c.Verification.ID, func(ctx context.Context, tx *sql.Tx) error {
 		v, err := hold(ctx, tx, c)
 		if err != nil {
 			return err
 		}
+		known, err := queryAll(ctx, tx, scanText, `SELECT name FROM signals WHERE verification = $1 AND calibration <> ''`, v.ID)
+		if err != nil {
+			return err
+		}
 		for _, e := range c.Signals {
+			if slices.Contains(known, e.Signal) {
+				continue
+			}
 			if err := savePlan(ctx, tx, c, e); err != nil {
 				return err
 			}

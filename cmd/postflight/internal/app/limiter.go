@@ -1,6 +1,7 @@
 package app
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 	"io"
@@ -61,7 +62,8 @@ var places = [standings]int{slow: slowAtOnce, unproven: unprovenAtOnce, quick: o
 type limiter struct {
 	mu       sync.Mutex
 	hosts    map[string]*host
-	waiting  []*waiter      // who came first is first
+	queued   map[*host]bool // those that somebody waits for
+	came     uint64         // how many have come so far
 	under    [standings]int // calls under way, by the standing that they began with
 	forgotAt time.Time
 }
@@ -69,6 +71,7 @@ type limiter struct {
 type host struct {
 	standing standing
 	calls    []time.Time // under way, by when they began
+	waiting  list.List   // of *waiter; who came first is first
 	users    int         // callers that hold a place or wait for one
 	seen     time.Time   // when the last of them left
 }
@@ -76,6 +79,8 @@ type host struct {
 type waiter struct {
 	host    *host
 	most    int // calls to the host at once
+	came    uint64
+	place   *list.Element // in the host's queue; nil once granted
 	granted chan struct{}
 	call    call // once granted
 }
@@ -86,7 +91,7 @@ type call struct {
 	standing standing
 }
 
-func newLimiter() *limiter { return &limiter{hosts: map[string]*host{}} }
+func newLimiter() *limiter { return &limiter{hosts: map[string]*host{}, queued: map[*host]bool{}} }
 
 // acquire waits for a place among the calls to a host, and among all, until ctx
 // ends. Its errors are of type *notSentError.
@@ -126,8 +131,10 @@ func (l *limiter) enter(name string, most int) *waiter {
 		l.hosts[name] = h
 	}
 	h.users++
-	w := &waiter{host: h, most: most, granted: make(chan struct{})}
-	l.waiting = append(l.waiting, w)
+	l.came++
+	w := &waiter{host: h, most: most, came: l.came, granted: make(chan struct{})}
+	w.place = h.waiting.PushBack(w)
+	l.queued[h] = true
 	l.grant(time.Now())
 	return w
 }
@@ -137,11 +144,10 @@ func (l *limiter) enter(name string, most int) *waiter {
 func (l *limiter) giveUp(name string, w *waiter) (queue string, gaveUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.Index(l.waiting, w)
-	if i < 0 {
+	if w.place == nil {
 		return "", false
 	}
-	l.waiting = slices.Delete(l.waiting, i, i+1)
+	l.unqueue(w)
 	w.host.left(time.Now())
 	switch s := w.host.standingAt(time.Now()); {
 	case len(w.host.calls) >= w.most:
@@ -173,19 +179,41 @@ func (l *limiter) leave(w *waiter, cut bool) {
 }
 
 // grant gives the places that are free to those who have waited longest. Who
-// waits for a slow host stands in the way of nobody.
+// waits for a slow host stands in the way of nobody. However many wait, it looks
+// at the first of each host alone, and at none while there is no place.
 func (l *limiter) grant(now time.Time) {
-	l.waiting = slices.DeleteFunc(l.waiting, func(w *waiter) bool {
-		s := w.host.standingAt(now)
-		if len(w.host.calls) >= w.most || !l.room(s) {
-			return false
+	for l.room(quick) {
+		w := l.next(now)
+		if w == nil {
+			return
 		}
+		s := w.host.standingAt(now)
 		w.call = call{began: now, standing: s}
 		w.host.calls = append(w.host.calls, now)
 		l.under[s]++
+		l.unqueue(w)
 		close(w.granted)
-		return true
-	})
+	}
+}
+
+// next is who has waited longest of those for whom there is a place; nil for
+// nobody.
+func (l *limiter) next(now time.Time) (first *waiter) {
+	for h := range l.queued {
+		w := h.waiting.Front().Value.(*waiter)
+		if (first == nil || w.came < first.came) && len(h.calls) < w.most && l.room(h.standingAt(now)) {
+			first = w
+		}
+	}
+	return first
+}
+
+func (l *limiter) unqueue(w *waiter) {
+	w.host.waiting.Remove(w.place)
+	w.place = nil
+	if w.host.waiting.Len() == 0 {
+		delete(l.queued, w.host)
+	}
 }
 
 // room reports whether a call to a host of a standing may begin.

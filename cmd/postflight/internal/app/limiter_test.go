@@ -22,7 +22,7 @@ func requireIdle(t *testing.T, l *limiter) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	require.Empty(t, l.waiting)
+	require.Empty(t, l.queued)
 	require.Zero(t, l.under)
 	for name, h := range l.hosts {
 		require.Zero(t, h.users, name)
