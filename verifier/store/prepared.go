@@ -5,11 +5,18 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 // mostPrepared bounds how many statements a connection keeps; postflight has
 // fewer, but for lists whose length differs.
 const mostPrepared = 256
+
+// limits are parameters that SQLite looks at to plan a statement: it compiles
+// it anew whenever another number is bound. River's two queues ask for jobs by
+// one statement with two of them, and the engine for as much as it has room
+// for. It looks at no sum.
+var limits = regexp.MustCompile(`\bLIMIT [?$]\d+`)
 
 // preparing connects to SQLite so that each connection compiles a statement
 // once: modernc.org/sqlite compiles it whenever it runs, which takes longer
@@ -73,7 +80,7 @@ func (c *preparedConn) prepared(ctx context.Context, text string) (*preparedStmt
 			return nil, err
 		}
 	}
-	made, err := c.PrepareContext(ctx, text)
+	made, err := c.PrepareContext(ctx, limits.ReplaceAllString(text, "$0 + 0"))
 	if err != nil {
 		return nil, err
 	}

@@ -103,3 +103,19 @@ func TestAStatementEndsWithItsContext(t *testing.T) {
 	require.ErrorContains(t, err, "nowhere")
 	require.Nil(t, rows)
 }
+
+func TestAStatementTakesEveryLimit(t *testing.T) {
+	db, _ := onOne(t)
+	_, err := db.ExecContext(t.Context(), `CREATE TABLE t (n INTEGER UNIQUE); INSERT INTO t VALUES (1), (2), (3)`)
+	require.NoError(t, err)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback() //nolint:errcheck // only read
+	for _, query := range []string{`SELECT n FROM t WHERE n > $1 ORDER BY n LIMIT $2`, "SELECT n FROM t WHERE n IN (SELECT n FROM t WHERE n > ?1 ORDER BY n\nLIMIT ?2)"} {
+		require.Equal(t, []int{1, 2}, numbers(t, tx, query, 0, 2))
+		require.Equal(t, []int{2}, numbers(t, tx, query, 1, 1))
+		require.Equal(t, []int{1, 2, 3}, numbers(t, tx, query, 0, 16))
+		require.Empty(t, numbers(t, tx, query, 0, 0))
+	}
+	require.Equal(t, "LIMIT $12 + 0) AND m = $1 LIMIT 1", limits.ReplaceAllString("LIMIT $12) AND m = $1 LIMIT 1", "$0 + 0"))
+}
