@@ -26,14 +26,14 @@ const (
 
 	// The services in one query: first, and at most. Prometheus looks up to 256
 	// values of a label up in its index and compares more with every value.
-	fewServices  = 32
+	fewServices  = 64
 	mostServices = 250
 	// samplesAtOnce bounds the reply: a sample is some 40 bytes of it.
 	samplesAtOnce = 20_000
 	// slowly is how slow answers are where all is asked for ahead that will be
 	// looked for, in so many queries: who looks can't wait for it.
 	slowly      = time.Second
-	aheadAtOnce = 8
+	aheadAtOnce = 4
 	// aloneFor is how long is asked for by itself what spoilt a shared query.
 	aloneFor = 10 * time.Minute
 )
