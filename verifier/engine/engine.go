@@ -67,6 +67,7 @@ type Engine struct {
 	most       int           // claimed at once
 	more       chan struct{} // something more may be due, and there is room for it
 	waiting    atomic.Bool   // what is due waits for room
+	waiters    waiters       // for sources
 	unhurried  bool          // the past doesn't run away: a replay waits for every answer
 }
 
@@ -110,6 +111,9 @@ func (e *Engine) Run(ctx context.Context) {
 // once, or as soon as there is room.
 func (e *Engine) claim(ctx, looks context.Context, free chan struct{}, running *sync.WaitGroup) {
 	room := cap(free) - len(free)
+	if room < claimAtLeast {
+		e.waiters.hurry()
+	}
 	if room == 0 {
 		e.waiting.Store(true)
 		return

@@ -77,6 +77,11 @@ func (e *Engine) measureSignal(ctx context.Context, c verifier.Check, signal ver
 	if again, ok := m.(Revisitor); ok && why == "" {
 		return again.MeasureAgain(ctx, signal, c.Verification.Deployment.Target(), s.Plan, step, from, to, s.Observations)
 	}
+	if _, ok := m.(Persistent); ok && now.Before(c.Verification.ClosesAt) { // there will be another look
+		var end func()
+		ctx, end = e.waiters.begin(ctx, c.Policy.Interval.D())
+		defer end()
+	}
 	if why == "" {
 		return m.Measure(ctx, signal, c.Verification.Deployment.Target(), s.Plan, step, from, to)
 	}

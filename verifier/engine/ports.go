@@ -81,6 +81,14 @@ type Revisitor interface {
 	MeasureAgain(ctx context.Context, s verifier.Signal, t verifier.Target, p verifier.Plan, step time.Duration, from, to time.Time, measured []verifier.Observation) []verifier.Observation
 }
 
+// Persistent is a Measurer whose Measure reads on after a look has stopped
+// waiting for it, by a context whose cause is context.DeadlineExceeded: the next
+// look finds the answer there. Where there are more looks than places for them,
+// none waits for long.
+type Persistent interface {
+	Persists()
+}
+
 // SlowHistorian is a Measurer whose History may take long, for it asks
 // politely: no look waits for it.
 type SlowHistorian interface {
