@@ -12,6 +12,7 @@ import (
 
 	"github.com/theory/jsonpath"
 
+	"github.com/postflight/postflight/probes/internal/memo"
 	"github.com/postflight/postflight/probes/internal/outbound"
 	"github.com/postflight/postflight/verifier"
 )
@@ -118,10 +119,13 @@ func (s step) checkBody(a answer) []string {
 	return failures
 }
 
+// paths are those that were compiled.
+var paths memo.Memo[*jsonpath.Path]
+
 // newJSONRule compiles a path and brings the wanted value into the form that
 // decoding JSON gives. Errors are of kind Invalid.
 func newJSONRule(text string, want any) (jsonRule, error) {
-	path, err := jsonpath.Parse(text)
+	path, err := paths.Of(text, jsonpath.Parse)
 	if err != nil {
 		return jsonRule{}, verifier.Errorf(verifier.Invalid, "json %q is no JSONPath: %w", text, err)
 	}

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -401,4 +403,27 @@ func TestPrepare(t *testing.T) {
 	past, err := m.History(t.Context(), probe(), shop, plan, time.Second, at, at)
 	require.NoError(t, err)
 	require.Empty(t, past)
+}
+
+// What is compiled of a policy is shared by all who probe by it.
+func TestProbesAtOnce(t *testing.T) {
+	s := site(t)
+	m := measurer(t, nil)
+	signal := probe(get(s.URL+`/{{ if .Service }}cart{{ end }}`, verifier.Expect{
+		Headers: map[string]string{"Content-Type": "^application/json"}, Body: []string{`"tags":\["a"`}, BodyNot: []string{"(?i)error"},
+		JSON: map[string]any{"$.currency": "EUR", "$.items[1].n": 2},
+	}))
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 10 {
+				target := shop
+				target.Service = fmt.Sprint("service-", i)
+				o := m.Measure(t.Context(), signal, target, verifier.Plan{}, time.Second, at, at)[0]
+				assert.Equal(t, verifier.Measured, o.Outcome, o.Message)
+				assert.Zero(t, o.Bad, o.Message)
+			}
+		})
+	}
+	all.Wait()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/theory/jsonpath"
 
+	"github.com/postflight/postflight/probes/internal/memo"
 	"github.com/postflight/postflight/probes/internal/outbound"
 	"github.com/postflight/postflight/probes/internal/render"
 	"github.com/postflight/postflight/verifier"
@@ -116,10 +117,13 @@ func checkRequest(source verifier.ProbeStep) error {
 	return nil
 }
 
+// expressions are those that were compiled.
+var expressions memo.Memo[*regexp.Regexp]
+
 func patterns(what string, texts []string) ([]*regexp.Regexp, error) {
 	var out []*regexp.Regexp
 	for _, text := range texts {
-		p, err := regexp.Compile(text)
+		p, err := expressions.Of(text, regexp.Compile)
 		if err != nil {
 			return nil, verifier.Errorf(verifier.Invalid, "%s %q is no regular expression: %w", what, text, err)
 		}

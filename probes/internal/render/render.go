@@ -15,6 +15,7 @@ import (
 	"text/template"
 	"text/template/parse"
 
+	"github.com/postflight/postflight/probes/internal/memo"
 	"github.com/postflight/postflight/verifier"
 )
 
@@ -34,18 +35,16 @@ type marked struct {
 
 // run executes a template with its values marked. An error is of kind Invalid.
 func run(text string, data any) (marked, error) {
-	if strings.IndexByte(text, marker) >= 0 {
-		return marked{}, invalid(text, "holds a NUL character: remove it")
+	if !strings.Contains(text, "{{") && strings.IndexByte(text, marker) < 0 && len(text) <= maxOutput {
+		return marked{text: text}, nil // it says what it says
 	}
-	// Escaping is decided by the place, so urlquery must not do it first.
-	t, err := template.New("").Funcs(verifier.TemplateFunctions()).Funcs(template.FuncMap{"urlquery": fmt.Sprint}).Parse(text)
+	parsed, err := templates.Of(text, parsed)
+	if err != nil {
+		return marked{}, err
+	}
+	t, err := parsed.Clone() // for its values are written to this run's m
 	if err != nil {
 		return marked{}, invalid(text, templateReason(err))
-	}
-	for _, each := range t.Templates() {
-		if each.Tree != nil {
-			markList(each.Root)
-		}
 	}
 	var m marked
 	t.Funcs(template.FuncMap{"_mark": func(v any) string {
@@ -58,6 +57,28 @@ func run(text string, data any) (marked, error) {
 	}
 	m.text = out.String()
 	return m, nil
+}
+
+// templates are those that were parsed, by their text.
+var templates memo.Memo[*template.Template]
+
+// parsed returns a template whose actions all end in _mark, which it doesn't
+// have yet.
+func parsed(text string) (*template.Template, error) {
+	if strings.IndexByte(text, marker) >= 0 {
+		return nil, invalid(text, "holds a NUL character: remove it")
+	}
+	// Escaping is decided by the place, so urlquery must not do it first.
+	t, err := template.New("").Funcs(verifier.TemplateFunctions()).Funcs(template.FuncMap{"urlquery": fmt.Sprint}).Parse(text)
+	if err != nil {
+		return nil, invalid(text, templateReason(err))
+	}
+	for _, each := range t.Templates() {
+		if each.Tree != nil {
+			markList(each.Root)
+		}
+	}
+	return t, nil
 }
 
 // markList makes every action of a list end in _mark.
