@@ -50,12 +50,14 @@ var benches = []bench{
 	{"probes", measureProbes},
 	{"judge", measureJudge},
 	{"start", measureStart},
+	{"cost", measureCost},
 }
 
 // options is what every measurement is told.
 type options struct {
 	binary   string // postflight, as `make build` makes it
 	quick    bool   // whether it runs, not what it says
+	out      string // folder of the page
 	progress io.Writer
 }
 
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	o := options{progress: progress}
 	f.StringVar(&o.binary, "binary", "./postflight", "postflight, as `make build` makes it")
 	f.BoolVar(&o.quick, "quick", false, "small sizes: whether it runs, not what it says")
-	out := f.String("out", "docs", "folder of performance.md and performance/; what was measured before and is not now stays")
+	f.StringVar(&o.out, "out", "docs", "folder of performance.md and performance/; what was measured before and is not now stays")
 	only := f.String("only", "", "comma-separated names of what to measure; all when empty, none for the page alone")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read flags: %w", err)
@@ -90,9 +92,9 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 			return fmt.Errorf("measure %s: %w", b.name, err)
 		}
 		s.Measured = measuredNow(began)
-		if err := save(*out, b.name, s); err != nil {
+		if err := save(o.out, b.name, s); err != nil {
 			return err
 		}
 	}
-	return writePage(*out)
+	return writePage(o.out)
 }

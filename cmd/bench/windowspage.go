@@ -43,7 +43,7 @@ run on the same two cores. Bytes written are to disk for SQLite, and of write-ah
 		cores.Curves[i].Points = append(cores.Curves[i].Points, [2]float64{n, min(1.5, f.cores)})
 		key := fmt.Sprintf("%s %d %d ", f.store(), f.replicas, f.windows)
 		for name, v := range map[string]float64{"cores": f.cores, "bytes of memory": float64(f.resident), "queries/s": f.queries, "read B/s": f.bytes,
-			"transactions/s": f.commits, "written B/s": f.written, "database B/window": f.perWindow, "looks/s": f.looks, "late p99 s": f.p99.Seconds()} {
+			"transactions/s": f.commits, "written B/s": f.written, "database B": f.perWindow * float64(f.windows), "looks/s": f.looks, "late p99 s": f.p99.Seconds()} {
 			s.Data[key+name] = v
 		}
 		if f.replicas == 1 {
