@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -260,9 +261,11 @@ func (e *Engine) history(ctx context.Context, m Measurer, c verifier.Check, sign
 	return m.History(ctx, signal, c.Verification.Deployment.Target(), plan, c.Policy.Step.D(), since, until)
 }
 
+// tail returns what a chart needs of a history, by itself: a part of it would
+// keep all of it in memory.
 func tail(history []verifier.Observation, since time.Time) []verifier.Observation {
 	for len(history) > 0 && (len(history) > beforePoints || history[0].At.Before(since)) {
 		history = history[1:]
 	}
-	return history
+	return slices.Clone(history)
 }
