@@ -19,7 +19,6 @@ func TestAnAssessorSaysWhatAssessSays(t *testing.T) {
 		for range 2 { // two verifications, one after the other
 			p, history, window := drawn(rt)
 			s := errorsSignal()
-			s.Delta = rapid.SampledFrom([]float64{0.25, 0.5}).Draw(rt, "delta")
 			if rapid.Bool().Draw(rt, "control") {
 				s = withControl(s)
 				for _, obs := range [][]verifier.Observation{history, window} {
@@ -30,8 +29,13 @@ func TestAnAssessorSaysWhatAssessSays(t *testing.T) {
 			}
 			p.Signals = []verifier.Signal{s}
 			ev := evidence(t, p, one(history), one(window))
+			changes := rapid.IntRange(0, 30).Draw(rt, "another policy from this minute on")
 			for minute := 0; minute <= 31; minute += rapid.IntRange(1, 12).Draw(rt, "later") {
 				now := deployed.Add(time.Duration(minute) * time.Minute)
+				if minute > changes {
+					s.Delta = 0.6
+					ev.Policy.Signals = []verifier.Signal{s}
+				}
 				want, err := judge.Assess(ev, now)
 				require.NoError(rt, err)
 				got, err := kept.Assess(ev, now)
