@@ -80,6 +80,11 @@ func (s *Store) openSQLite(ctx context.Context, url string, say func(string)) er
 	if err := s.dialect.migrate(ctx, s.writer, s.logger, say); err != nil {
 		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
 	}
+	// What a savepoint may undo is copied: of a group that is a few pages, too
+	// few for a file. A migration that sorts a whole table is over.
+	if _, err := s.writer.ExecContext(ctx, `PRAGMA temp_store = MEMORY`); err != nil {
+		return fail(fmt.Sprintf("open store %q", path), err)
+	}
 	s.reader, err = openReader(ctx, path)
 	return err
 }
