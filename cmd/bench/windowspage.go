@@ -46,7 +46,7 @@ run on the same two cores. Bytes written are to disk for SQLite, and of write-ah
 			"transactions/s": f.commits, "written B/s": f.written, "database B": f.perWindow * float64(f.windows), "looks/s": f.looks, "late p99 s": f.p99.Seconds()} {
 			s.Data[key+name] = v
 		}
-		if f.replicas == 1 {
+		if f.again.all > 0 {
 			s.Tables[1].Rows = append(s.Tables[1].Rows, []string{whole(float64(f.windows)), f.store(), ms(f.again.ready), ms(f.again.all), whole(float64(f.again.busiest)), whole(float64(f.again.queries))})
 		}
 		if f.windows == 10000 && f.replicas == 1 {
