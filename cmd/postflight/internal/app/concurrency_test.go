@@ -63,7 +63,7 @@ policies: [{ name: all, signals: [{ name: queue, value: { query: up } }] }]
 			})
 		}
 		wg.Wait()
-		require.Equal(t, int32(most), highest.Load()) //nolint:gosec // it is small
+		require.Equal(t, int32(most), highest.Load())
 		cur.close()
 		s.Close()
 	}
