@@ -57,7 +57,7 @@ func startBlackbox(ctx context.Context, dir, certificate string) (*blackbox, err
 		return nil, err
 	}
 	b := &blackbox{url: "http://" + address, ended: make(chan struct{})}
-	b.cmd = exec.Command(program, "--config.file="+file, "--web.listen-address="+address) // #nosec G204 -- Debian's
+	b.cmd = exec.CommandContext(ctx, program, "--config.file="+file, "--web.listen-address="+address) // #nosec G204 -- Debian's
 	if err := b.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start blackbox_exporter: %w", err)
 	}
@@ -66,13 +66,22 @@ func startBlackbox(ctx context.Context, dir, certificate string) (*blackbox, err
 		_ = b.cmd.Wait() // how it ended says nothing
 	}()
 	for range 500 {
-		if resp, err := client.Get(b.url + "/-/healthy"); err == nil {
-			return b, resp.Body.Close()
+		if b.healthy(ctx) {
+			return b, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	b.kill()
 	return nil, errors.New("blackbox_exporter did not become ready")
+}
+
+func (b *blackbox) healthy(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url+"/-/healthy", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	return err == nil && resp.Body.Close() == nil
 }
 
 func (b *blackbox) kill() {
@@ -127,7 +136,7 @@ func (b *blackbox) probe(ctx context.Context, target string) (good bool, t verif
 	if err != nil {
 		return false, t, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(resp.Body)
 	if err != nil {

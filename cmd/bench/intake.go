@@ -208,7 +208,7 @@ func (a *announcer) once(ctx context.Context) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusServiceUnavailable {
 		err = fmt.Errorf("announce: %s: %s", resp.Status, said)

@@ -69,7 +69,7 @@ func (c intakeCase) bareLoops(ctx context.Context, dir string, f *intakeFared, s
 
 // inserted is how many rows a second that many loops commit.
 func inserted(ctx context.Context, db *sql.DB, n *atomic.Int64, loops int, span time.Duration) (float64, error) {
-	insert, err := db.PrepareContext(ctx, `INSERT INTO notifications (id, body) VALUES ($1, $2)`)
+	insert, err := db.PrepareContext(ctx, `INSERT INTO notifications (id, body) VALUES ($1, $2)`) //nolint:sqlclosecheck // it is closed below
 	if err != nil {
 		return 0, fmt.Errorf("prepare the bare insert: %w", err)
 	}

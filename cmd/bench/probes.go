@@ -86,7 +86,7 @@ func startProbers(ctx context.Context, dir, certificate string) (*probers, error
 	if p.blackbox, err = startBlackbox(ctx, dir, certificate); err != nil {
 		return nil, err
 	}
-	p.ours = exec.Command(self, proberCommand, certificate) // #nosec G204 -- ourselves
+	p.ours = exec.CommandContext(ctx, self, proberCommand, certificate) // #nosec G204 -- ourselves
 	p.ours.Stderr = os.Stderr
 	p.orders, err = p.ours.StdinPipe()
 	if err == nil {

@@ -27,7 +27,7 @@ func BenchmarkAccept(b *testing.B) {
 func benchmarkAccept(b *testing.B, place string) {
 	s, err := store.Open(b.Context(), place, store.Options{})
 	require.NoError(b, err)
-	defer s.Close() //nolint:errcheck // of a benchmark
+	defer s.Close()
 	policies := []verifier.Policy{policy()}
 	var n atomic.Int64
 	b.SetParallelism(32)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -19,7 +20,7 @@ func onOne(t *testing.T) (*sql.DB, *preparedConn) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
-	defer conn.Close() //nolint:errcheck // back to the pool
+	defer conn.Close()
 	var kept *preparedConn
 	require.NoError(t, conn.Raw(func(c any) error { kept = c.(*preparedConn); return nil }))
 	return db, kept
@@ -46,6 +47,7 @@ func TestStatementsAreKept(t *testing.T) {
 
 	rows, err := tx.QueryContext(t.Context(), query, 0)
 	require.NoError(t, err)
+	defer rows.Close()
 	require.True(t, rows.Next())
 	require.Equal(t, []int{2}, numbers(t, tx, query, 1), "while the rows of the same are read")
 	var n int
@@ -54,7 +56,7 @@ func TestStatementsAreKept(t *testing.T) {
 	require.True(t, rows.Next())
 	require.NoError(t, rows.Scan(&n))
 	require.Equal(t, 2, n, "which go on where they were")
-	require.NoError(t, rows.Close())
+	require.NoError(t, errors.Join(rows.Err(), rows.Close()))
 
 	insert := `INSERT INTO t VALUES ($1)`
 	for _, n := range []int{3, 4} {
@@ -81,13 +83,14 @@ func TestStatementsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 	rows, err := open.QueryContext(t.Context(), `SELECT 1 UNION SELECT 2`)
 	require.NoError(t, err)
+	defer rows.Close()
 	require.True(t, rows.Next())
 	for i := range 2 * mostPrepared {
 		require.Equal(t, []int{i}, numbers(t, open, fmt.Sprint("SELECT ", i)))
 		require.LessOrEqual(t, len(conn.kept), mostPrepared)
 	}
 	require.True(t, rows.Next(), "what is being read goes on")
-	require.NoError(t, rows.Close())
+	require.NoError(t, errors.Join(rows.Err(), rows.Close()))
 	require.NoError(t, open.Rollback())
 }
 
@@ -111,7 +114,7 @@ func TestAStatementTakesEveryLimit(t *testing.T) {
 	require.NoError(t, err)
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
-	defer tx.Rollback() //nolint:errcheck // only read
+	defer tx.Rollback()
 	for _, query := range []string{`SELECT n FROM t WHERE n > $1 ORDER BY n LIMIT $2`, "SELECT n FROM t WHERE n IN (SELECT n FROM t WHERE n > ?1 ORDER BY n\nLIMIT ?2)"} {
 		require.Equal(t, []int{1, 2}, numbers(t, tx, query, 0, 2))
 		require.Equal(t, []int{2}, numbers(t, tx, query, 1, 1))
