@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 
@@ -76,9 +77,16 @@ func serveOptions(cmd *cobra.Command, s streams) (app.Options, error) {
 	}, nil
 }
 
+// garbage is GOGC where nobody sets it: a quarter less memory for a few
+// hundredths of a core, as Prometheus has it.
+const garbage = 75
+
 // serve runs the daemon until ctx ends.
 func serve(ctx context.Context, o app.Options) error {
 	o.Log.Info("starting postflight", "version", version.Info(), "config", o.ConfigFile)
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(garbage)
+	}
 	// From here on, so that a reload asked for early doesn't end the process.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
