@@ -45,3 +45,35 @@ func (r *reader) enterFor(t *testing.T, of grid, i int) entered {
 	m.seen = time.Now()
 	return entered{[]form{f}, m}
 }
+
+// Who sees a step measured never asks for those before it again: that one of
+// them was not may not be of an older answer, from before its samples came.
+func TestNoOlderAnswerSaysThatAStepIsMissing(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	of := grid{first: now, step: time.Minute, n: 2}
+	g := &group{step: time.Minute}
+	row := func(step int, age time.Duration, measured bool) kept {
+		return kept{at: of.at(step), came: now.Add(-age), measured: measured}
+	}
+	for name, c := range map[string]struct {
+		kept    []kept
+		missing []int // the first and the last
+	}{
+		"nothing":                       {nil, []int{0, 1}},
+		"both of one answer":            {[]kept{row(0, 5*time.Second, false), row(1, 5*time.Second, true)}, nil},
+		"the missing one is newer":      {[]kept{row(0, time.Second, false), row(1, 5*time.Second, true)}, nil},
+		"the missing one is older":      {[]kept{row(0, 6*time.Second, false), row(1, 5*time.Second, true)}, []int{0, 0}},
+		"the last is not known":         {[]kept{row(0, 5*time.Second, false)}, []int{0, 1}},
+		"the last is not known, though": {[]kept{row(0, 5*time.Second, true)}, []int{1, 1}},
+		"the first is not known":        {[]kept{row(1, 5*time.Second, false)}, []int{0, 0}},
+		"too old where missing":         {[]kept{row(0, 15*time.Second, false), row(1, 15*time.Second, true)}, []int{0, 0}},
+		"too old where measured":        {[]kept{row(0, time.Minute, true), row(1, 59*time.Second, true)}, []int{0, 0}},
+	} {
+		got := g.missing(&member{kept: c.kept}, of, [][]point{make([]point, 2)}, now, 0)
+		if c.missing == nil {
+			require.Zero(t, got.n, name)
+			continue
+		}
+		require.Equal(t, grid{first: of.at(c.missing[0]), step: of.step, n: c.missing[1] - c.missing[0] + 1}, got, name)
+	}
+}
