@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // mostGrouped bounds a group, so that nobody else waits for long for the writer.
@@ -51,14 +53,26 @@ type group struct {
 	ended   sync.WaitGroup // of running
 }
 
-// member is one write of a group. Its fn runs on its caller's goroutine.
+// member is one write of a group. Its fn runs on the group's goroutine: handing
+// the transaction on to another, and back, takes longer than most of them do
+// where the machine is busy.
 type member struct {
-	turn chan *sql.Tx  // sent when it is fn's turn
-	gone chan struct{} // closed by a caller that leaves before
-	ran  chan error    // how fn ended
-	done chan struct{} // closed once the transaction has ended, with err
-	err  error
+	ctx      context.Context
+	within   time.Duration
+	fn       func(context.Context, *sql.Tx) error
+	state    atomic.Int32  // waits, began, left
+	ran      chan struct{} // closed once fn has ended
+	done     chan struct{} // closed once the transaction has ended, with err
+	err      error
+	panicked any // what fn panicked with, nil for nothing
 }
+
+// The states of a member: it waits until it begins, or leaves before.
+const (
+	waits int32 = iota
+	began
+	left
+)
 
 // errSpoilt is of those in a group that another one brought down with it.
 var errSpoilt = errors.New("another write of the same transaction undid it")
@@ -66,36 +80,52 @@ var errSpoilt = errors.New("another write of the same transaction undid it")
 // errPanicked is how fn ended that never returned.
 var errPanicked = errors.New("it panicked")
 
-// join runs fn when its turn comes, and waits for the commit.
+// join runs fn when its turn comes, and waits for the commit. A panic of fn is
+// passed on.
 func (g *group) join(ctx context.Context, t transaction, fn func(context.Context, *sql.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m := &member{turn: make(chan *sql.Tx), gone: make(chan struct{}), ran: make(chan error, 1), done: make(chan struct{})}
-	within, cancel := t.bounded(context.WithoutCancel(ctx))
-	defer cancel()
+	m := &member{ctx: context.WithoutCancel(ctx), within: t.within, fn: fn, ran: make(chan struct{}), done: make(chan struct{})}
 	g.add(m, t)
 	select {
-	case tx := <-m.turn:
-		m.run(within, tx, fn)
-	case <-m.done: // it never began
-	case <-ctx.Done():
-		close(m.gone)
-		return ctx.Err()
-	}
-	select {
 	case <-m.done:
-		return m.err
 	case <-ctx.Done():
-		return ctx.Err()
+		if m.state.CompareAndSwap(waits, left) {
+			return ctx.Err()
+		}
+		select { // what fn holds is its caller's
+		case <-m.ran:
+		case <-m.done:
+		}
+		select {
+		case <-m.done:
+		default:
+			return ctx.Err()
+		}
 	}
+	if m.panicked != nil {
+		panic(m.panicked)
+	}
+	return m.err
 }
 
-// run calls fn, and tells the group how that ended even where fn panics.
-func (m *member) run(ctx context.Context, tx *sql.Tx, fn func(context.Context, *sql.Tx) error) {
-	err := errPanicked
-	defer func() { m.ran <- err }()
-	err = fn(ctx, tx)
+// run calls fn, unless its caller has left, and returns how that ended even
+// where fn panics.
+func (m *member) run(tx *sql.Tx) {
+	if !m.state.CompareAndSwap(waits, began) {
+		return
+	}
+	defer close(m.ran)
+	ctx, cancel := transaction{within: m.within}.bounded(m.ctx)
+	defer cancel()
+	m.err = errPanicked
+	defer func() {
+		if r := recover(); r != nil {
+			m.panicked = r
+		}
+	}()
+	m.err = m.fn(ctx, tx)
 }
 
 func (g *group) add(m *member, t transaction) {
@@ -145,6 +175,7 @@ func (g *group) commit(t transaction) {
 		taken = g.take() // it never began
 	}
 	for _, m := range taken {
+		m.state.CompareAndSwap(waits, left) // it never began
 		if m.err == nil {
 			m.err = err
 		}
@@ -158,7 +189,8 @@ func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) error
 	for _, m := range taken {
 		var err error
 		if len(taken) == 1 {
-			err = m.alone(tx)
+			m.run(tx)
+			err = m.err
 		} else {
 			err = m.behindSavepoint(ctx, tx, release)
 		}
@@ -169,16 +201,6 @@ func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) error
 	return nil
 }
 
-// alone lets the member have its turn, and returns how that ended.
-func (m *member) alone(tx *sql.Tx) error {
-	select {
-	case m.turn <- tx:
-		m.err = <-m.ran
-	case <-m.gone:
-	}
-	return m.err
-}
-
 // behindSavepoint lets the member have its turn, and undoes what it did where it
 // fails. An error is that this can't be undone by itself: a database may undo
 // all of a transaction, as SQLite does where the disk is full.
@@ -186,7 +208,7 @@ func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx, release string
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
 		return err
 	}
-	if m.alone(tx) != nil {
+	if m.run(tx); m.err != nil {
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT member`); err != nil {
 			return errSpoilt
 		}
