@@ -35,8 +35,14 @@ type preparations struct {
 	mu      sync.Mutex
 	running sync.WaitGroup
 	under   map[preparationKey]*preparation
-	slots   map[string]chan struct{} // by source
+	lanes   map[string]*lane // by source
 	swept   time.Time
+}
+
+// lane is what is to be read of one source; who came first is first.
+type lane struct {
+	waiting []func()
+	readers int
 }
 
 type preparationKey struct{ verification, signal string }
@@ -75,24 +81,43 @@ func (p *preparations) start(key preparationKey, source string, read func() veri
 	p.sweep(time.Now())
 	job := &preparation{done: make(chan struct{})}
 	if p.under == nil {
-		p.under, p.slots = map[preparationKey]*preparation{}, map[string]chan struct{}{}
+		p.under, p.lanes = map[preparationKey]*preparation{}, map[string]*lane{}
 	}
 	p.under[key] = job
-	slot := p.slots[source]
-	if slot == nil {
-		slot = make(chan struct{}, preparationsAtOnce)
-		p.slots[source] = slot
+	l := p.lanes[source]
+	if l == nil {
+		l = &lane{}
+		p.lanes[source] = l
 	}
-	p.running.Go(func() {
-		slot <- struct{}{}
+	l.waiting = append(l.waiting, func() {
 		evidence := read()
-		<-slot
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		job.evidence, job.ended = evidence, time.Now()
 		close(job.done)
 	})
+	if l.readers < preparationsAtOnce {
+		l.readers++
+		p.running.Go(func() { p.readOn(l) })
+	}
 	return job
+}
+
+// readOn reads what waits in a lane, until nothing does.
+func (p *preparations) readOn(l *lane) {
+	for {
+		p.mu.Lock()
+		if len(l.waiting) == 0 {
+			l.readers--
+			p.mu.Unlock()
+			return
+		}
+		next := l.waiting[0]
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+		p.mu.Unlock()
+		next()
+	}
 }
 
 // sweep forgets what nobody came for.
@@ -149,7 +174,7 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 	defer cancel()
 	briefly, cancelBriefly := context.WithTimeout(ctx, min(wait, atHand))
 	defer cancelBriefly()
-	asked := *c // what is read in the background outlives this look, which changes c
+	asked, before := *c, slices.Clone(c.Signals) // what is read in the background outlives this look, which changes c
 	var wg sync.WaitGroup
 	for _, i := range missing {
 		wg.Go(func() {
@@ -169,7 +194,11 @@ func (e *Engine) prepare(ctx context.Context, c *verifier.Check) (bool, error) {
 		})
 	}
 	wg.Wait()
-	return true, nil
+	changed := c.Verification.State == verifier.StatePending
+	for _, i := range missing {
+		changed = changed || len(c.Signals[i].Calibration) > 0 || c.Signals[i].Plan != before[i].Plan
+	}
+	return changed, nil
 }
 
 // unprepared brings c.Signals into the policy's order, and returns the places
