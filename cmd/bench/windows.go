@@ -17,7 +17,7 @@ import (
 
 const (
 	interval   = 15 * time.Second
-	settleTime = 20 * time.Second // a look each, before anything counts
+	settleTime = 5 * time.Second // allOpen has waited for a look each
 	// alreadyOpen is how long ago the deploys finished when they are announced:
 	// there is evidence of each signal from the first look on.
 	alreadyOpen = 10 * time.Minute
@@ -246,25 +246,27 @@ func announceAll(ctx context.Context, daemons []*daemon, windows int) error {
 	return group.Wait()
 }
 
-// allOpen waits until the past of every window was read: its latency is
-// measured then, and its probe was run.
+// allOpen waits until the past of every window was read: for longer than each
+// takes to look, no look has found a latency that could not be measured.
 func (c cell) allOpen(ctx context.Context, o options, daemons []*daemon, target *target) error {
-	began := time.Now()
-	for time.Since(began) < 15*time.Minute {
-		var observed float64
+	began, calm := time.Now(), time.Now()
+	for was := -1.0; time.Since(began) < 15*time.Minute; {
+		var measured, not float64
 		for _, d := range daemons {
 			m, err := d.metrics(ctx)
 			if err != nil {
 				return err
 			}
-			observed += total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
+			measured += total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
+			not += total(m, "postflight_observations_total", "kind=latency") - total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
 		}
-		if target.services() == c.windows && observed >= float64(c.windows) {
+		if not != was || target.services() < c.windows || measured < float64(c.windows) {
+			was, calm = not, time.Now()
+		}
+		if time.Since(calm) > interval+interval/4 {
 			return nil
 		}
-		if o.say("%d of %d probed, %.0f latencies measured", target.services(), c.windows, observed); ctx.Err() != nil {
-			return ctx.Err()
-		}
+		o.say("%d of %d probed, %.0f latencies measured, %.0f not yet", target.services(), c.windows, measured, not)
 		if err := wait(ctx, 5*time.Second); err != nil {
 			return err
 		}
