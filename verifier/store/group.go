@@ -13,6 +13,11 @@ import (
 // mostGrouped bounds a group, so that nobody else waits for long for the writer.
 const mostGrouped = 64
 
+// longestGroup is how long a group goes on to let members begin: a database that
+// is slow to answer would otherwise keep the lock from other replicas for longer
+// than they wait for it, or undo all of a group that runs out of time.
+const longestGroup = 500 * time.Millisecond
+
 // grouped is alone for a write of a few statements that many callers ask for at
 // the same moment: those share one transaction and so one commit, for what a
 // short write costs is mostly the disk's word that it is there. Each runs behind
@@ -169,7 +174,10 @@ func (g *group) commit(t transaction) {
 	var taken []*member
 	err := t.once(ctx, func(tx *sql.Tx) error {
 		taken = g.take()
-		return all(ctx, tx, taken, t.release)
+		n, err := all(ctx, tx, taken, t.release)
+		g.putBack(taken[n:])
+		taken = taken[:n]
+		return err
 	})
 	if taken == nil {
 		taken = g.take() // it never began
@@ -183,11 +191,24 @@ func (g *group) commit(t transaction) {
 	}
 }
 
-// all runs the members of a group, one after the other. An error is the end of
-// the whole transaction.
-func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) error {
-	for _, m := range taken {
-		var err error
+// putBack lets those be the first of the next group.
+func (g *group) putBack(rest []*member) {
+	if len(rest) == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(rest, g.waiting...)
+}
+
+// all runs the members of a group, one after the other, and returns how many
+// there was time for. An error is the end of the whole transaction.
+func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) (n int, err error) {
+	start := time.Now()
+	for i, m := range taken {
+		if time.Since(start) > longestGroup {
+			return i, nil
+		}
 		if len(taken) == 1 {
 			m.run(tx)
 			err = m.err
@@ -195,10 +216,10 @@ func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) error
 			err = m.behindSavepoint(ctx, tx, release)
 		}
 		if err != nil {
-			return err
+			return len(taken), err
 		}
 	}
-	return nil
+	return len(taken), nil
 }
 
 // behindSavepoint lets the member have its turn, and undoes what it did where it

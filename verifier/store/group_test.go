@@ -31,6 +31,7 @@ func TestGroup(t *testing.T) {
 				"one that goes away":  testGroupWithoutWhoLeaves,
 				"one that spoils all": testGroupSpoilt,
 				"more than fit":       testGroupOfMany,
+				"one that is slow":    testGroupBehindASlowOne,
 			} {
 				t.Run(name, func(t *testing.T) {
 					_, err := s.writer.ExecContext(t.Context(), `DELETE FROM deciding`)
@@ -207,4 +208,19 @@ func testGroupOfMany(t *testing.T, g *gathering) {
 		require.LessOrEqual(t, n, mostGrouped)
 	}
 	require.Len(t, in, 3)
+}
+
+// Where the database is slow, a group ends before the others who wait for it,
+// here and on other replicas, have waited for too long.
+func testGroupBehindASlowOne(t *testing.T, g *gathering) {
+	slow := g.call(t.Context(), 1, func(context.Context, *sql.Tx) error { time.Sleep(longestGroup + time.Millisecond); return nil })
+	next := g.call(t.Context(), 2, nothing)
+	last := g.call(t.Context(), 3, nothing)
+	require.Equal(t, []int{1, 2, 3}, g.run(func() {}))
+	for _, o := range []*outcome{slow, next, last} {
+		require.NoError(t, o.err)
+		require.Len(t, o.in, 1)
+	}
+	require.NotEqual(t, slow.in, next.in, "the slow one has committed")
+	require.Equal(t, next.in, last.in)
 }
