@@ -210,10 +210,13 @@ func (r *reader) wait(ctx context.Context, w *waiter) error {
 		case <-w.done:
 		case <-ctx.Done():
 			goesOn := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
-			if sent := r.leave(w, goesOn); !sent {
+			switch sent, came := r.leave(w, goesOn); {
+			case came:
+			case !sent:
 				return r.server.unavailable(fmt.Sprintf("not sent: waited %s for queries before it", time.Since(w.began).Round(time.Millisecond)), nil)
+			default:
+				return r.server.unavailable(outbound.Reason(context.Cause(ctx)), nil)
 			}
-			return r.server.unavailable(outbound.Reason(context.Cause(ctx)), nil)
 		}
 	}
 	var fault faultError
@@ -224,10 +227,16 @@ func (r *reader) wait(ctx context.Context, w *waiter) error {
 }
 
 // leave takes a look out of the line, and ends the fetch that nobody else waits
-// for, unless it goes on for a later look; sent says whether it was under way.
-func (r *reader) leave(w *waiter, goesOn bool) (sent bool) {
+// for, unless it goes on for a later look; sent says whether it was under way,
+// came that its answer has just come.
+func (r *reader) leave(w *waiter, goesOn bool) (sent, came bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	select {
+	case <-w.done: // nothing is under way that could go on
+		return true, true
+	default:
+	}
 	is := func(o *waiter) bool { return o == w }
 	if f := w.fetch; f != nil {
 		f.waiting = slices.DeleteFunc(f.waiting, is)
@@ -239,12 +248,12 @@ func (r *reader) leave(w *waiter, goesOn bool) (sent bool) {
 		default:
 			f.cancel()
 		}
-		return f.sent.Load()
+		return f.sent.Load(), false
 	}
 	if w.lane != nil {
 		w.lane.waiting = slices.DeleteFunc(w.lane.waiting, is)
 	}
-	return false
+	return false, false
 }
 
 func (r *reader) group(forms []form, of rowOf, step time.Duration) *group {

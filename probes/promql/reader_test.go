@@ -77,3 +77,23 @@ func TestNoOlderAnswerSaysThatAStepIsMissing(t *testing.T) {
 		require.Equal(t, grid{first: of.at(c.missing[0]), step: of.step, n: c.missing[1] - c.missing[0] + 1}, got, name)
 	}
 }
+
+// An answer that comes at the moment when a look goes away leaves nothing that
+// would count as read on for ever.
+func TestALookThatLeavesAsItsAnswerComes(t *testing.T) {
+	r := newReader(&server{timeout: time.Second}, nil)
+	now := time.Now()
+	of := grid{first: now, step: time.Second, n: 1}
+	m := r.enterFor(t, of, 1)
+	f := newFetch(r.group(m.forms, rowOf{verifier.FromValue}, time.Second), now, 1)
+	f.add(m.member, 1)
+	w := &waiter{member: m.member, grid: of, part: of, points: [][]point{make([]point, 1)}, done: make(chan struct{})}
+	f.join(w)
+	f.got[m.member] = answer{points: [][]point{{number(7)}}}
+	r.deliver(f, now)
+	_, came := r.leave(w, true)
+	require.True(t, came)
+	require.Zero(t, r.unattended)
+	require.False(t, f.unattended)
+	require.Equal(t, 7.0, w.points[0][0].value)
+}
