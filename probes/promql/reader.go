@@ -64,7 +64,17 @@ func (l *look) points(ctx context.Context, g grid, of rowOf, exprs ...string) ([
 	w := l.reader.enter(g, of, exprs, l.target)
 	l.members = append(l.members, w.member)
 	if err := l.reader.wait(ctx, w); err != nil {
-		return nil, err
+		known, _ := g.index(w.part.first)
+		if known == 0 || !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return nil, err
+		}
+		// What follows is taken by the next look: were this one to take nothing,
+		// and that one to find another step missing, neither would ever.
+		for _, points := range w.points {
+			for i := range points[known:] {
+				points[known+i] = point{outcome: verifier.Failed, reason: err.Error()}
+			}
+		}
 	}
 	return w.points, nil
 }

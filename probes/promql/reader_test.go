@@ -1,8 +1,11 @@
 package promql
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -96,4 +99,40 @@ func TestALookThatLeavesAsItsAnswerComes(t *testing.T) {
 	require.Zero(t, r.unattended)
 	require.False(t, f.unattended)
 	require.Equal(t, 7.0, w.points[0][0].value)
+}
+
+type hanging struct{}
+
+func (hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// Where every look finds another step missing, and has no time to wait for it,
+// each takes what the one before it has asked for.
+func TestWhatIsKnownIsTakenWhereTheRestIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := newServer(Server{Name: "main", URL: "http://prometheus.example", RoundTripper: hanging{}}, nil)
+		require.NoError(t, err)
+		target, expr := verifier.Target{Service: "a"}, `sum(increase(a{service="a"}[1m]))`
+		l, of := &look{reader: s.shared, target: target}, grid{first: time.Now().Truncate(time.Minute), step: time.Minute, n: 3}
+		late := func() ([][]point, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return l.points(ctx, of, rowOf{verifier.FromValue}, expr)
+		}
+		_, err = late()
+		require.Equal(t, verifier.Unavailable, verifier.KindOf(err), "nothing is known")
+		time.Sleep(time.Minute / 2)
+
+		f, values := formOf(expr, target)
+		g := s.shared.group([]form{f}, rowOf{verifier.FromValue}, time.Minute)
+		g.store(g.member([][]string{values}), grid{first: of.first, step: of.step, n: 2}, [][]point{{number(1), number(2)}}, time.Now())
+		points, err := late()
+		require.NoError(t, err)
+		require.Equal(t, []point{number(1), number(2)}, points[0][:2])
+		require.Equal(t, verifier.Failed, points[0][2].outcome)
+		require.Contains(t, points[0][2].reason, `prometheus "main": `)
+		time.Sleep(2 * time.Minute) // what was read on
+	})
 }
