@@ -32,6 +32,7 @@ func (e *Engine) measure(ctx context.Context, c verifier.Check, now time.Time) m
 				observations = e.measureSignal(ctx, c, signal, s, now)
 			}()
 			e.count(signal, observations)
+			observations = news(s.Observations, observations)
 			mu.Lock()
 			defer mu.Unlock()
 			fresh[s.Signal] = observations
@@ -39,6 +40,27 @@ func (e *Engine) measure(ctx context.Context, c verifier.Check, now time.Time) m
 	}
 	wg.Wait()
 	return fresh
+}
+
+// news leaves out what is stored already: of a source that is away, each look
+// says of every step since that it could not be measured.
+func news(stored, fresh []verifier.Observation) []verifier.Observation {
+	if len(stored) == 0 || len(fresh) == 0 {
+		return fresh
+	}
+	known := make(map[int64]verifier.Observation, len(stored))
+	for _, o := range stored {
+		known[o.At.UnixMicro()] = o
+	}
+	out := make([]verifier.Observation, 0, len(fresh))
+	for _, o := range fresh {
+		was, ok := known[o.At.UnixMicro()]
+		if ok && o.Outcome != verifier.Measured && was.Outcome == o.Outcome && was.Message == o.Message && was.Span == o.Span && o.Timing == nil {
+			continue
+		}
+		out = append(out, o)
+	}
+	return out
 }
 
 func (e *Engine) count(signal verifier.Signal, observations []verifier.Observation) {

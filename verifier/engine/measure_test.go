@@ -120,3 +120,16 @@ func TestSettleIsHalfAStepAndFiveSecondsAtMost(t *testing.T) {
 	require.Equal(t, 500*time.Millisecond, settle(time.Second))
 	require.Equal(t, 5*time.Second, settle(5*time.Minute))
 }
+
+// What is stored of a source that is away is not stored again, until it is
+// another.
+func TestNewsAreWhatIsNotStored(t *testing.T) {
+	failed := func(seconds float64, why string) verifier.Observation {
+		return verifier.Observation{At: at(seconds), Outcome: verifier.Failed, Message: why}
+	}
+	stored := append(measuredAt(30), failed(60, "away"), failed(90, "away"))
+	fresh := append(measuredAt(30, 60), failed(90, "away"), failed(120, "away"))
+	require.Equal(t, []verifier.Observation{fresh[0], fresh[1], fresh[3]}, news(stored, fresh), "a measured one may be another")
+	require.Equal(t, []verifier.Observation{failed(90, "slow")}, news(stored, []verifier.Observation{failed(90, "slow")}))
+	require.Equal(t, fresh, news(nil, fresh))
+}

@@ -118,7 +118,7 @@ func fail(doing string, err error) error {
 
 // mayPass reports whether the same call may go through later.
 func mayPass(err error) bool {
-	for _, known := range []error{errSpoilt, context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF} {
+	for _, known := range []error{errSpoilt, context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, sql.ErrTxDone, driver.ErrBadConn, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, known) {
 			return true
 		}
