@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,36 +19,40 @@ const mostGrouped = 64
 // than they wait for it, or undo all of a group that runs out of time.
 const longestGroup = 500 * time.Millisecond
 
+// lingering is how long a group that nobody waits for waits for others: looks
+// have seconds, and a commit costs as much for one of them as for sixty.
+const lingering = 20 * time.Millisecond
+
 // grouped is alone for a write of a few statements that many callers ask for at
 // the same moment: those share one transaction and so one commit, for what a
 // short write costs is mostly the disk's word that it is there. Each runs behind
 // a savepoint, so that an error, a conflict or a panic of one undoes nothing of
-// the others'. While a group commits, the next one gathers; nobody waits for
-// others to come. It is on disk when grouped returns nil.
+// the others'. While a group commits, the next one gathers; where nobody is in
+// a hurry, for a moment longer. It is on disk when grouped returns nil.
 //
 // fn must use the context that it is given, which has ctx's values and not its
 // end: one that goes away takes nobody with it. Where ctx ends before fn begins,
 // it never does; where it ends later, the write may be stored or not.
 func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
-	return s.inGroup(ctx, &s.deciders, s.deciding(), doing, fn)
+	return s.inGroup(ctx, &s.deciders, s.deciding(), false, doing, fn)
 }
 
-// groupedWrite is grouped for what must not rest on rows that fn doesn't write;
-// see write.
+// groupedWrite is grouped for what must not rest on rows that fn doesn't write,
+// see write, and may wait for others a little.
 func (s *Store) groupedWrite(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
 	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
-		return s.grouped(ctx, doing, fn)
+		return s.inGroup(ctx, &s.deciders, s.deciding(), true, doing, fn)
 	}
-	return s.inGroup(ctx, &s.writers, s.writing(), doing, fn)
+	return s.inGroup(ctx, &s.writers, s.writing(), true, doing, fn)
 }
 
-func (s *Store) inGroup(ctx context.Context, g *group, t transaction, doing string, fn func(context.Context, *sql.Tx) error) error {
+func (s *Store) inGroup(ctx context.Context, g *group, t transaction, patient bool, doing string, fn func(context.Context, *sql.Tx) error) error {
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
-	return t.tell(ctx, doing, insist(ctx, func() error { return g.join(ctx, t, fn) }))
+	return t.tell(ctx, doing, insist(ctx, func() error { return g.join(ctx, t, patient, fn) }))
 }
 
 // group is who waits to write in the same kind of transaction.
@@ -56,6 +61,7 @@ type group struct {
 	waiting []*member
 	running bool
 	ended   sync.WaitGroup // of running
+	hurry   chan struct{}  // somebody came who doesn't wait for others
 }
 
 // member is one write of a group. Its fn runs on the group's goroutine: handing
@@ -64,6 +70,7 @@ type group struct {
 type member struct {
 	ctx      context.Context
 	within   time.Duration
+	patient  bool
 	fn       func(context.Context, *sql.Tx) error
 	state    atomic.Int32  // waits, began, left
 	ran      chan struct{} // closed once fn has ended
@@ -87,11 +94,11 @@ var errPanicked = errors.New("it panicked")
 
 // join runs fn when its turn comes, and waits for the commit. A panic of fn is
 // passed on.
-func (g *group) join(ctx context.Context, t transaction, fn func(context.Context, *sql.Tx) error) error {
+func (g *group) join(ctx context.Context, t transaction, patient bool, fn func(context.Context, *sql.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m := &member{ctx: context.WithoutCancel(ctx), within: t.within, fn: fn, ran: make(chan struct{}), done: make(chan struct{})}
+	m := &member{ctx: context.WithoutCancel(ctx), within: t.within, patient: patient, fn: fn, ran: make(chan struct{}), done: make(chan struct{})}
 	g.add(m, t)
 	select {
 	case <-m.done:
@@ -137,13 +144,44 @@ func (g *group) add(m *member, t transaction) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting = append(g.waiting, m)
+	if g.hurry == nil {
+		g.hurry = make(chan struct{}, 1)
+	}
+	if g.hurried() {
+		select {
+		case g.hurry <- struct{}{}:
+		default:
+		}
+	}
 	if !g.running {
 		g.running = true
 		g.ended.Go(func() {
 			for g.anybody() {
+				g.gather()
 				g.commit(t)
 			}
 		})
+	}
+}
+
+// hurried reports whether there is nothing to wait for.
+func (g *group) hurried() bool {
+	return len(g.waiting) >= mostGrouped || slices.ContainsFunc(g.waiting, func(m *member) bool { return !m.patient })
+}
+
+// gather waits for others where all who wait may.
+func (g *group) gather() {
+	g.mu.Lock()
+	hurried := g.hurried()
+	g.mu.Unlock()
+	if hurried {
+		return
+	}
+	timer := time.NewTimer(lingering)
+	defer timer.Stop()
+	select {
+	case <-g.hurry:
+	case <-timer.C:
 	}
 }
 
