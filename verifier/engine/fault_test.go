@@ -70,7 +70,7 @@ func TestWhatIsTooMuchToReadInTimeIsReadInParts(t *testing.T) {
 }
 
 func faultyEngine() *Engine {
-	return New(Options{Store: pastless{}, Metrics: uncounted{}, Log: slog.New(slog.DiscardHandler),
+	return New(Options{Store: pastless{}, Metrics: uncounted{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return at(100) },
 		Measurers: func() map[verifier.SourceKind]Measurer {
 			return map[verifier.SourceKind]Measurer{verifier.FromRatio: faulty{}}
 		}})
@@ -78,7 +78,7 @@ func faultyEngine() *Engine {
 
 func TestAPanicOverAReplyIsAStepThatCouldNotBeMeasured(t *testing.T) {
 	e, c := faultyEngine(), check()
-	c.Policy.Signals = []verifier.Signal{ratio()}
+	c.Policy.Signals, c.Verification.State = []verifier.Signal{ratio()}, verifier.StatePending
 	prepared, err := e.prepare(t.Context(), &c)
 	require.NoError(t, err)
 	require.True(t, prepared)

@@ -226,6 +226,10 @@ func (e *Engine) prepareSafely(c verifier.Check, signal verifier.Signal, leftOut
 	ctx, cancel := context.WithTimeout(e.background, prepareBudget(c, e.now()))
 	defer cancel()
 	s.Signal = signal.Name
+	if e.now().After(c.Verification.ClosesAt.Add(lookTimeout)) { // it waited for too long to be of use
+		s.Plan = verifier.Plan{Note: "its past was not read before the window's end"}
+		return s
+	}
 	defer e.recovered("prepare a signal", c.Verification.ID, func(why string) {
 		s = verifier.SignalEvidence{Signal: signal.Name, Plan: verifier.Plan{Note: why}}
 	})

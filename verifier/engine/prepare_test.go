@@ -109,3 +109,19 @@ func TestAWeekOfHistoryReachesBeforeTheSameHourOfLastWeek(t *testing.T) {
 	require.NotEmpty(t, s.Calibration)
 	require.Equal(t, 7*24*time.Hour+12*c.Policy.Window.D(), at(0).Sub(m.since))
 }
+
+func TestAPastOfNoUseIsNotRead(t *testing.T) {
+	m := &asked{}
+	now := at(0)
+	e := New(Options{Now: func() time.Time { return now }, Measurers: func() map[verifier.SourceKind]Measurer {
+		return map[verifier.SourceKind]Measurer{verifier.FromRatio: m}
+	}})
+	c := check()
+	now = c.Verification.ClosesAt.Add(lookTimeout + time.Second)
+	s := e.prepareSafely(c, ratio(), nil)
+	require.Empty(t, s.Calibration)
+	require.NotEmpty(t, s.Plan.Note)
+	require.Zero(t, m.since, "nobody was asked")
+	now = c.Verification.ClosesAt
+	require.NotEmpty(t, e.prepareSafely(c, ratio(), nil).Calibration)
+}
