@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,22 +96,28 @@ type restarted struct {
 const downtime = 2 * interval
 
 func measureWindows(ctx context.Context, o options) (Section, error) {
-	cells := []cell{{100, 1, false}, {1000, 1, false}, {10000, 1, false}, {100, 1, true}, {1000, 1, true}, {10000, 1, true}, {1000, 2, true}, {10000, 2, true}}
+	cells := []cell{{100, 1, false}, {1000, 1, false}, {10000, 1, false}, {100, 1, true}, {1000, 1, true}, {10000, 1, true}, {100, 2, true}, {1000, 2, true}, {10000, 2, true}}
 	if o.quick {
 		cells = []cell{{100, 1, false}, {100, 2, true}}
 	}
-	if only := os.Getenv("BENCH_CELL"); only != "" { // such as 10000/1/sqlite, while working on it
-		var c cell
-		var store string
-		if _, err := fmt.Sscanf(strings.ReplaceAll(only, "/", " "), "%d %d %s", &c.windows, &c.replicas, &store); err != nil {
-			return Section{}, fmt.Errorf("read BENCH_CELL %q: %w", only, err)
+	if o.cells != "" {
+		cells = nil
+		for one := range strings.SplitSeq(o.cells, ",") {
+			var c cell
+			var store string
+			if _, err := fmt.Sscanf(strings.ReplaceAll(one, "/", " "), "%d %d %s", &c.windows, &c.replicas, &store); err != nil {
+				return Section{}, fmt.Errorf("-cells: want windows/replicas/store, such as 1000/1/sqlite,10000/2/postgres (got %q): %w", one, err)
+			}
+			c.postgres = store == "postgres"
+			cells = append(cells, c)
 		}
-		c.postgres = store == "postgres"
-		cells = []cell{c}
 	}
 	var all []fared
 	for _, c := range cells {
 		f, err := c.measure(ctx, o)
+		if err != nil && ctx.Err() != nil && len(all) > 0 {
+			break // asked to stop: what is measured is told
+		}
 		if err != nil {
 			return Section{}, fmt.Errorf("%d windows on %s, %d replicas: %w", c.windows, c.store(), c.replicas, err)
 		}
@@ -117,6 +125,9 @@ func measureWindows(ctx context.Context, o options) (Section, error) {
 			c.windows, c.store(), c.replicas, f.p50, f.p99, f.worst, f.missed, 100*f.within, f.cores, f.resident>>20, f.queries, f.bytes/1e3, f.looks, f.commits, f.written/1e3, f.perWindow, f.opened.Round(time.Second), f.complaints)
 		all = append(all, f)
 	}
+	slices.SortStableFunc(all, func(a, b fared) int {
+		return cmp.Or(cmp.Compare(a.store(), b.store())*-1, a.replicas-b.replicas, a.windows-b.windows)
+	})
 	return windowsSection(all), nil
 }
 
