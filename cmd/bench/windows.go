@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	interval   = 15 * time.Second
-	settleTime = 5 * time.Second // allOpen has waited for a look each
+	interval      = 15 * time.Second
+	announceEvery = 16 * time.Millisecond
+	settleTime    = 5 * time.Second // allOpen has waited for a look each
 	// alreadyOpen is how long ago the deploys finished when they are announced:
 	// there is evidence of each signal from the first look on.
 	alreadyOpen = 10 * time.Minute
@@ -234,11 +235,20 @@ func (c cell) restart(ctx context.Context, o options, old *daemon, dir, config s
 	return r, nil
 }
 
+// announceAll announces a deploy of each service, no faster than pasts are read:
+// ten thousand deploys in the same minute are nobody's day.
 func announceAll(ctx context.Context, daemons []*daemon, windows int) error {
 	finished := time.Now().Add(-alreadyOpen)
+	pace := time.NewTicker(announceEvery)
+	defer pace.Stop()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	for i := range windows {
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return group.Wait()
+		}
 		group.Go(func() error {
 			for {
 				status, err := daemons[i%len(daemons)].announce(ctx, fmt.Sprintf("service-%d", i), "2.0", finished)
