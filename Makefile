@@ -100,7 +100,7 @@ fault-tools: # what only the fault matrix needs: strace writes down what a power
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl chromium systemd-analyze
 
-bench: build ## docs/performance.md: what postflight needs and how late it is, half an hour [ONLY=windows,probes,...] [QUICK=1]
+bench: build ## docs/performance.md: what postflight needs and how late it is, forty minutes [ONLY=windows,probes,...] [QUICK=1]
 	go run ./cmd/bench -only '$(ONLY)' $(if $(QUICK),-quick)
 
 CHANGES ?= ../shared/data/changes

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -67,4 +68,14 @@ policies: [{ name: all, signals: [{ name: queue, value: { query: up } }] }]
 		cur.close()
 		s.Close()
 	}
+}
+
+// A server that no configuration was written of yet, as init asks it, is asked
+// all the same.
+func TestAServerWithoutSettingsIsAsked(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	release, err := newLimiter().upTo(0)(ctx, "prometheus.example")
+	require.NoError(t, err)
+	release()
 }

@@ -99,8 +99,12 @@ func (l *limiter) acquire(ctx context.Context, name string) (release func(), err
 	return l.acquireOf(ctx, name, outboundPerHost)
 }
 
-// upTo is acquire for hosts that take so many calls at once.
+// upTo is acquire for hosts that take so many calls at once; as many as others
+// where nobody has said how many.
 func (l *limiter) upTo(most int) queue {
+	if most <= 0 {
+		most = outboundPerHost
+	}
 	return func(ctx context.Context, name string) (func(), error) { return l.acquireOf(ctx, name, most) }
 }
 
