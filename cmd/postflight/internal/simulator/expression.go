@@ -2,8 +2,10 @@ package simulator
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/scanner"
@@ -111,57 +113,55 @@ func (p *parser) binary(above int) expression {
 	left := p.unary()
 	for precedence[p.text] > above {
 		op := p.next()
-		ignoring := p.text == "ignoring"
-		if ignoring {
-			p.next()
-			p.names()
+		var ignoring []string
+		if p.accept("ignoring") {
+			ignoring = p.names()
 		}
 		right := p.binary(precedence[op])
-		left = combine(op, left, right)
+		left = combine(op, ignoring, left, right)
 	}
 	return left
 }
 
-// combine joins two vectors. Series pair up by their place in order where both
-// were taken from the same instances, and a sum pairs with a sum.
-func combine(op string, left, right expression) expression {
+// combine joins two vectors: series pair up whose labels are the same, but for
+// those that are ignored.
+func combine(op string, ignoring []string, left, right expression) expression {
 	return func(f *Fleet, at time.Time) []sample {
-		l := left(f, at)
-		if op == "or" && len(l) > 0 {
-			return l
+		l, r := left(f, at), right(f, at)
+		of := func(s sample) string { return labelsJSON(without(s.labels, ignoring)) }
+		others := make(map[string]sample, len(r))
+		for _, s := range r {
+			others[of(s)] = s
 		}
-		r := right(f, at)
-		switch op {
-		case "or":
-			return r
-		case "and":
-			return those(l, r)
+		var out []sample
+		for _, s := range l {
+			other, paired := others[of(s)]
+			switch op {
+			case "or":
+				paired = true
+				delete(others, of(s))
+			case "-":
+				s.value -= other.value
+			case "*":
+				s.value *= other.value
+			case "/":
+				s.value /= other.value
+			}
+			if paired {
+				out = append(out, s)
+			}
 		}
-		if len(l) != 1 || len(r) != 1 {
-			return nil
+		if op == "or" {
+			out = append(out, slices.DeleteFunc(slices.Clone(r), func(s sample) bool { _, alone := others[of(s)]; return !alone })...)
 		}
-		switch op {
-		case "-":
-			l[0].value -= r[0].value
-		case "*":
-			l[0].value *= r[0].value
-		default:
-			l[0].value /= r[0].value
-		}
-		return l
+		return out
 	}
 }
 
-// those are the samples of instances that the others have as well.
-func those(l, others []sample) (out []sample) {
-	has := map[string]bool{}
-	for _, s := range others {
-		has[s.labels["instance"]] = true
-	}
-	for _, s := range l {
-		if has[s.labels["instance"]] {
-			out = append(out, s)
-		}
+func without(labels map[string]string, names []string) map[string]string {
+	out := maps.Clone(labels)
+	for _, name := range names {
+		delete(out, name)
 	}
 	return out
 }
