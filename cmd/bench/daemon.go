@@ -54,7 +54,7 @@ func startDaemon(ctx context.Context, binary, dir, name, config string) (*daemon
 		return nil, err
 	}
 	d := &daemon{url: "http://" + address, ready: "/-/ready", log: filepath.Join(dir, name+".log")}
-	return d, d.start(ctx, exec.Command(binary, "serve", "--config.file="+file, "--web.listen-address="+address), dir) // #nosec G204 -- ours
+	return d, d.start(ctx, exec.CommandContext(context.WithoutCancel(ctx), binary, "serve", "--config.file="+file, "--web.listen-address="+address), dir) // #nosec G204 -- ours
 }
 
 // start runs a program in dir, and waits until it says that it is ready.
@@ -76,13 +76,9 @@ func (d *daemon) start(ctx context.Context, cmd *exec.Cmd, dir string) error {
 		_ = d.cmd.Wait() // how it ended is in its log
 	}()
 	for time.Since(began) < 2*time.Minute && ctx.Err() == nil && !d.over() {
-		resp, err := client.Get(d.url + d.ready)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				d.took = time.Since(began)
-				return nil
-			}
+		if status, err := d.asks(ctx, d.ready); err == nil && status == http.StatusOK {
+			d.took = time.Since(began)
+			return nil
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -98,6 +94,18 @@ func (d *daemon) over() bool {
 	default:
 		return false
 	}
+}
+
+func (d *daemon) asks(ctx context.Context, path string) (status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
 }
 
 func freeAddress(ctx context.Context) (string, error) {
@@ -133,7 +141,7 @@ func (d *daemon) announce(ctx context.Context, service, version string, finished
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	said, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusServiceUnavailable {
 		err = fmt.Errorf("announce %s: %s: %s", service, resp.Status, said)
@@ -151,7 +159,7 @@ func (d *daemon) metrics(ctx context.Context) (map[string]*dto.MetricFamily, err
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(resp.Body)
 	if err != nil {

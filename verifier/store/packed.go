@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"math/bits"
-	"slices"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -93,7 +92,11 @@ func unpackObservations(b []byte) ([]verifier.Observation, error) {
 		return nil, nil
 	}
 	r := unpacker{left: b}
-	out := make([]verifier.Observation, r.uvarint())
+	n := r.uvarint()
+	if n > uint64(len(b)) { // each takes some bytes
+		return nil, errPacked
+	}
+	out := make([]verifier.Observation, n)
 	var at, span int64
 	for i := range out {
 		o := &out[i]
@@ -128,7 +131,15 @@ func unpackObservations(b []byte) ([]verifier.Observation, error) {
 // outcomes are all that there are, by the byte that stands for each.
 var outcomes = []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed}
 
-func outcomeByte(o verifier.Outcome) byte { return byte(slices.Index(outcomes, o)) }
+// outcomeByte is beyond them for one that isn't known, so that it is not read.
+func outcomeByte(o verifier.Outcome) byte {
+	for i, known := range outcomes {
+		if o == known {
+			return byte(i) // #nosec G115 -- there are three
+		}
+	}
+	return math.MaxUint8
+}
 
 func (r *unpacker) outcome() verifier.Outcome {
 	i := int(r.byte())
@@ -146,22 +157,28 @@ type unpacker struct {
 
 func (r *unpacker) uvarint() uint64 {
 	v, n := binary.Uvarint(r.left)
-	return v * uint64(r.taken(n))
+	if !r.taken(n) {
+		return 0
+	}
+	return v
 }
 
 func (r *unpacker) varint() int64 {
 	v, n := binary.Varint(r.left)
-	return v * int64(r.taken(n))
-}
-
-// taken moves on by n bytes, and returns 0 where there are none, else 1.
-func (r *unpacker) taken(n int) int {
-	if n <= 0 || n > len(r.left) {
-		r.left, r.failed = nil, true
+	if !r.taken(n) {
 		return 0
 	}
+	return v
+}
+
+// taken moves on by n bytes, and reports whether they are there.
+func (r *unpacker) taken(n int) bool {
+	if n <= 0 || n > len(r.left) {
+		r.left, r.failed = nil, true
+		return false
+	}
 	r.left = r.left[n:]
-	return 1
+	return true
 }
 
 func (r *unpacker) byte() byte {
