@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,12 +48,22 @@ func sections(out string) (all []Section, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		if s.name = b.name; ok {
 			s.Text = strings.TrimSpace(s.Text) + "\n\n" + fmt.Sprintf("Measured %s at %s in %s: `make bench ONLY=%s`, on %s.", s.Measured.At, s.Measured.Commit, s.Measured.Took, b.name, s.Measured.Machine)
 			all = append(all, s)
 		}
 	}
 	return all, nil
+}
+
+// unmeasured are the sections that nothing is saved of.
+func unmeasured(all []Section) (names []string) {
+	for _, b := range benches {
+		if !slices.ContainsFunc(all, func(s Section) bool { return s.name == b.name }) {
+			names = append(names, b.name)
+		}
+	}
+	return names
 }
 
 func page(all []Section) string {
@@ -70,6 +81,9 @@ func page(all []Section) string {
 		}
 	}
 	t.write(&b)
+	if missing := unmeasured(all); len(missing) > 0 {
+		fmt.Fprintf(&b, "\nNot measured yet: `make bench ONLY=%s`.\n", strings.Join(missing, ","))
+	}
 	for _, s := range all {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", s.Title, s.Text)
 		for _, t := range s.Tables {

@@ -19,6 +19,8 @@ type Section struct {
 	// Data is what other sections reckon with, by name, with the unit in it.
 	Data     map[string]float64 `json:"data,omitempty"`
 	Measured Measured           `json:"measured"`
+
+	name string // of its bench
 }
 
 // Figure is a measured figure beside its goal.

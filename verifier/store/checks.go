@@ -157,8 +157,8 @@ func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
 }
 
 // Record stores fresh observations, the findings and the cleared time of c's
-// verification, whose state is what Prepare made it, and the messages, gives the lease back and makes the next look
-// due at next.
+// verification, whose state is what Prepare made it, and the messages, gives the
+// lease back and makes the next look due at next.
 func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][]verifier.Observation, next time.Time, messages []verifier.Delivery) error {
 	v := storedVerification(c.Verification)
 	record, err := encode("verification "+v.ID, v)

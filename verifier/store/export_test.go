@@ -27,9 +27,12 @@ func (s *Store) Remembered() (n, bytes int) {
 	return len(s.memory.of), s.memory.bytes
 }
 
-// ClaimAgain does to a running verification what any change of it by another
-// does to who holds it.
+// ClaimAgain changes what a running verification rests on, and does to who holds
+// it what any change by another does.
 func (s *Store) ClaimAgain(ctx context.Context, id string) error {
+	if _, err := s.writer.ExecContext(ctx, `UPDATE observations SET value = value + 1 WHERE verification = $1`, id); err != nil {
+		return err
+	}
 	_, err := s.writer.ExecContext(ctx, `UPDATE verifications SET epoch = epoch + 1, lease_until = 0 WHERE id = $1`, id)
 	return err
 }

@@ -44,6 +44,9 @@ func testClaimFromMemory(t *testing.T, db database) {
 		case 1: // others write, so that it comes to nothing
 			require.NoError(t, s.ClaimAgain(t.Context(), v.ID))
 			requireKind(t, verifier.Conflict, s.Record(t.Context(), c, fresh, now, nil))
+		case 2: // others write after it, as a vote does
+			require.NoError(t, s.Record(t.Context(), c, fresh, now, nil))
+			require.NoError(t, s.ClaimAgain(t.Context(), v.ID))
 		default:
 			require.NoError(t, s.Record(t.Context(), c, fresh, now, nil))
 		}
