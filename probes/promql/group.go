@@ -132,6 +132,9 @@ func (g *group) store(m *member, of grid, points [][]point, came time.Time) int 
 		k.measured = g.of(k.row[:len(points)]).Outcome == verifier.Measured
 		m.kept = append(m.kept, k)
 	}
+	if cap(m.kept) > 2*len(m.kept) { // there were more, once
+		m.kept = slices.Clip(slices.Clone(m.kept))
+	}
 	return len(m.kept) - before
 }
 

@@ -224,6 +224,12 @@ func evidence(c verifier.Check, fresh map[string][]verifier.Observation) verifie
 }
 
 func merge(stored, fresh []verifier.Observation) []verifier.Observation {
+	switch {
+	case len(fresh) == 0:
+		return stored
+	case len(fresh) == 1 && (len(stored) == 0 || fresh[0].At.After(stored[len(stored)-1].At)):
+		return append(slices.Clip(stored), fresh...) // nearly always
+	}
 	replaced := make(map[int64]bool, len(fresh))
 	for _, o := range fresh {
 		replaced[o.At.UnixMicro()] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,24 +44,20 @@ func (e *Engine) measure(ctx context.Context, c verifier.Check, now time.Time) m
 }
 
 // news leaves out what is stored already: of a source that is away, each look
-// says of every step since that it could not be measured.
+// says of every step since that it could not be measured. What is stored is in
+// order of time.
 func news(stored, fresh []verifier.Observation) []verifier.Observation {
-	if len(stored) == 0 || len(fresh) == 0 {
-		return fresh
-	}
-	known := make(map[int64]verifier.Observation, len(stored))
-	for _, o := range stored {
-		known[o.At.UnixMicro()] = o
-	}
-	out := make([]verifier.Observation, 0, len(fresh))
-	for _, o := range fresh {
-		was, ok := known[o.At.UnixMicro()]
-		if ok && o.Outcome != verifier.Measured && was.Outcome == o.Outcome && was.Message == o.Message && was.Span == o.Span && o.Timing == nil {
-			continue
+	known := func(o verifier.Observation) bool {
+		if o.Outcome == verifier.Measured || o.Timing != nil {
+			return false
 		}
-		out = append(out, o)
+		i, found := slices.BinarySearchFunc(stored, o.At, func(was verifier.Observation, at time.Time) int { return was.At.Compare(at) })
+		return found && stored[i].Outcome == o.Outcome && stored[i].Message == o.Message && stored[i].Span == o.Span
 	}
-	return out
+	if !slices.ContainsFunc(fresh, known) {
+		return fresh // nearly always
+	}
+	return slices.DeleteFunc(slices.Clone(fresh), known)
 }
 
 func (e *Engine) count(signal verifier.Signal, observations []verifier.Observation) {

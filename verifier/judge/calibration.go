@@ -183,8 +183,9 @@ func passed(history []verifier.Observation, startedAt time.Time) bool {
 // and their absolute guards. They share the budget of false reverts.
 func tests(p verifier.Policy) int {
 	n := 0
-	for _, s := range p.Decisive() {
-		if s.VoteSource != nil {
+	for i := range p.Signals {
+		s := &p.Signals[i]
+		if s.Role != verifier.Decisive || s.VoteSource != nil {
 			continue // people's words are no matter of chance
 		}
 		n++

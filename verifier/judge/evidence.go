@@ -14,8 +14,12 @@ type run struct {
 	ll    [cells]float64
 	bins  int
 	x, n  float64
-	worst []worstBin // largest excess first, at most maxWorst
+	loud  [maxWorst]worstBin // see worst
+	heard int                // of loud
 }
+
+// worst are the bins that spoke loudest for harm, the largest excess first.
+func (r *run) worst() []worstBin { return r.loud[:r.heard] }
 
 type worstBin struct {
 	excess float64
@@ -45,11 +49,34 @@ func (s *said) keep() *[cells]float64 {
 	return s.kept
 }
 
-// room is memory for what runs remember of their worst bins. It is given back
-// as a whole, for a look or a placebo needs much of it and only for a moment.
+// room is memory for runs, and for what they remember of their worst bins. It is
+// given back as a whole, for a look or a placebo needs much of it and only for a
+// moment.
 type room struct {
 	parts []*[16][cells]float64
 	taken int
+	desks []*desk
+	used  int
+}
+
+// desk is what one rateEvidence works with.
+type desk struct {
+	runs [1 + lateOnsets]run
+	last sameBin
+}
+
+// desk works without a room as well.
+func (r *room) desk() *desk {
+	if r == nil {
+		return new(desk)
+	}
+	if r.used == len(r.desks) {
+		r.desks = append(r.desks, new(desk))
+	}
+	d := r.desks[r.used]
+	r.used++
+	d.last = sameBin{b: said{room: r}, c: said{room: r}}
+	return d // a run begins empty
 }
 
 var rooms = sync.Pool{New: func() any { return new(room) }}
@@ -67,7 +94,7 @@ func (r *room) take() *[cells]float64 {
 	return &r.parts[part][i]
 }
 
-func (r *room) giveBack() { r.taken = 0 }
+func (r *room) giveBack() { r.taken, r.used = 0, 0 }
 
 func (r *run) addBin(x, exposure, unit float64, b *said) {
 	for i := range r.ll {
@@ -76,18 +103,13 @@ func (r *run) addBin(x, exposure, unit float64, b *said) {
 	r.bins++
 	r.x, r.n = r.x+x, r.n+exposure
 	excess := x - exposure*unit
-	if len(r.worst) == maxWorst && excess <= r.worst[maxWorst-1].excess {
+	if r.heard == maxWorst && excess <= r.loud[maxWorst-1].excess {
 		return
 	}
-	at := sort.Search(len(r.worst), func(i int) bool { return r.worst[i].excess < excess })
-	if r.worst == nil {
-		r.worst = make([]worstBin, 0, maxWorst)
-	}
-	if len(r.worst) < maxWorst {
-		r.worst = append(r.worst, worstBin{})
-	}
-	copy(r.worst[at+1:], r.worst[at:])
-	r.worst[at] = worstBin{excess, b.keep()}
+	at := sort.Search(r.heard, func(i int) bool { return r.loud[i].excess < excess })
+	r.heard = min(r.heard+1, maxWorst)
+	copy(r.loud[at+1:r.heard], r.loud[at:])
+	r.loud[at] = worstBin{excess, b.keep()}
 }
 
 // logE returns the log e-value of the run for the alternative against the
@@ -101,11 +123,12 @@ func (r *run) logE(alternative, healthy *law, drop int) float64 {
 		return e
 	}
 	rest := r.ll
-	for _, w := range r.worst[:min(drop, len(r.worst))] {
+	worst := r.worst()
+	for _, w := range worst[:min(drop, len(worst))] {
 		for i := range rest {
 			rest[i] -= w.ll[i]
-			if drop < len(r.worst) {
-				rest[i] += r.worst[drop].ll[i]
+			if drop < len(worst) {
+				rest[i] += worst[drop].ll[i]
 			}
 		}
 	}
@@ -181,9 +204,7 @@ func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
 		return // restarting is no catastrophe
 	}
 	// A probe that passes and a feed without a ticket say the same in every bin.
-	if e.last == nil {
-		e.last = &sameBin{b: said{room: e.room}, c: said{room: e.room}}
-	}
+	e.sit()
 	l := e.last
 	if !l.known || l.x != x || l.exposure != exposure {
 		l.x, l.exposure, l.known = x, exposure, true
@@ -191,6 +212,14 @@ func (e *rateEvidence) add(bin int, x, exposure float64, warm bool) {
 		l.c.ll, l.c.kept = binEvidence(x, exposure, e.cat, e.kappa), nil
 	}
 	e.take(bin, x, exposure, warm, &l.b, &l.c)
+}
+
+// sit takes a desk where it has none yet.
+func (e *rateEvidence) sit() {
+	if e.last == nil {
+		d := e.room.desk()
+		e.last, e.runs = &d.last, d.runs[:0]
+	}
 }
 
 // take adds a bin whose log likelihoods are known: against the tolerated rate,
@@ -201,9 +230,7 @@ func (e *rateEvidence) take(bin int, x, exposure float64, warm bool, b, c *said)
 	if !warm {
 		return
 	}
-	if e.runs == nil {
-		e.runs = make([]run, 0, 1+lateOnsets)
-	}
+	e.sit()
 	if e.after%e.every == 0 && e.after/e.every <= lateOnsets {
 		e.runs = append(e.runs, run{})
 	}

@@ -96,7 +96,11 @@ func lately(before []verifier.Observation, c verifier.Check) []verifier.Observat
 // withFresh is what is stored of a signal after fresh observations were: one of
 // a moment replaces an earlier one.
 func withFresh(stored, fresh []verifier.Observation) []verifier.Observation {
-	out := slices.Clone(stored)
+	if len(fresh) == 0 {
+		return stored
+	}
+	out := make([]verifier.Observation, len(stored), len(stored)+len(fresh))
+	copy(out, stored)
 	for _, o := range fresh {
 		o.At, o.Message, o.Timing = utc(o.At), storable(o.Message), nil
 		i, found := slices.BinarySearchFunc(out, o.At, func(a verifier.Observation, at time.Time) int { return a.At.Compare(at) })
