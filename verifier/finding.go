@@ -2,6 +2,8 @@ package verifier
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -52,6 +54,23 @@ type Finding struct {
 	Shared  bool   `json:"shared,omitempty"`
 	Query   string `json:"query"`
 	Message string `json:"message"`
+}
+
+// Finite reports whether every number in f is: JSON knows no other.
+func (f Finding) Finite() bool {
+	numbers := [...]*float64{f.Before, f.Expected, f.After, f.Matters.Limit, &f.Usual.Score, &f.Usual.Needed, &f.Detectable}
+	finite := allFinite(numbers[:])
+	if f.Chance != nil {
+		finite = finite && allFinite([]*float64{&f.Chance.EValue, &f.Chance.Needed})
+	}
+	if f.Control != nil {
+		finite = finite && allFinite([]*float64{f.Control.Before, f.Control.After})
+	}
+	return finite
+}
+
+func allFinite(numbers []*float64) bool {
+	return !slices.ContainsFunc(numbers, func(n *float64) bool { return n != nil && (math.IsNaN(*n) || math.IsInf(*n, 0)) })
 }
 
 // VoteFinding is what people say of a deploy: the newest word of each whose

@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -77,8 +76,12 @@ func (e *Engine) judgeSafely(ev verifier.Evidence, now time.Time) (a verifier.As
 	if a.Decision == "" { // there will be another look
 		e.assessors.keep(ev.VerificationID, j, now)
 	}
-	_, err = json.Marshal(a.Findings)
-	return a, err
+	for _, f := range a.Findings {
+		if !f.Finite() {
+			return a, verifier.Errorf(verifier.Internal, "the finding about %q can't be stored: a number in it is not finite", f.Name)
+		}
+	}
+	return a, nil
 }
 
 // record keeps what was seen and makes the next look due.

@@ -104,6 +104,13 @@ func TestMergeReplacesAStepAndSorts(t *testing.T) {
 		require.InDelta(t, float64(i+1), o.Bad, 0)
 	}
 	require.Equal(t, verifier.Failed, stored[1].Outcome, "what is stored stays as it is")
+
+	require.Equal(t, stored, merge(stored, nil))
+	next := verifier.Observation{At: at(120), Outcome: verifier.Measured, Bad: 4}
+	got = merge(stored[:2], []verifier.Observation{next})
+	require.Equal(t, []verifier.Observation{stored[0], stored[1], next}, got)
+	require.InDelta(t, 3, stored[2].Bad, 0, "what lies behind stays as it is")
+	require.Equal(t, []verifier.Observation{next}, merge(nil, []verifier.Observation{next}))
 }
 
 func TestTailIsBoundedInTimeAndNumber(t *testing.T) {

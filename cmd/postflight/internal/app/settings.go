@@ -142,6 +142,11 @@ func alertSources(sources []intake.Source) []string {
 // wrote, and to hosts from elsewhere.
 func (cur *current) transports(rule egress) (written, templated http.RoundTripper) {
 	w, t := rule.transport(true, nil), rule.transport(false, nil)
+	for _, way := range []http.RoundTripper{w, t} {
+		if t, ok := way.(*http.Transport); ok { // probes connect anew each time, and say and hear little
+			t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
+		}
+	}
 	cur.idle = append(cur.idle, w, t)
 	return w, t
 }
