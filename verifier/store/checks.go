@@ -14,12 +14,14 @@ import (
 // Claim leases up to limit verifications that are due at now (on PostgreSQL by
 // the database's clock, unless Options say otherwise), for lease, raising each
 // one's epoch, and returns them in order of when they were due, with everything
-// that a look needs. A verification whose lease runs out is due again.
+// that a look needs. A verification whose lease runs out is due again. What
+// another replica remembers of its last look is left to that one until it is half
+// a second late: to read it takes longer than the look.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	var claims []claim
 	claiming := transaction{db: s.writer, options: s.dialect.claiming, within: s.dialect.within, failed: s.note}
 	err := claiming.run(ctx, "claim due verifications", func(tx *sql.Tx) (err error) {
-		claims, err = queryAll(ctx, tx, scanClaim, s.dialect.claim, s.clock(now), lease.Microseconds(), limit)
+		claims, err = queryAll(ctx, tx, scanClaim, s.dialect.claim, s.claimArgs(now, lease, limit)...)
 		return err
 	})
 	if err != nil || len(claims) == 0 {
@@ -30,6 +32,25 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	}
 	slices.SortFunc(claims, func(a, b claim) int { return a.due.Compare(b.due) })
 	return s.claimed(ctx, claims)
+}
+
+// leftToOthers is how late a look may be before it is taken from the replica that
+// remembers the last one: that one is slow, or gone.
+const leftToOthers = 500 * time.Millisecond
+
+// ownDueWithin is how far ahead of this clock the database's may be for own looks
+// to be found in time; beyond that they are late by leftToOthers.
+const ownDueWithin = 2 * time.Second
+
+func (s *Store) claimArgs(now time.Time, lease time.Duration, limit int) []any {
+	args := []any{s.clock(now), lease.Microseconds(), limit}
+	if !s.dialect.shared {
+		return args
+	}
+	if !s.accompanied.Load() {
+		return append(args, 0, []string{})
+	}
+	return append(args, leftToOthers.Microseconds(), s.memory.due(now.Add(ownDueWithin)))
 }
 
 // claim is a verification that was leased.
@@ -179,7 +200,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 		return s.insertDeliveries(ctx, tx, messages)
 	})
 	if err == nil {
-		s.memory.put(c, fresh, v)
+		s.memory.put(c, fresh, v, next)
 	}
 	return err
 }

@@ -28,7 +28,9 @@ type dialect struct {
 	now string
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
-	// many. Where the database has a clock of its own, $1 is NULL for that.
+	// many. Where the database has a clock of its own, $1 is NULL for that. Where
+	// it is shared, what others remember is left to them until it is $4 late, 0
+	// for none of that; $5 is what this replica remembers.
 	claim string
 	// renew lets the lease of the verification $3, claimed with the epoch $4
 	// and not given back, end $2 after $1.
@@ -65,6 +67,8 @@ type dialect struct {
 	// while there is time left for another attempt as well; they keep it so to
 	// the end of the transaction.
 	holdJob, beginJob string
+	// shared: several replicas may have it open.
+	shared bool
 	// ownClock: the database has a clock that all replicas share.
 	ownClock bool
 }

@@ -90,6 +90,12 @@ func plain(arg any) any {
 		return v.Float()
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
 		return bytesArg{v.Bytes()}
+	case v.Kind() == reflect.Slice: // a list of one type
+		list := make([]any, v.Len())
+		for i := range list {
+			list[i] = plain(v.Index(i).Interface())
+		}
+		return list
 	}
 	panic(fmt.Sprintf("an argument of type %T", arg))
 }
@@ -249,6 +255,12 @@ func typed(t *testing.T, arg any) any {
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(text, &b))
 		return b.Bytes
+	case []any: // of texts or numbers, which PostgreSQL reads by the type that the statement gives them
+		list := make([]string, len(arg))
+		for i := range list {
+			list[i] = fmt.Sprint(arg[i])
+		}
+		return list
 	}
 	return arg
 }

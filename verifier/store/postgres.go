@@ -42,6 +42,7 @@ var postgresDialect = dialect{
 	claim: `WITH due AS MATERIALIZED (
 			SELECT id FROM verifications
 			WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `
+				AND ($4::bigint = 0 OR state = 'pending' OR next_check_at <= ` + postgresNow + ` - $4 OR id IN (SELECT unnest($5::text[])))
 			ORDER BY next_check_at LIMIT $3
 			FOR UPDATE SKIP LOCKED)
 		UPDATE verifications v SET lease_until = ` + postgresNow + ` + $2, epoch = epoch + 1
@@ -70,6 +71,7 @@ var postgresDialect = dialect{
 	beginJob: `SELECT state::text FROM river_job WHERE id = $1 AND state = 'running'
 		AND attempted_at > now() - ` + seconds(lostAfter-attemptAtMost) + ` FOR UPDATE`,
 	ownClock: true,
+	shared:   true,
 	now:      postgresNow,
 }
 

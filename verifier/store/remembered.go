@@ -47,6 +47,7 @@ type remembered struct {
 	signals      []rememberedSignal
 	bytes        int
 	at           time.Time
+	next         time.Time // when it is due
 }
 
 type rememberedSignal struct {
@@ -56,8 +57,8 @@ type rememberedSignal struct {
 
 // put remembers what a look has stored. Where a signal is still to be prepared,
 // nothing is: preparing writes more than a look.
-func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, v verifier.Verification) {
-	r := remembered{epoch: c.Epoch, verification: v, policy: c.Policy, at: time.Now(), bytes: 4096}
+func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, v verifier.Verification, next time.Time) {
+	r := remembered{epoch: c.Epoch, verification: v, policy: c.Policy, at: time.Now(), next: next, bytes: 4096}
 	if len(c.Signals) != len(c.Policy.Signals) {
 		return
 	}
@@ -138,6 +139,19 @@ func (m *memory) take(id string, epoch int64) (c verifier.Check, ok bool) {
 		c.Signals = append(c.Signals, e)
 	}
 	return c, true
+}
+
+// due returns what is remembered of what will be due at a moment.
+func (m *memory) due(at time.Time) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := []string{}
+	for id, r := range m.of {
+		if !r.next.After(at) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // policy reads the policy of a verification. Nobody may change what its slices

@@ -22,7 +22,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		for j := range observations {
 			c.Signals[0].Observations[j] = verifier.Observation{At: noon.Add(time.Duration(j) * time.Minute), Outcome: verifier.Measured, Value: 1.0 / float64(j+3), Message: string(make([]byte, 1024))}
 		}
-		m.put(c, nil, c.Verification)
+		m.put(c, nil, c.Verification, time.Time{})
 	}
 	for i := range 100 {
 		put(i, 4096)

@@ -22,7 +22,8 @@ type Replica struct {
 const replicasKept = 24 * time.Hour
 
 // SeeReplica says that a replica is alive, from now for as long as from its
-// SeenAt to its LeaseUntil, and forgets those that have been gone for a day.
+// SeenAt to its LeaseUntil, forgets those that have been gone for a day, and sees
+// whether there are others; see Claim.
 func (s *Store) SeeReplica(ctx context.Context, r Replica) error {
 	return s.write(ctx, "say that this replica is alive", func(tx *sql.Tx) error {
 		now := s.dialect.now
@@ -36,6 +37,11 @@ func (s *Store) SeeReplica(ctx context.Context, r Replica) error {
 		}
 		// #nosec G202 -- the words are the dialect's
 		_, err = tx.ExecContext(ctx, `DELETE FROM replicas WHERE lease_until < `+now+` - $2`, s.clock(r.SeenAt), replicasKept.Microseconds())
+		if err != nil {
+			return err
+		}
+		alive, err := s.aliveReplicas(ctx, tx, r.SeenAt)
+		s.accompanied.Store(alive > 1)
 		return err
 	})
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -98,6 +99,69 @@ func TestReplicasShareChecks(t *testing.T) {
 	require.Equal(t, len(list), by[0]+by[1])
 	require.Positive(t, by[0])
 	require.Positive(t, by[1])
+}
+
+// TestReplicasKeepTheirOwnChecks: who looked last remembers it, so that another
+// takes it only where it is late, or where there is nobody else.
+func TestReplicasKeepTheirOwnChecks(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	var both [2]*store.Store
+	for i := range both {
+		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		both[i] = s
+	}
+	alive := func(at time.Time, of ...int) {
+		for range 2 { // each sees those before it
+			for _, i := range of {
+				require.NoError(t, both[i].SeeReplica(t.Context(), store.Replica{ID: fmt.Sprint(i), SeenAt: at, LeaseUntil: at.Add(time.Minute)}))
+			}
+		}
+	}
+	names := func(i int, at time.Time, limit int) (ids []string) {
+		checks, err := both[i].Claim(t.Context(), at, time.Minute, limit)
+		require.NoError(t, err)
+		for _, c := range checks {
+			ids = append(ids, c.Verification.ID)
+			prepareAll(t, both[i], &c)
+			require.NoError(t, both[i].Record(t.Context(), c, nil, at.Add(15*time.Second), nil))
+		}
+		return ids
+	}
+	list := due(t, both[0], 8)
+	at := time.Now().Add(time.Minute)
+	alive(at, 0, 1)
+	first, second := names(0, at, 3), names(1, at, 100)
+	require.Len(t, first, 3, "who asks first gets what is new")
+	require.Len(t, second, len(list)-3)
+
+	at = at.Add(15 * time.Second)
+	require.ElementsMatch(t, second, names(1, at, 100))
+	require.Empty(t, names(1, at.Add(499*time.Millisecond), 100))
+	require.ElementsMatch(t, first, names(0, at.Add(499*time.Millisecond), 100))
+
+	at = at.Add(16 * time.Second)
+	require.Len(t, names(1, at, 100), len(list), "what is half a second late is anybody's")
+
+	at = at.Add(2 * time.Minute)
+	alive(at, 0)
+	require.Len(t, names(0, at.Add(-2*time.Minute+15*time.Second), 100), len(list), "who is alone leaves nothing to others")
+}
+
+// prepareAll gives a check's signals what a look needs.
+func prepareAll(t *testing.T, s *store.Store, c *verifier.Check) {
+	t.Helper()
+	if c.Verification.State == verifier.StateObserving {
+		return
+	}
+	c.Signals = nil
+	for _, signal := range c.Policy.Signals {
+		c.Signals = append(c.Signals, verifier.SignalEvidence{Signal: signal.Name, Calibration: json.RawMessage(`{"known":true}`)})
+	}
+	require.NoError(t, s.Prepare(t.Context(), *c))
+	c.Verification.State = verifier.StateObserving
 }
 
 // TestReplicasTakeOverChecks lets one replica claim and be silent; the other's

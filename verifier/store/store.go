@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/riverqueue/river"
 
@@ -28,6 +29,7 @@ type Store struct {
 	deciders    group // see grouped
 	writers     group // see groupedWrite
 	memory      memory
+	accompanied atomic.Bool // by other replicas, a moment ago
 }
 
 // Options are what Open needs beside the place.
