@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -53,6 +54,11 @@ func (c intakeCase) store() string {
 	return "SQLite"
 }
 
+// cell is how -cells calls it.
+func (c intakeCase) cell() string {
+	return fmt.Sprintf("%s/%d", strings.ToLower(c.store()), c.services)
+}
+
 func (c intakeCase) deploys() string {
 	if c.services == 0 {
 		return "each of another service"
@@ -83,6 +89,9 @@ func measureIntake(ctx context.Context, o options) (Section, error) {
 	}
 	var all []intakeFared
 	for _, c := range []intakeCase{{false, 0}, {false, 100}, {true, 0}, {true, 100}} {
+		if o.cells != "" && !slices.Contains(strings.Split(o.cells, ","), c.cell()) {
+			continue
+		}
 		f, err := c.measure(ctx, o)
 		if err != nil {
 			return Section{}, fmt.Errorf("%s, %s: %w", c.store(), c.deploys(), err)

@@ -58,7 +58,7 @@ type options struct {
 	binary   string // postflight, as `make build` makes it
 	quick    bool   // whether it runs, not what it says
 	out      string // folder of the page
-	cells    string // of the section on windows; "" for all
+	cells    string // of the sections on windows and intake; "" for all
 	progress io.Writer
 }
 
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, progress io.Writer) error {
 	f.BoolVar(&o.quick, "quick", false, "small sizes: whether it runs, not what it says")
 	f.StringVar(&o.out, "out", "docs", "folder of performance.md and performance/; what was measured before and is not now stays")
 	only := f.String("only", "", "comma-separated names of what to measure; all when empty, none for the page alone")
-	f.StringVar(&o.cells, "cells", "", "of the section on windows: windows/replicas/store, such as 1000/1/sqlite,10000/2/postgres; all when empty")
+	f.StringVar(&o.cells, "cells", "", "of windows: windows/replicas/store, such as 1000/1/sqlite,10000/2/postgres; of intake: store/services, such as postgresql/0; all when empty")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read flags: %w", err)
 	}

@@ -20,32 +20,78 @@ import (
 // first time, in Deployment and Existing, and changed nothing. A delivery id
 // used for another deploy is a Conflict.
 func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []verifier.Policy, now time.Time) (a verifier.Acceptance, again bool, err error) {
-	now = utc(now)
 	n.Deployment = storedDeployment(n.Deployment)
-	err = s.grouped(ctx, "store notification", func(ctx context.Context, tx *sql.Tx) error {
-		history, delivered, err := loadHistory(ctx, tx, n)
-		if err != nil {
-			return err
-		}
-		if again = delivered; again {
-			a, err = knownDelivery(ctx, tx, n)
-			return err
-		}
-		if a, err = verifier.Accept(n, history, policies, now); err != nil {
-			return err
-		}
-		again = a.Again
-		if !again {
-			if err := s.saveAcceptance(ctx, tx, a, now); err != nil {
-				return err
-			}
-		}
-		return saveDeliveryKey(ctx, tx, n, a, now)
-	})
+	w := &accepting{store: s, n: n, policies: policies, now: utc(now)}
+	err = s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: w.run, accepting: w}, "store notification")
 	if err != nil {
 		return verifier.Acceptance{}, false, err
 	}
-	return a, again, nil
+	return w.a, w.again, nil
+}
+
+// accepting is one notification on its way into the store, and what it means.
+type accepting struct {
+	store    *Store
+	n        verifier.Notification
+	policies []verifier.Policy
+	now      time.Time
+
+	a     verifier.Acceptance
+	again bool
+}
+
+// run is all of it, by itself.
+func (w *accepting) run(ctx context.Context, tx *sql.Tx) error {
+	history, delivered, err := loadHistory(ctx, tx, w.n)
+	if err != nil {
+		return err
+	}
+	if w.again = delivered; delivered {
+		w.a, err = knownDelivery(ctx, tx, w.n)
+		return err
+	}
+	if err := w.decide(history); err != nil {
+		return err
+	}
+	if err := w.save(ctx, tx); err != nil {
+		return err
+	}
+	return w.store.queueDeliveries(ctx, tx, w.deliveries())
+}
+
+// decide finds out what the notification means; the same delivery was not known.
+func (w *accepting) decide(h verifier.History) (err error) {
+	w.a, err = verifier.Accept(w.n, h, w.policies, w.now)
+	w.again = w.a.Again
+	return err
+}
+
+// save writes all that it means, but for the jobs of its deliveries.
+func (w *accepting) save(ctx context.Context, to execer) error {
+	if !w.again {
+		if err := saveAcceptance(ctx, to, w.a, w.now); err != nil {
+			return err
+		}
+	}
+	return saveDeliveryKey(ctx, to, w.n, w.a, w.now)
+}
+
+// deliveries are what is to be sent.
+func (w *accepting) deliveries() []verifier.Delivery {
+	if w.again {
+		return nil
+	}
+	return w.a.Deliveries
+}
+
+// touches are the names of what it reads and writes: no other notification
+// writes what none of its names is.
+func (w *accepting) touches() []string {
+	names := []string{fmt.Sprintf("place %q %q", w.n.Deployment.Service, w.n.Deployment.Environment)}
+	if w.n.DeliveryID != "" {
+		names = append(names, fmt.Sprintf("delivery %q %q", w.n.Source, w.n.DeliveryID))
+	}
+	return names
 }
 
 // knownDelivery finds what the same delivery meant the first time.
@@ -96,11 +142,24 @@ const historySQL = `WITH latest AS (SELECT version, place, record FROM deploymen
 
 // loadHistory also tells whether the same delivery is known.
 func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, delivered bool, err error) {
-	d := n.Deployment
-	known, err := queryAll(ctx, tx, scanKnown, historySQL, n.Source, d.DeploymentID, d.Service, d.Environment, d.Version, answersForDeploy, n.DeliveryID)
+	known, err := queryAll(ctx, tx, func(rows *sql.Rows) (knownRow, error) { return scanKnown(rows) }, historySQL, historyArgs(n)...)
 	if err != nil {
 		return h, false, err
 	}
+	if h, delivered, err = historyOf(known); err != nil {
+		return h, false, err
+	}
+	h.AskedFor, err = askedFor(ctx, tx, n.Deployment)
+	return h, delivered, err
+}
+
+func historyArgs(n verifier.Notification) []any {
+	d := n.Deployment
+	return []any{n.Source, d.DeploymentID, d.Service, d.Environment, d.Version, answersForDeploy, n.DeliveryID}
+}
+
+// historyOf is the history that historySQL tells of.
+func historyOf(known []knownRow) (h verifier.History, delivered bool, err error) {
 	for _, k := range known {
 		delivered = delivered || k.what == "delivered"
 		if err := k.into(&h); err != nil {
@@ -110,8 +169,7 @@ func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h ve
 	slices.SortFunc(h.Answers, func(a, b verifier.GateVerdict) int {
 		return cmp.Or(b.At.Compare(a.At), strings.Compare(b.ID, a.ID))
 	})
-	h.AskedFor, err = askedFor(ctx, tx, d)
-	return h, delivered, err
+	return h, delivered, nil
 }
 
 // knownRow is a row of historySQL.
@@ -120,8 +178,8 @@ type knownRow struct {
 	lastAt                   int64 // of an answer of the gate
 }
 
-func scanKnown(rows *sql.Rows) (k knownRow, err error) {
-	return k, rows.Scan(&k.what, &k.record, &k.id, &k.policy, &k.lastAt)
+func scanKnown(row scanner) (k knownRow, err error) {
+	return k, row.Scan(&k.what, &k.record, &k.id, &k.policy, &k.lastAt)
 }
 
 func (k knownRow) into(h *verifier.History) (err error) {
@@ -173,7 +231,7 @@ func askedFor(ctx context.Context, tx *sql.Tx, d verifier.Deployment) (string, e
 	return request.TargetVersion, nil
 }
 
-func (s *Store) saveAcceptance(ctx context.Context, tx *sql.Tx, a verifier.Acceptance, now time.Time) error {
+func saveAcceptance(ctx context.Context, tx execer, a verifier.Acceptance, now time.Time) error {
 	if err := saveDeployment(ctx, tx, a.Deployment); err != nil {
 		return err
 	}
@@ -200,7 +258,7 @@ func (s *Store) saveAcceptance(ctx context.Context, tx *sql.Tx, a verifier.Accep
 			return err
 		}
 	}
-	return s.insertDeliveries(ctx, tx, a.Deliveries)
+	return saveDeliveries(ctx, tx, a.Deliveries)
 }
 
 // firstLookWithin bounds how long after it opens a verification is first
@@ -222,7 +280,7 @@ func firstLook(v verifier.Verification, p verifier.Policy, now time.Time) time.T
 	return due.Add(time.Duration(phase) * time.Microsecond)
 }
 
-func saveDeliveryKey(ctx context.Context, tx *sql.Tx, n verifier.Notification, a verifier.Acceptance, now time.Time) error {
+func saveDeliveryKey(ctx context.Context, tx execer, n verifier.Notification, a verifier.Acceptance, now time.Time) error {
 	if n.DeliveryID == "" {
 		return nil
 	}

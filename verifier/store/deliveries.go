@@ -12,6 +12,14 @@ import (
 
 // insertDeliveries stores deliveries with the jobs that send them.
 func (s *Store) insertDeliveries(ctx context.Context, tx *sql.Tx, deliveries []verifier.Delivery) error {
+	if err := saveDeliveries(ctx, tx, deliveries); err != nil {
+		return err
+	}
+	return s.queueDeliveries(ctx, tx, deliveries)
+}
+
+// saveDeliveries stores deliveries that are still to be queued.
+func saveDeliveries(ctx context.Context, tx execer, deliveries []verifier.Delivery) error {
 	for _, d := range deliveries {
 		_, err := tx.ExecContext(ctx, `INSERT INTO deliveries
 			(id, verification, kind, receiver, event, state, reason, created_at, key, body)
@@ -20,9 +28,6 @@ func (s *Store) insertDeliveries(ctx context.Context, tx *sql.Tx, deliveries []v
 		if err != nil {
 			return fmt.Errorf("store delivery %s: %w", d.ID, err)
 		}
-	}
-	if err := s.queueDeliveries(ctx, tx, deliveries); err != nil {
-		return fmt.Errorf("queue deliveries: %w", err)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // saveDeployment stores a deployment, or what has become of it.
-func saveDeployment(ctx context.Context, tx *sql.Tx, d verifier.Deployment) error {
+func saveDeployment(ctx context.Context, tx execer, d verifier.Deployment) error {
 	d = storedDeployment(d)
 	record, err := encode("deployment "+d.ID, d)
 	if err != nil {

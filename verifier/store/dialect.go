@@ -43,6 +43,9 @@ type dialect struct {
 	// pages for all of them. "" where the next one hides it, and the statement
 	// would cost a round trip more.
 	release string
+	// wired: the server is somewhere else, and takes many statements in one round
+	// trip.
+	wired bool
 	// within bounds a transaction, 0 for not at all: a network may swallow
 	// what a file can't.
 	within time.Duration

@@ -34,25 +34,25 @@ const lingering = 20 * time.Millisecond
 // end: one that goes away takes nobody with it. Where ctx ends before fn begins,
 // it never does; where it ends later, the write may be stored or not.
 func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
-	return s.inGroup(ctx, &s.deciders, s.deciding(), false, doing, fn)
+	return s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: fn}, doing)
 }
 
 // groupedWrite is grouped for what must not rest on rows that fn doesn't write,
 // see write, and may wait for others a little.
 func (s *Store) groupedWrite(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
 	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
-		return s.inGroup(ctx, &s.deciders, s.deciding(), true, doing, fn)
+		return s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: fn, patient: true}, doing)
 	}
-	return s.inGroup(ctx, &s.writers, s.writing(), true, doing, fn)
+	return s.inGroup(ctx, &s.writers, s.writing(), turn{fn: fn, patient: true}, doing)
 }
 
-func (s *Store) inGroup(ctx context.Context, g *group, t transaction, patient bool, doing string, fn func(context.Context, *sql.Tx) error) error {
+func (s *Store) inGroup(ctx context.Context, g *group, t transaction, what turn, doing string) error {
 	if err := s.lock.there(); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	ctx, cancel := t.bounded(ctx)
 	defer cancel()
-	return t.tell(ctx, doing, insist(ctx, func() error { return g.join(ctx, t, patient, fn) }))
+	return t.tell(ctx, doing, insist(ctx, func() error { return g.join(ctx, t, what) }))
 }
 
 // group is who waits to write in the same kind of transaction.
@@ -64,14 +64,20 @@ type group struct {
 	hurry   chan struct{}  // somebody came who doesn't wait for others
 }
 
+// turn is what a member of a group does.
+type turn struct {
+	fn        func(context.Context, *sql.Tx) error
+	patient   bool
+	accepting *accepting // what fn does, where others' may be done together with it
+}
+
 // member is one write of a group. Its fn runs on the group's goroutine: handing
 // the transaction on to another, and back, takes longer than most of them do
 // where the machine is busy.
 type member struct {
+	turn
 	ctx      context.Context
 	within   time.Duration
-	patient  bool
-	fn       func(context.Context, *sql.Tx) error
 	state    atomic.Int32  // waits, began, left
 	ran      chan struct{} // closed once fn has ended
 	done     chan struct{} // closed once the transaction has ended, with err
@@ -94,11 +100,11 @@ var errPanicked = errors.New("it panicked")
 
 // join runs fn when its turn comes, and waits for the commit. A panic of fn is
 // passed on.
-func (g *group) join(ctx context.Context, t transaction, patient bool, fn func(context.Context, *sql.Tx) error) error {
+func (g *group) join(ctx context.Context, t transaction, what turn) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m := &member{ctx: context.WithoutCancel(ctx), within: t.within, patient: patient, fn: fn, ran: make(chan struct{}), done: make(chan struct{})}
+	m := &member{turn: what, ctx: context.WithoutCancel(ctx), within: t.within, ran: make(chan struct{}), done: make(chan struct{})}
 	g.add(m, t)
 	select {
 	case <-m.done:
@@ -122,22 +128,26 @@ func (g *group) join(ctx context.Context, t transaction, patient bool, fn func(c
 	return m.err
 }
 
-// run calls fn, unless its caller has left, and returns how that ended even
-// where fn panics.
+// begin is false where its caller has left.
+func (m *member) begin() bool { return m.state.CompareAndSwap(waits, began) }
+
+// run calls fn.
 func (m *member) run(tx *sql.Tx) {
-	if !m.state.CompareAndSwap(waits, began) {
-		return
-	}
-	defer close(m.ran)
+	m.guarded(func(ctx context.Context) error { return m.fn(ctx, tx) })
+}
+
+// guarded calls a part of what the member does, and keeps how that ended even
+// where it panics.
+func (m *member) guarded(part func(context.Context) error) {
 	ctx, cancel := transaction{within: m.within}.bounded(m.ctx)
 	defer cancel()
-	m.err = errPanicked
+	m.err, m.panicked = errPanicked, nil
 	defer func() {
 		if r := recover(); r != nil {
 			m.panicked = r
 		}
 	}()
-	m.err = m.fn(ctx, tx)
+	m.err = part(ctx)
 }
 
 func (g *group) add(m *member, t transaction) {
@@ -210,13 +220,19 @@ func (g *group) commit(t transaction) {
 	ctx, cancel := t.bounded(context.Background())
 	defer cancel()
 	var taken []*member
-	err := t.once(ctx, func(tx *sql.Tx) error {
+	carryOut := func(tx *sql.Tx, w *wire) error {
 		taken = g.take()
-		n, err := all(ctx, tx, taken, t.release)
+		n, err := all(ctx, tx, w, taken, t.release)
 		g.putBack(taken[n:])
 		taken = taken[:n]
 		return err
-	})
+	}
+	var err error
+	if t.wired {
+		err = t.overWire(ctx, carryOut)
+	} else {
+		err = t.once(ctx, func(tx *sql.Tx) error { return carryOut(tx, nil) })
+	}
 	if taken == nil {
 		taken = g.take() // it never began
 	}
@@ -239,25 +255,42 @@ func (g *group) putBack(rest []*member) {
 	g.waiting = append(rest, g.waiting...)
 }
 
-// all runs the members of a group, one after the other, and returns how many
-// there was time for. An error is the end of the whole transaction.
-func all(ctx context.Context, tx *sql.Tx, taken []*member, release string) (n int, err error) {
+// all runs the members of a group, one after the other or together, and returns
+// how many there was time for. An error is the end of the whole transaction.
+func all(ctx context.Context, tx *sql.Tx, w *wire, taken []*member, release string) (n int, err error) {
 	start := time.Now()
-	for i, m := range taken {
+	for rest := taken; len(rest) > 0; {
 		if time.Since(start) > longestGroup {
-			return i, nil
+			return len(taken) - len(rest), nil
 		}
-		if len(taken) == 1 {
-			m.run(tx)
-			err = m.err
-		} else {
-			err = m.behindSavepoint(ctx, tx, release)
+		now := rest[:1]
+		if w != nil {
+			now = rest[:max(1, independent(rest))]
 		}
-		if err != nil {
+		rest = rest[len(now):]
+		if err := several(ctx, tx, w, now, len(taken) == 1, release); err != nil {
 			return len(taken), err
 		}
 	}
 	return len(taken), nil
+}
+
+// several runs one member, or all those that can be done together.
+func several(ctx context.Context, tx *sql.Tx, w *wire, now []*member, alone bool, release string) error {
+	now = slices.DeleteFunc(slices.Clone(now), func(m *member) bool { return !m.begin() })
+	if len(now) == 0 {
+		return nil
+	}
+	if w != nil && now[0].together() {
+		return w.together(ctx, tx, now)
+	}
+	m := now[0]
+	defer close(m.ran)
+	if alone {
+		m.run(tx)
+		return m.err
+	}
+	return m.behindSavepoint(ctx, tx, release)
 }
 
 // behindSavepoint lets the member have its turn, and undoes what it did where it

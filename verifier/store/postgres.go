@@ -55,6 +55,7 @@ var postgresDialect = dialect{
 	// LOCK, unlike a SELECT, comes before the view is taken: what the one
 	// before has committed is seen.
 	alone:         `LOCK TABLE deciding IN EXCLUSIVE MODE`,
+	wired:         true,
 	within:        15 * time.Second,
 	takeOver:      []string{freeLostJobs},
 	freeLost:      []string{freeLostJobs},

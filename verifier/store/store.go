@@ -162,7 +162,7 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 
 // writing is the transaction of write.
 func (s *Store) writing() transaction {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, failed: s.note}
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, wired: s.dialect.wired, failed: s.note}
 }
 
 // deciding is the transaction of alone.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"sync"
 	"time"
 
@@ -68,8 +69,10 @@ func (s *Store) queueDeliveries(ctx context.Context, tx *sql.Tx, deliveries []ve
 	for _, d := range deliveries {
 		jobs = append(jobs, jobOf(d))
 	}
-	_, err := s.jobs.InsertManyTx(ctx, tx, jobs)
-	return err
+	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("queue deliveries: %w", err)
+	}
+	return nil
 }
 
 // keepTakingOver does so again and again until stop: other replicas may be

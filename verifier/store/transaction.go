@@ -24,6 +24,7 @@ type transaction struct {
 	within  time.Duration // 0 for no bound
 	first   string        // a statement to begin with, "" for none
 	release string        // see dialect
+	wired   bool          // see dialect
 	failed  func(verifier.Kind, error)
 }
 
@@ -81,7 +82,16 @@ func (t transaction) count(ctx context.Context, err, told error) {
 const tries = 6
 
 func (t transaction) once(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := t.db.BeginTx(ctx, t.options)
+	return t.begin(ctx, t.db, fn)
+}
+
+// beginner is a database, or one connection to it.
+type beginner interface {
+	BeginTx(ctx context.Context, options *sql.TxOptions) (*sql.Tx, error)
+}
+
+func (t transaction) begin(ctx context.Context, db beginner, fn func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, t.options)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // openActionSQL says what verifier.Action.Open says.
 const openActionSQL = `action_state IN ('requested', 'accepted', 'unconfirmed')`
 
-func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification, p verifier.Policy, due time.Time) error {
+func insertVerification(ctx context.Context, tx execer, v verifier.Verification, p verifier.Policy, due time.Time) error {
 	v = storedVerification(v)
 	record, err := encode("verification "+v.ID, v)
 	if err != nil {
@@ -35,7 +35,7 @@ func insertVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification
 
 // saveVerification stores what has become of a verification. Whoever calls it
 // has made sure, in the same transaction, that it may still become that.
-func saveVerification(ctx context.Context, tx *sql.Tx, v verifier.Verification) error {
+func saveVerification(ctx context.Context, tx execer, v verifier.Verification) error {
 	v = storedVerification(v)
 	record, err := encode("verification "+v.ID, v)
 	if err != nil {

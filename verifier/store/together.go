@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/postflight/postflight/verifier"
+)
+
+// execer carries out a statement: a transaction at once, a round of many
+// together with all others.
+type execer interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+}
+
+// scanner is a row of either.
+type scanner interface{ Scan(into ...any) error }
+
+// wire is the connection of a transaction whose server takes many statements in
+// one round trip; nil where there is no way to it.
+type wire struct{ conn *sql.Conn }
+
+// send sends statements in one round trip and hands their answers to read.
+func (w *wire) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchResults) error) error {
+	return w.conn.Raw(func(driver any) error {
+		conn, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("%T is no connection to PostgreSQL", driver)
+		}
+		answers := conn.Conn().SendBatch(ctx, batch)
+		err := read(answers)
+		return errors.Join(err, answers.Close())
+	})
+}
+
+// overWire is once for a transaction that may send many statements in one round
+// trip.
+func (t transaction) overWire(ctx context.Context, fn func(*sql.Tx, *wire) error) (err error) {
+	conn, err := t.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return t.begin(ctx, conn, func(tx *sql.Tx) error { return fn(tx, &wire{conn}) })
+}
+
+// queue is an execer whose statements wait to be sent. Each is to change exactly
+// one row.
+type queue struct{ pgx.Batch }
+
+// ExecContext never fails: how the statement ended is known when all are sent.
+func (q *queue) ExecContext(_ context.Context, text string, args ...any) (sql.Result, error) {
+	q.Queue(text, args...)
+	return oneRow{}, nil
+}
+
+// oneRow is the result of a statement that has not been sent yet.
+type oneRow struct{}
+
+func (oneRow) LastInsertId() (int64, error) { return 0, errors.ErrUnsupported }
+func (oneRow) RowsAffected() (int64, error) { return 1, nil }
+
+// errOtherwise is of a statement that changed another number of rows than it was
+// to.
+var errOtherwise = errors.New("a statement did not change exactly one row")
+
+// flush sends what was queued.
+func (q *queue) flush(ctx context.Context, w *wire) error {
+	if q.Len() == 0 {
+		return nil
+	}
+	return w.send(ctx, &q.Batch, func(answers pgx.BatchResults) error {
+		for range q.Len() {
+			tag, err := answers.Exec()
+			if err != nil {
+				return err
+			}
+			if tag.RowsAffected() != 1 {
+				return errOtherwise
+			}
+		}
+		return nil
+	})
+}
+
+// together is false where more than historySQL must be asked for.
+func (m *member) together() bool {
+	return m.accepting != nil && m.accepting.n.Deployment.RevertID == ""
+}
+
+// independent returns how many of the first members are acceptances of which
+// none rests on what another writes, so that they can be decided on side by side.
+func independent(members []*member) int {
+	taken := map[string]bool{}
+	for i, m := range members {
+		if !m.together() {
+			return i
+		}
+		touched := m.accepting.touches()
+		for _, what := range touched {
+			if taken[what] {
+				return i
+			}
+		}
+		for _, what := range touched {
+			taken[what] = true
+		}
+	}
+	return len(members)
+}
+
+// together accepts independent notifications in as many round trips as one of
+// them takes: all are asked for at once, decided on one after the other, and
+// written at once. Where that fails, for whichever of them, it is undone and each
+// has its turn by itself.
+func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) error {
+	defer func() {
+		for _, m := range members {
+			close(m.ran)
+		}
+	}()
+	again, err := w.acceptAll(ctx, tx, members)
+	if err != nil {
+		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT together`); undo != nil {
+			return err
+		}
+		again = members
+	}
+	for _, m := range again {
+		if err := m.behindSavepoint(ctx, tx, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// acceptAll returns the members that it did nothing for: what the same delivery
+// meant before is still to be read.
+func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (again []*member, err error) {
+	known, err := w.known(ctx, members)
+	if err != nil {
+		return nil, err
+	}
+	var writes queue
+	var deliveries []verifier.Delivery
+	for i, m := range members {
+		m.guarded(func(ctx context.Context) error {
+			h, delivered, err := historyOf(known[i])
+			if err != nil {
+				return err
+			}
+			if delivered {
+				again = append(again, m)
+				return nil
+			}
+			var own queue // of one that fails nothing is sent
+			if err := m.accepting.decide(h); err != nil {
+				return err
+			}
+			if err := m.accepting.save(ctx, &own); err != nil {
+				return err
+			}
+			writes.QueuedQueries = append(writes.QueuedQueries, own.QueuedQueries...)
+			deliveries = append(deliveries, m.accepting.deliveries()...)
+			return nil
+		})
+	}
+	if err := writes.flush(ctx, w); err != nil {
+		return nil, err
+	}
+	return again, members[0].accepting.store.queueDeliveries(ctx, tx, deliveries)
+}
+
+// known asks for the history of each member, behind a savepoint.
+func (w *wire) known(ctx context.Context, members []*member) ([][]knownRow, error) {
+	var asks pgx.Batch
+	asks.Queue(`SAVEPOINT together`)
+	for _, m := range members {
+		asks.Queue(historySQL, historyArgs(m.accepting.n)...)
+	}
+	known := make([][]knownRow, len(members))
+	err := w.send(ctx, &asks, func(answers pgx.BatchResults) error {
+		if _, err := answers.Exec(); err != nil {
+			return err
+		}
+		for i := range members {
+			rows, err := answers.Query()
+			if err != nil {
+				return err
+			}
+			if known[i], err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (knownRow, error) { return scanKnown(row) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return known, err
+}
