@@ -186,23 +186,42 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 	if err != nil {
 		return err
 	}
-	err = s.groupedWrite(ctx, "store a look at verification "+v.ID, func(ctx context.Context, tx *sql.Tx) error {
-		// The epoch's holder alone writes the record of a running verification.
-		result, err := tx.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = 0, next_check_at = $6
-			WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
-			v.ID, c.Epoch, microsOf(v.ClearedAt), v.State, record, micros(next))
-		if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", v.ID, c.Epoch); err != nil {
-			return err
-		}
-		if err := saveObservations(ctx, tx, v.ID, fresh); err != nil {
+	l := &looked{id: v.ID, epoch: c.Epoch, cleared: v.ClearedAt, state: v.State, record: record, fresh: fresh, next: next}
+	what := turn{fn: func(ctx context.Context, tx *sql.Tx) error {
+		if err := l.save(ctx, tx); err != nil {
 			return err
 		}
 		return s.insertDeliveries(ctx, tx, messages)
-	})
-	if err == nil {
+	}, patient: true}
+	if len(messages) == 0 {
+		what.looked = l
+	}
+	if err = s.inWritersGroup(ctx, what, "store a look at verification "+v.ID); err == nil {
 		s.memory.put(c, fresh, v, next)
 	}
 	return err
+}
+
+// looked is what a look that decided nothing leaves to be stored.
+type looked struct {
+	id      string
+	epoch   int64
+	cleared *time.Time
+	state   verifier.State
+	record  string
+	fresh   map[string][]verifier.Observation
+	next    time.Time
+}
+
+func (l *looked) save(ctx context.Context, to execer) error {
+	// The epoch's holder alone writes the record of a running verification.
+	result, err := to.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = 0, next_check_at = $6
+		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
+		l.id, l.epoch, microsOf(l.cleared), l.state, l.record, micros(l.next))
+	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", l.id, l.epoch); err != nil {
+		return err
+	}
+	return saveObservations(ctx, to, l.id, l.fresh)
 }
 
 // Decide stores fresh observations and whatever decide makes of the facts, in

@@ -49,7 +49,7 @@ type observationKey struct {
 
 // saveObservations replaces those of a step stored before: a source may know
 // better later.
-func saveObservations(ctx context.Context, tx *sql.Tx, verification string, fresh map[string][]verifier.Observation) error {
+func saveObservations(ctx context.Context, tx execer, verification string, fresh map[string][]verifier.Observation) error {
 	last := map[observationKey]verifier.Observation{} // one statement can't store two of a moment
 	var keys []observationKey
 	for signal, list := range fresh {

@@ -40,10 +40,14 @@ func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Conte
 // groupedWrite is grouped for what must not rest on rows that fn doesn't write,
 // see write, and may wait for others a little.
 func (s *Store) groupedWrite(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
+	return s.inWritersGroup(ctx, turn{fn: fn, patient: true}, doing)
+}
+
+func (s *Store) inWritersGroup(ctx context.Context, what turn, doing string) error {
 	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
-		return s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: fn, patient: true}, doing)
+		return s.inGroup(ctx, &s.deciders, s.deciding(), what, doing)
 	}
-	return s.inGroup(ctx, &s.writers, s.writing(), turn{fn: fn, patient: true}, doing)
+	return s.inGroup(ctx, &s.writers, s.writing(), what, doing)
 }
 
 func (s *Store) inGroup(ctx context.Context, g *group, t transaction, what turn, doing string) error {
@@ -69,6 +73,7 @@ type turn struct {
 	fn        func(context.Context, *sql.Tx) error
 	patient   bool
 	accepting *accepting // what fn does, where others' may be done together with it
+	looked    *looked    // likewise
 }
 
 // member is one write of a group. Its fn runs on the group's goroutine: handing

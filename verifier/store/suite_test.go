@@ -55,6 +55,7 @@ func conform(t *testing.T, db database) {
 		"stale epoch":                        testStaleEpoch,
 		"evidence":                           testEvidence,
 		"record":                             testRecord,
+		"record: together":                   testRecordTogether,
 		"decide":                             testDecide,
 		"decide undone":                      testDecideUndone,
 		"claim: from memory":                 testClaimFromMemory,

@@ -49,8 +49,8 @@ func (t transaction) overWire(ctx context.Context, fn func(*sql.Tx, *wire) error
 	return t.begin(ctx, conn, func(tx *sql.Tx) error { return fn(tx, &wire{conn}) })
 }
 
-// queue is an execer whose statements wait to be sent. Each is to change exactly
-// one row.
+// queue is an execer whose statements wait to be sent. Each is to change
+// something.
 type queue struct{ pgx.Batch }
 
 // ExecContext never fails: how the statement ended is known when all are sent.
@@ -65,43 +65,63 @@ type oneRow struct{}
 func (oneRow) LastInsertId() (int64, error) { return 0, errors.ErrUnsupported }
 func (oneRow) RowsAffected() (int64, error) { return 1, nil }
 
-// errOtherwise is of a statement that changed another number of rows than it was
-// to.
-var errOtherwise = errors.New("a statement did not change exactly one row")
+// errNothing is of a statement that changed no row.
+var errNothing = errors.New("a statement changed nothing")
 
-// flush sends what was queued.
-func (q *queue) flush(ctx context.Context, w *wire) error {
+// add queues what was queued elsewhere.
+func (q *queue) add(other *queue) { q.QueuedQueries = append(q.QueuedQueries, other.QueuedQueries...) }
+
+// flush sends what was queued, behind first, "" for nothing.
+func (q *queue) flush(ctx context.Context, w *wire, first string) error {
 	if q.Len() == 0 {
 		return nil
 	}
-	return w.send(ctx, &q.Batch, func(answers pgx.BatchResults) error {
+	var all pgx.Batch
+	if first != "" {
+		all.Queue(first)
+	}
+	all.QueuedQueries = append(all.QueuedQueries, q.QueuedQueries...)
+	return w.send(ctx, &all, func(answers pgx.BatchResults) error {
+		if first != "" {
+			if _, err := answers.Exec(); err != nil {
+				return err
+			}
+		}
 		for range q.Len() {
 			tag, err := answers.Exec()
 			if err != nil {
 				return err
 			}
-			if tag.RowsAffected() != 1 {
-				return errOtherwise
+			if tag.RowsAffected() == 0 {
+				return errNothing
 			}
 		}
 		return nil
 	})
 }
 
-// together is false where more than historySQL must be asked for.
+// together is false where it must have its turn by itself.
 func (m *member) together() bool {
-	return m.accepting != nil && m.accepting.n.Deployment.RevertID == ""
+	return m.looked != nil || m.accepting != nil && m.accepting.n.Deployment.RevertID == "" // of that, more than historySQL must be asked for
 }
 
-// independent returns how many of the first members are acceptances of which
-// none rests on what another writes, so that they can be decided on side by side.
+// touches are the names of what a member rests on and writes.
+func (m *member) touches() []string {
+	if m.looked != nil {
+		return []string{m.looked.id}
+	}
+	return m.accepting.touches()
+}
+
+// independent returns how many of the first members are of one kind and none of
+// them rests on what another writes, so that they can be carried out side by side.
 func independent(members []*member) int {
 	taken := map[string]bool{}
 	for i, m := range members {
-		if !m.together() {
+		if !m.together() || (m.looked == nil) != (members[0].looked == nil) {
 			return i
 		}
-		touched := m.accepting.touches()
+		touched := m.touches()
 		for _, what := range touched {
 			if taken[what] {
 				return i
@@ -114,17 +134,23 @@ func independent(members []*member) int {
 	return len(members)
 }
 
-// together accepts independent notifications in as many round trips as one of
-// them takes: all are asked for at once, decided on one after the other, and
-// written at once. Where that fails, for whichever of them, it is undone and each
-// has its turn by itself.
+// beginTogether is what a group of members is undone to.
+const beginTogether = `SAVEPOINT together`
+
+// together carries out independent members in as many round trips as one of them
+// takes. Where that fails, for whichever of them, it is undone and each has its
+// turn by itself.
 func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) error {
 	defer func() {
 		for _, m := range members {
 			close(m.ran)
 		}
 	}()
-	again, err := w.acceptAll(ctx, tx, members)
+	all := w.acceptAll
+	if members[0].looked != nil {
+		all = w.recordAll
+	}
+	again, err := all(ctx, tx, members)
 	if err != nil {
 		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT together`); undo != nil {
 			return err
@@ -139,7 +165,24 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 	return nil
 }
 
-// acceptAll returns the members that it did nothing for: what the same delivery
+// recordAll writes what looks have left: all at once.
+func (w *wire) recordAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*member, error) {
+	var writes queue
+	for _, m := range members {
+		m.guarded(func(ctx context.Context) error {
+			var own queue // of one that fails nothing is sent
+			if err := m.looked.save(ctx, &own); err != nil {
+				return err
+			}
+			writes.add(&own)
+			return nil
+		})
+	}
+	return nil, writes.flush(ctx, w, beginTogether)
+}
+
+// acceptAll accepts notifications: all are asked for at once, decided on one
+// after the other, and written at once. It returns the members that it did nothing for: what the same delivery
 // meant before is still to be read.
 func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (again []*member, err error) {
 	known, err := w.known(ctx, members)
@@ -165,12 +208,12 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 			if err := m.accepting.save(ctx, &own); err != nil {
 				return err
 			}
-			writes.QueuedQueries = append(writes.QueuedQueries, own.QueuedQueries...)
+			writes.add(&own)
 			deliveries = append(deliveries, m.accepting.deliveries()...)
 			return nil
 		})
 	}
-	if err := writes.flush(ctx, w); err != nil {
+	if err := writes.flush(ctx, w, ""); err != nil {
 		return nil, err
 	}
 	return again, members[0].accepting.store.queueDeliveries(ctx, tx, deliveries)
@@ -179,7 +222,7 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 // known asks for the history of each member, behind a savepoint.
 func (w *wire) known(ctx context.Context, members []*member) ([][]knownRow, error) {
 	var asks pgx.Batch
-	asks.Queue(`SAVEPOINT together`)
+	asks.Queue(beginTogether)
 	for _, m := range members {
 		asks.Queue(historySQL, historyArgs(m.accepting.n)...)
 	}
