@@ -155,26 +155,39 @@ func hold(ctx context.Context, tx *sql.Tx, c verifier.Check) (verifier.Verificat
 // a pending verification to observing. It may be called again while observing;
 // what has its calibration stays as it is. The lease stays.
 func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
-	return s.groupedWrite(ctx, "store the plans of verification "+c.Verification.ID, func(ctx context.Context, tx *sql.Tx) error {
-		v, err := hold(ctx, tx, c)
-		if err != nil {
+	c.Verification.State = verifier.StateObserving
+	return s.save(ctx, preparation{c}, "store the plans of verification "+c.Verification.ID)
+}
+
+// save is groupedWrite of what can be sent together with others'.
+func (s *Store) save(ctx context.Context, what saving, doing string) error {
+	fn := func(ctx context.Context, tx *sql.Tx) error { return what.save(ctx, tx) }
+	return s.inWritersGroup(ctx, turn{fn: fn, saves: what, patient: true}, doing)
+}
+
+// preparation is a check whose plans are to be stored.
+type preparation struct{ verifier.Check }
+
+func (p preparation) of() string { return p.Verification.ID }
+
+func (p preparation) save(ctx context.Context, to execer) error {
+	// The epoch's holder alone writes the record of a running verification.
+	v := storedVerification(p.Verification)
+	record, err := encode("verification "+v.ID, v)
+	if err != nil {
+		return err
+	}
+	result, err := to.ExecContext(ctx, `UPDATE verifications SET state = $3, record = $4
+		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`, v.ID, p.Epoch, v.State, record)
+	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", v.ID, p.Epoch); err != nil {
+		return err
+	}
+	for _, e := range p.Signals {
+		if err := savePlan(ctx, to, p.Check, e); err != nil {
 			return err
 		}
-		known, err := queryAll(ctx, tx, scanText, `SELECT name FROM signals WHERE verification = $1 AND calibration <> ''`, v.ID)
-		if err != nil {
-			return err
-		}
-		for _, e := range c.Signals {
-			if slices.Contains(known, e.Signal) {
-				continue
-			}
-			if err := savePlan(ctx, tx, c, e); err != nil {
-				return err
-			}
-		}
-		v.State = verifier.StateObserving
-		return saveVerification(ctx, tx, v)
-	})
+	}
+	return nil
 }
 
 // Record stores fresh observations, the findings and the cleared time of c's
@@ -194,7 +207,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 		return s.insertDeliveries(ctx, tx, messages)
 	}, patient: true}
 	if len(messages) == 0 {
-		what.looked = l
+		what.saves = l
 	}
 	if err = s.inWritersGroup(ctx, what, "store a look at verification "+v.ID); err == nil {
 		s.memory.put(c, fresh, v, next)
@@ -212,6 +225,8 @@ type looked struct {
 	fresh   map[string][]verifier.Observation
 	next    time.Time
 }
+
+func (l *looked) of() string { return l.id }
 
 func (l *looked) save(ctx context.Context, to execer) error {
 	// The epoch's holder alone writes the record of a running verification.

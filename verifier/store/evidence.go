@@ -12,7 +12,8 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-func savePlan(ctx context.Context, tx *sql.Tx, c verifier.Check, e verifier.SignalEvidence) error {
+// savePlan stores what a signal was prepared with, unless it has its calibration.
+func savePlan(ctx context.Context, to execer, c verifier.Check, e verifier.SignalEvidence) error {
 	what := "signal " + e.Signal
 	signal, _ := c.Policy.Signal(e.Signal)
 	plan, err := encode("plan of "+what, e.Plan)
@@ -23,11 +24,11 @@ func savePlan(ctx context.Context, tx *sql.Tx, c verifier.Check, e verifier.Sign
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO signals (verification, name, source, plan, calibration, before) VALUES ($1, $2, $3, $4, $5, $6)
+	return orNothing(ctx, to, `INSERT INTO signals (verification, name, source, plan, calibration, before) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (verification, name) DO UPDATE SET source = excluded.source, plan = excluded.plan,
-			calibration = excluded.calibration, before = excluded.before`,
+			calibration = excluded.calibration, before = excluded.before
+			WHERE signals.calibration = ''`,
 		c.Verification.ID, e.Signal, signal.Source(), plan, string(e.Calibration), before)
-	return err
 }
 
 func storedObservations(list []verifier.Observation) []verifier.Observation {

@@ -73,7 +73,7 @@ type turn struct {
 	fn        func(context.Context, *sql.Tx) error
 	patient   bool
 	accepting *accepting // what fn does, where others' may be done together with it
-	looked    *looked    // likewise
+	saves     saving     // likewise; nil where fn does more
 }
 
 // member is one write of a group. Its fn runs on the group's goroutine: handing

@@ -43,7 +43,7 @@ type recorder struct {
 }
 
 // elsewhere is what says nothing of our tables, or belongs to a transaction.
-var elsewhere = regexp.MustCompile(`(?i)river_|goose_|pg_|to_regclass|^\s*(begin|commit|rollback|lock|show|set|create|alter|-- )`)
+var elsewhere = regexp.MustCompile(`(?i)river_|goose_|pg_|to_regclass|^\s*(begin|commit|rollback|savepoint|lock|show|set|create|alter|-- )`)
 
 type traced struct{ start pgx.TraceQueryStartData }
 
@@ -55,11 +55,26 @@ func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Tr
 
 func (r *recorder) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryEndData) {
 	begun, _ := ctx.Value(tracedKey{}).(traced)
-	if data.Err != nil || begun.start.SQL == "" || elsewhere.MatchString(begun.start.SQL) {
+	r.keep(begun.start.SQL, begun.start.Args, data.CommandTag.RowsAffected(), data.Err)
+}
+
+func (r *recorder) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+// TraceBatchQuery is told of each statement that was sent together with others.
+func (r *recorder) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	r.keep(data.SQL, data.Args, data.CommandTag.RowsAffected(), data.Err)
+}
+
+func (r *recorder) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+func (r *recorder) keep(text string, args []any, rows int64, err error) {
+	if err != nil || text == "" || elsewhere.MatchString(text) {
 		return
 	}
-	s := statement{SQL: begun.start.SQL, Rows: data.CommandTag.RowsAffected()}
-	for _, arg := range begun.start.Args {
+	s := statement{SQL: text, Rows: rows}
+	for _, arg := range args {
 		switch arg.(type) {
 		case pgx.QueryResultFormats, pgx.QueryResultFormatsByOID, pgx.QueryExecMode: // how, not what
 		default:

@@ -21,6 +21,13 @@ type execer interface {
 // scanner is a row of either.
 type scanner interface{ Scan(into ...any) error }
 
+// saving is a write whose statements rest on no answer of the database's, so that
+// many can be sent together.
+type saving interface {
+	of() string // the verification that it is about
+	save(ctx context.Context, to execer) error
+}
+
 // wire is the connection of a transaction whose server takes many statements in
 // one round trip; nil where there is no way to it.
 type wire struct{ conn *sql.Conn }
@@ -50,8 +57,11 @@ func (t transaction) overWire(ctx context.Context, fn func(*sql.Tx, *wire) error
 }
 
 // queue is an execer whose statements wait to be sent. Each is to change
-// something.
-type queue struct{ pgx.Batch }
+// something, but for some.
+type queue struct {
+	pgx.Batch
+	mayChangeNothing map[int]bool // by place
+}
 
 // ExecContext never fails: how the statement ended is known when all are sent.
 func (q *queue) ExecContext(_ context.Context, text string, args ...any) (sql.Result, error) {
@@ -69,7 +79,29 @@ func (oneRow) RowsAffected() (int64, error) { return 1, nil }
 var errNothing = errors.New("a statement changed nothing")
 
 // add queues what was queued elsewhere.
-func (q *queue) add(other *queue) { q.QueuedQueries = append(q.QueuedQueries, other.QueuedQueries...) }
+func (q *queue) add(other *queue) {
+	for i := range other.mayChangeNothing {
+		q.allow(q.Len() + i)
+	}
+	q.QueuedQueries = append(q.QueuedQueries, other.QueuedQueries...)
+}
+
+// allow lets the statement at a place change nothing.
+func (q *queue) allow(place int) {
+	if q.mayChangeNothing == nil {
+		q.mayChangeNothing = map[int]bool{}
+	}
+	q.mayChangeNothing[place] = true
+}
+
+// orNothing carries out a statement that may change nothing.
+func orNothing(ctx context.Context, to execer, text string, args ...any) error {
+	if q, ok := to.(*queue); ok {
+		q.allow(q.Len())
+	}
+	_, err := to.ExecContext(ctx, text, args...)
+	return err
+}
 
 // flush sends what was queued, behind first, "" for nothing.
 func (q *queue) flush(ctx context.Context, w *wire, first string) error {
@@ -87,12 +119,12 @@ func (q *queue) flush(ctx context.Context, w *wire, first string) error {
 				return err
 			}
 		}
-		for range q.Len() {
+		for i := range q.Len() {
 			tag, err := answers.Exec()
 			if err != nil {
 				return err
 			}
-			if tag.RowsAffected() == 0 {
+			if tag.RowsAffected() == 0 && !q.mayChangeNothing[i] {
 				return errNothing
 			}
 		}
@@ -102,13 +134,13 @@ func (q *queue) flush(ctx context.Context, w *wire, first string) error {
 
 // together is false where it must have its turn by itself.
 func (m *member) together() bool {
-	return m.looked != nil || m.accepting != nil && m.accepting.n.Deployment.RevertID == "" // of that, more than historySQL must be asked for
+	return m.saves != nil || m.accepting != nil && m.accepting.n.Deployment.RevertID == "" // of that, more than historySQL must be asked for
 }
 
 // touches are the names of what a member rests on and writes.
 func (m *member) touches() []string {
-	if m.looked != nil {
-		return []string{m.looked.id}
+	if m.saves != nil {
+		return []string{m.saves.of()}
 	}
 	return m.accepting.touches()
 }
@@ -118,7 +150,7 @@ func (m *member) touches() []string {
 func independent(members []*member) int {
 	taken := map[string]bool{}
 	for i, m := range members {
-		if !m.together() || (m.looked == nil) != (members[0].looked == nil) {
+		if !m.together() || (m.saves == nil) != (members[0].saves == nil) {
 			return i
 		}
 		touched := m.touches()
@@ -147,8 +179,8 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 		}
 	}()
 	all := w.acceptAll
-	if members[0].looked != nil {
-		all = w.recordAll
+	if members[0].saves != nil {
+		all = w.saveAll
 	}
 	again, err := all(ctx, tx, members)
 	if err != nil {
@@ -165,13 +197,13 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 	return nil
 }
 
-// recordAll writes what looks have left: all at once.
-func (w *wire) recordAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*member, error) {
+// saveAll sends all that the members save at once.
+func (w *wire) saveAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*member, error) {
 	var writes queue
 	for _, m := range members {
 		m.guarded(func(ctx context.Context) error {
 			var own queue // of one that fails nothing is sent
-			if err := m.looked.save(ctx, &own); err != nil {
+			if err := m.saves.save(ctx, &own); err != nil {
 				return err
 			}
 			writes.add(&own)
