@@ -75,12 +75,23 @@ type taken struct {
 
 func (t taken) rate() float64 { return float64(t.acks) / t.span.Seconds() }
 
+// together is what all rounds took.
+func together(rounds []taken) (all taken) {
+	for _, r := range rounds {
+		all.acks, all.busy, all.span = all.acks+r.acks, all.busy+r.busy, all.span+r.span
+		all.took = append(all.took, r.took...)
+	}
+	slices.SortFunc(all.took, cmp.Compare)
+	return all
+}
+
 // intakeFared is what was measured in a case.
 type intakeFared struct {
 	intakeCase
 	bare, bareMany     []float64 // rows a second, of one loop and of many at once
 	saturated, offered []taken
-	cores              float64 // of the daemon, while 1,000 a second were offered
+	bareOffered        []taken   // by one loop, as many a second as were offered to the daemon
+	cores, sending     []float64 // of the daemon and of the senders, while 1,000 a second were offered
 }
 
 func measureIntake(ctx context.Context, o options) (Section, error) {
@@ -127,17 +138,21 @@ func (c intakeCase) measure(ctx context.Context, o options) (intakeFared, error)
 			return f, err
 		}
 	}
-	if err := c.inRound(ctx, o, &f, offered, offeredRate); err != nil {
-		return f, err
+	for range rounds {
+		if err := c.inRound(ctx, o, &f, offered, offeredRate); err != nil {
+			return f, err
+		}
 	}
-	s, of := f.saturated[len(f.saturated)-1], f.offered[0]
-	o.say("%s, %s: bare %.0f/s, %d at once %.0f/s; intake %.0f/s p99 %s; of %d/s offered %.0f/s p50 %s p99 %s max %s, %d busy, %.2f cores", c.store(), c.deploys(),
-		mean(f.bare), c.writers(), mean(f.bareMany), meanRate(f.saturated), ms(quantile(s.took, 0.99)), offeredRate, of.rate(),
-		ms(quantile(of.took, 0.5)), ms(quantile(of.took, 0.99)), ms(quantile(of.took, 1)), of.busy, f.cores)
+	s, of, bare := together(f.saturated), together(f.offered), together(f.bareOffered)
+	o.say("%s, %s: bare %.0f/s, %d at once %.0f/s; intake %.0f/s p99 %s; of %d/s offered %.0f/s p50 %s p99 %s max %s, %d busy, %.2f cores, %.2f for sending; bare %.0f/s p50 %s p99 %s",
+		c.store(), c.deploys(), mean(f.bare), c.writers(), mean(f.bareMany), s.rate(), ms(quantile(s.took, 0.99)), offeredRate, of.rate(),
+		ms(quantile(of.took, 0.5)), ms(quantile(of.took, 0.99)), ms(quantile(of.took, 1)), of.busy, mean(f.cores), mean(f.sending),
+		bare.rate(), ms(quantile(bare.took, 0.5)), ms(quantile(bare.took, 0.99)))
 	return f, nil
 }
 
-// inRound runs the bare loop and then the daemon, each in a store of its own. At
+// inRound runs the bare loop and then the daemon, each in a store of its own, and
+// both offered as many a second. At
 // rate 0 the senders announce as fast as they are answered.
 func (c intakeCase) inRound(ctx context.Context, o options, f *intakeFared, span time.Duration, rate int) (err error) {
 	dir, err := os.MkdirTemp("", "bench")
@@ -151,10 +166,12 @@ func (c intakeCase) inRound(ctx context.Context, o options, f *intakeFared, span
 			return err
 		}
 	}
+	alone := span
 	if rate == 0 {
-		if err := c.bareLoops(ctx, dir, f, span/2); err != nil {
-			return err
-		}
+		alone = span / 2 // and as long again at once
+	}
+	if err := c.bareLoops(ctx, dir, f, alone, rate); err != nil {
+		return err
 	}
 	d, err := startDaemon(ctx, o.binary, dir, "intake", fmt.Sprintf(intakeConfig, url))
 	if err != nil {
@@ -171,12 +188,22 @@ func (c intakeCase) inRound(ctx context.Context, o options, f *intakeFared, span
 	if err != nil {
 		return err
 	}
+	ours, err := usageOf(os.Getpid())
+	if err != nil {
+		return err
+	}
 	t, err := load.offer(ctx, rate, span)
 	if err != nil {
 		return err
 	}
 	after, err := d.usage()
-	f.offered, f.cores = append(f.offered, t), (after.cpu-before.cpu).Seconds()/t.span.Seconds()
+	if err != nil {
+		return err
+	}
+	ended, err := usageOf(os.Getpid())
+	f.offered = append(f.offered, t)
+	f.cores = append(f.cores, (after.cpu-before.cpu).Seconds()/t.span.Seconds())
+	f.sending = append(f.sending, (ended.cpu-ours.cpu).Seconds()/t.span.Seconds())
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -31,8 +32,8 @@ func (c intakeCase) writers() int {
 // bareLoops does what the simplest durable acknowledgement would: it inserts a
 // row with the notification's bytes, and commits, each in a transaction of its
 // own and by a statement that was prepared. It has neither HTTP nor anything to
-// look up.
-func (c intakeCase) bareLoops(ctx context.Context, dir string, f *intakeFared, span time.Duration) error {
+// look up. At rate 0 it does so as fast as it can.
+func (c intakeCase) bareLoops(ctx context.Context, dir string, f *intakeFared, span time.Duration, rate int) error {
 	driver, place := "sqlite", "file:"+filepath.Join(dir, "bare.db")+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)"
 	if c.postgres {
 		durable, err := pgtest.NewDurable(ctx)
@@ -52,6 +53,11 @@ func (c intakeCase) bareLoops(ctx context.Context, dir string, f *intakeFared, s
 		return fmt.Errorf("make the bare table: %w", err)
 	}
 	var n atomic.Int64
+	if rate > 0 {
+		t, err := bareOffered(ctx, db, &n, rate, span)
+		f.bareOffered = append(f.bareOffered, t)
+		return err
+	}
 	one, err := inserted(ctx, db, &n, 1, span)
 	if err != nil {
 		return err
@@ -67,9 +73,43 @@ func (c intakeCase) bareLoops(ctx context.Context, dir string, f *intakeFared, s
 	return nil
 }
 
+// bareOffered inserts so many rows a second by one loop, or as many of them as it
+// can, as announcer.offer announces: each counts from when it was to be stored.
+func bareOffered(ctx context.Context, db *sql.DB, n *atomic.Int64, rate int, span time.Duration) (taken, error) {
+	insert, err := db.PrepareContext(ctx, bareInsert)
+	if err != nil {
+		return taken{}, fmt.Errorf("prepare the bare insert: %w", err)
+	}
+	defer insert.Close() //nolint:errcheck // with its connection
+	began := time.Now()
+	var tally tally
+	for i := range int(span.Seconds() * float64(rate)) {
+		due := began.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		time.Sleep(time.Until(due))
+		if err := insertOne(ctx, insert, n); err != nil {
+			return taken{}, err
+		}
+		tally.add(due)(http.StatusOK, nil)
+	}
+	return tally.close(began)
+}
+
+const bareInsert = `INSERT INTO notifications (id, body) VALUES ($1, $2)`
+
+func insertOne(ctx context.Context, insert *sql.Stmt, n *atomic.Int64) error {
+	id, body, err := announcement(int(n.Add(1)), 0)
+	if err != nil {
+		return err
+	}
+	if _, err := insert.ExecContext(ctx, id, string(body)); err != nil {
+		return fmt.Errorf("insert: %w", err)
+	}
+	return nil
+}
+
 // inserted is how many rows a second that many loops commit.
 func inserted(ctx context.Context, db *sql.DB, n *atomic.Int64, loops int, span time.Duration) (float64, error) {
-	insert, err := db.PrepareContext(ctx, `INSERT INTO notifications (id, body) VALUES ($1, $2)`) //nolint:sqlclosecheck // it is closed below
+	insert, err := db.PrepareContext(ctx, bareInsert) //nolint:sqlclosecheck // it is closed below
 	if err != nil {
 		return 0, fmt.Errorf("prepare the bare insert: %w", err)
 	}
@@ -79,12 +119,8 @@ func inserted(ctx context.Context, db *sql.DB, n *atomic.Int64, loops int, span 
 	for range loops {
 		group.Go(func() error {
 			for time.Since(began) < span {
-				id, body, err := announcement(int(n.Add(1)), 0)
-				if err != nil {
+				if err := insertOne(ctx, insert, n); err != nil {
 					return err
-				}
-				if _, err := insert.ExecContext(ctx, id, string(body)); err != nil {
-					return fmt.Errorf("insert: %w", err)
 				}
 			}
 			return nil
@@ -99,12 +135,4 @@ func mean(values []float64) (m float64) {
 		m += v / float64(len(values))
 	}
 	return m
-}
-
-func meanRate(all []taken) float64 {
-	var rates []float64
-	for _, t := range all {
-		rates = append(rates, t.rate())
-	}
-	return mean(rates)
 }
