@@ -23,6 +23,7 @@ func TestAcceptTogether(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, s.Close()) })
 			testAcceptTogether(t, s)
+			testAcceptTogetherInOnePlace(t, s)
 		})
 	}
 }
@@ -87,4 +88,27 @@ func testAcceptTogether(t *testing.T, s *Store) {
 	require.NoError(t, s.reader.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job WHERE kind = 'delivery'`).Scan(&queued))
 	require.Positive(t, stored)
 	require.Equal(t, stored, queued, "each delivery has its job")
+}
+
+// None of these fails, whatever it rests on: each must see the one before it.
+func testAcceptTogetherInOnePlace(t *testing.T, s *Store) {
+	now := time.Now()
+	policies := []verifier.Policy{{Name: "p", Window: verifier.Duration(time.Hour), Interval: verifier.Duration(time.Minute)}}
+	got := make([]accepted, 4)
+	g := &gathering{t: t, store: s}
+	for i := range got {
+		n := verifier.Notification{Source: "ci", Deployment: verifier.Deployment{Source: "ci", Service: "alone", Environment: "production",
+			Version: string(rune('1' + i)), Status: verifier.DeployFinished, StartedAt: now, FinishedAt: now}}
+		g.calls = append(g.calls, func() {
+			got[i].a, got[i].again, got[i].err = s.Accept(t.Context(), n, policies, now.Add(time.Duration(i)*time.Millisecond))
+		})
+	}
+	g.run(func() {})
+	for i, one := range got {
+		require.NoError(t, one.err)
+		require.Equal(t, int64(i+1), int64(one.a.Deployment.Place))
+		v, err := s.Verification(t.Context(), one.a.Verification.ID)
+		require.NoError(t, err)
+		require.Equal(t, i < len(got)-1, v.State == verifier.StateSuperseded, i)
+	}
 }
