@@ -196,11 +196,8 @@ func (s *shifts) each(spans []Span, from, to, window int, worse verifier.Worse, 
 		if !ok {
 			continue
 		}
-		late := 1 + 6*(float64(to-from)-float64(sp.Bins)/2)/float64(max(1, window))
-		v := worsening(m, worse) / sp.Scale * sp.Of.weight() / late
-		if start > from && sp.Of != jump {
-			v /= 1.2
-		}
+		late := lateness(to-from, sp.Bins, window)
+		v := scored(worsening(m, worse), sp.Scale, sp.Of.weight(), late, start > from && sp.Of != jump)
 		visit(peak{score: v, late: late, of: sp.Of, from: start})
 	}
 }

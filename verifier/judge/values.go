@@ -134,8 +134,9 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 	}
 	c.Spans = f.spans(all, c.Level)
 	tops, lasting := make([]float64, len(all)), make([]float64, len(all))
+	whole := f.whole(c.Spans)
 	for i := range all {
-		ran, mean := f.whole(&all[i], c.Spans)
+		ran, mean := whole.placebo(&all[i])
 		tops[i], lasting[i] = ran[len(ran)-1], mean
 		c.TopPlacebo = max(c.TopPlacebo, tops[i])
 	}
@@ -146,33 +147,11 @@ func (f *fit) valuePlacebos(c *Calibration, origins []int) {
 	}
 	peaks := tail(tops)
 	c.Peaks, c.Threshold, c.Persistence = peaks.Ordinary, max(peaks.Rare, 1e-3), tail(lasting)
-	f.clockTops(c, func(c Calibration, at int) []float64 {
+	f.clockTops(c, func(_ Calibration, at int) []float64 {
 		s := f.placebo(at)
-		ran, _ := f.whole(&s, c.Spans)
+		ran, _ := whole.placebo(&s)
 		return ran
 	})
-}
-
-// whole returns the highest peak of a placebo window so far after every so many
-// bins, the last of them that of all, and its persistence.
-func (f *fit) whole(s *shifts, spans []Span) (ran []float64, lasting float64) {
-	var mean persistence
-	top := 0.0
-	for to := 1; to <= f.window; to++ {
-		if to%f.every() == 1 || f.every() == 1 {
-			ran = append(ran, top)
-		}
-		if to < f.warmup+minSpan {
-			continue
-		}
-		standsOut := 0.0
-		s.each(spans, f.warmup, to, f.window, f.signal.Worse, func(p peak) {
-			top, standsOut = max(top, p.score), max(standsOut, p.standsOut())
-		})
-		mean.add(standsOut)
-		ran[len(ran)-1] = top
-	}
-	return ran, mean.mean()
 }
 
 // spans measures the scale of every statistic over every span.
