@@ -167,6 +167,39 @@ func testDeliveriesRun(t *testing.T, db database) {
 	require.Len(t, seen.times(id), 2, "and no more once it is at its end")
 }
 
+// testDeliveriesStartUnpolled: where nobody looks for jobs for an hour, what a
+// transaction of this process queues starts all the same, whichever kind of
+// transaction it is and however soon after another.
+func testDeliveriesStartUnpolled(t *testing.T, db database) {
+	s := open(t, db.place(t))
+	seen := newCalls()
+	v := opened(t, s, "1", start)
+	message := func() verifier.Delivery {
+		return verifier.Delivery{ID: verifier.NewID("dl_"), VerificationID: v.ID, Kind: verifier.MessageDelivery, Receiver: "chat", State: verifier.DeliveryPending, CreatedAt: start, Body: []byte(`{}`)}
+	}
+	told, next := message(), message()
+	run(t, s, deliverFunc(func(ctx context.Context, id string) (time.Duration, error) {
+		if seen.add(id); id != told.ID {
+			return 0, nil
+		}
+		return 0, s.UpdateDelivery(ctx, id, later(1), func(out verifier.Outgoing) (verifier.DeliveryChange, error) {
+			return verifier.DeliveryChange{State: verifier.DeliveryDelivered, Messages: []verifier.Delivery{next}}, nil
+		})
+	}), store.DeliveryOptions{Poll: time.Hour, Sweep: time.Hour})
+	require.NoError(t, s.Record(t.Context(), claim(t, s, v.ID, later(1)), nil, later(2), []verifier.Delivery{told}))
+	seen.wait(t, told.ID)
+	seen.wait(t, next.ID)
+	decide(t, s, v, verifier.Revert, later(5))
+	v, err := s.Verification(t.Context(), v.ID)
+	require.NoError(t, err)
+	for _, d := range v.Deliveries {
+		if d.Kind == verifier.RollbackDelivery {
+			seen.wait(t, d.ID)
+		}
+	}
+	require.Len(t, seen.at, 3)
+}
+
 func testDeliveriesResume(t *testing.T, db database) {
 	url := db.place(t)
 	s, err := store.Open(t.Context(), url, virtual)

@@ -56,6 +56,10 @@ type dialect struct {
 	takeOverEvery      time.Duration
 	// due yields the deliveries that are to be sent and when; see dueOf.
 	due string
+	// dueQueues yields the queues that have a job to do; see dueQueuesOf.
+	dueQueues string
+	// isDue yields whether claim, with the same $1, would find anything.
+	isDue string
 	// patient lifts the limits of time on a transaction, and others yields how
 	// many other connections postflights have, "" where a file's lock tells.
 	patient []string

@@ -48,6 +48,8 @@ var postgresDialect = dialect{
 		UPDATE verifications v SET lease_until = ` + postgresNow + ` + $2, epoch = epoch + 1
 		FROM due WHERE v.id = due.id
 		RETURNING v.id, v.epoch, v.next_check_at`,
+	isDue: `SELECT EXISTS (SELECT 1 FROM verifications
+		WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `)`,
 	renew:    `UPDATE verifications SET lease_until = ` + postgresNow + ` + $2` + heldSQL,
 	writing:  &repeatable,
 	reading:  &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
@@ -65,6 +67,7 @@ var postgresDialect = dialect{
 	tableColumns: `SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1`,
 	indexes:      `SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema()`,
 	due:          dueOf(`(extract(epoch FROM scheduled_at) * 1000000)::bigint`),
+	dueQueues:    dueQueuesOf(`now()`),
 	patient:      []string{`SET LOCAL statement_timeout = 0`, `SET LOCAL idle_in_transaction_session_timeout = 0`},
 	others: `SELECT count(*) FROM pg_stat_activity
 		WHERE datname = current_database() AND application_name = 'postflight' AND pid <> pg_backend_pid()`,

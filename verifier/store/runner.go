@@ -38,9 +38,12 @@ type Patient interface {
 // DeliveryOptions bound how many deliveries run at once, and how long one may
 // wait for its start; 0 chooses the default.
 type DeliveryOptions struct {
-	Rollbacks int           // by default 8
-	Messages  int           // by default 16
-	Poll      time.Duration // by default 200 ms; at least 1 ms
+	Rollbacks int // by default 8
+	Messages  int // by default 16
+	// Poll is how long a delivery that is due may wait to be seen where this
+	// process doesn't know of it, as after a wait: by default 200 ms, at least
+	// 1 ms. What this process queues starts at once.
+	Poll time.Duration
 	// Sweep is how often what nobody works on is taken over: by default 5 s on
 	// PostgreSQL, where other replicas may be killed, and a minute on SQLite.
 	Sweep time.Duration
@@ -49,8 +52,11 @@ type DeliveryOptions struct {
 const (
 	// deliverTimeout is longer than any call that a Deliverer makes.
 	deliverTimeout = 30 * time.Second
-	// pollEvery bounds how long after its commit a delivery starts.
-	pollEvery = 200 * time.Millisecond
+	pollEvery      = 200 * time.Millisecond
+	// cooldown is how long after it fetched jobs River fetches more, at most.
+	cooldown = 100 * time.Millisecond
+	// fetchAnyway is how often River looks for jobs that nobody told it of.
+	fetchAnyway = 30 * time.Second
 
 	rollbackQueue = "rollbacks"
 	messageQueue  = "messages"
@@ -130,9 +136,14 @@ func (w *deliveryWorker) Work(ctx context.Context, job *river.Job[deliveryJob]) 
 	return nil
 }
 
+// queue is the driver by which River works on the database.
+func (s *Store) queue() riverdriver.Driver[*sql.Tx] {
+	return alarmed{s.dialect.queue(s.writer), &s.alarm}
+}
+
 // newInserter returns a client that only queues jobs.
 func newInserter(queue riverdriver.Driver[*sql.Tx], logger *slog.Logger) (*river.Client[*sql.Tx], error) {
-	client, err := river.NewClient(queue, &river.Config{Logger: riverLogger(logger), SkipUnknownJobCheck: true, PollOnly: true})
+	client, err := river.NewClient(queue, &river.Config{Logger: riverLogger(logger), SkipUnknownJobCheck: true})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
@@ -141,8 +152,8 @@ func newInserter(queue riverdriver.Driver[*sql.Tx], logger *slog.Logger) (*river
 
 // StartDeliveries hands every stored delivery to the deliverer until it is at
 // its end, beginning with what an earlier process left behind. A delivery
-// starts, the first time and after a wait, within about 300 ms of when it is
-// due, never early. stop waits for running deliveries until its context ends,
+// starts as soon as it is stored, and after a wait within about 300 ms of when
+// it is due, never early. stop waits for running deliveries until its context ends,
 // then ends theirs.
 func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts DeliveryOptions) (stop func(context.Context) error, err error) {
 	if err := s.takeOver(ctx, s.dialect.takeOver); err != nil {
@@ -153,9 +164,9 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err := river.AddWorkerSafely(workers, &deliveryWorker{deliverer: deliverer, logger: s.logger}); err != nil {
 		return nil, fmt.Errorf("prepare the delivery queue: %w", err)
 	}
-	client, err := river.NewClient(s.dialect.queue(s.writer), &river.Config{
-		Logger: riverLogger(s.logger), ErrorHandler: faults{s.logger}, Workers: workers, PollOnly: true,
-		FetchPollInterval: poll, FetchCooldown: poll / 2,
+	client, err := river.NewClient(s.queue(), &river.Config{
+		Logger: riverLogger(s.logger), ErrorHandler: faults{s.logger}, Workers: workers,
+		FetchPollInterval: max(poll, fetchAnyway), FetchCooldown: max(time.Millisecond, min(poll/2, cooldown)),
 		Queues: map[string]river.QueueConfig{
 			rollbackQueue: {MaxWorkers: orDefault(opts.Rollbacks, 8)},
 			messageQueue:  {MaxWorkers: orDefault(opts.Messages, 16)},
@@ -176,9 +187,11 @@ func (s *Store) StartDeliveries(ctx context.Context, deliverer Deliverer, opts D
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fail("start deliveries", err)
 	}
+	stopWatching := s.watchQueues(context.WithoutCancel(ctx), poll)
 	stopTakingOver := s.keepTakingOver(context.WithoutCancel(ctx), orDefault(opts.Sweep, s.dialect.takeOverEvery))
 	return func(ctx context.Context) error {
 		stopTakingOver()
+		stopWatching()
 		return stopClient(ctx, client)
 	}, nil
 }

@@ -36,6 +36,8 @@ var sqliteDialect = dialect{
 			WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1
 			ORDER BY next_check_at LIMIT $3)
 		RETURNING id, epoch, next_check_at`,
+	isDue: `SELECT EXISTS (SELECT 1 FROM verifications INDEXED BY verifications_due
+		WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1)`,
 	release: `RELEASE SAVEPOINT member`,
 	renew:   `UPDATE verifications SET lease_until = $1 + $2` + heldSQL,
 	// So that what was under way need not wait for a lease, for
@@ -52,6 +54,7 @@ var sqliteDialect = dialect{
 	tableColumns:  `SELECT name FROM pragma_table_info($1)`,
 	indexes:       `SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL`,
 	due:           dueOf(`CAST(round((julianday(scheduled_at) - 2440587.5) * 86400000) AS INTEGER) * 1000`),
+	dueQueues:     dueQueuesOf(`datetime('now', 'subsec')`),
 	holdJob:       `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 	beginJob:      `SELECT state FROM river_job WHERE id = $1 AND state = 'running'`,
 }

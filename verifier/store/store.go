@@ -30,6 +30,7 @@ type Store struct {
 	writers     group // see groupedWrite
 	memory      memory
 	accompanied atomic.Bool // by other replicas, a moment ago
+	alarm       alarm
 }
 
 // Options are what Open needs beside the place.
@@ -71,7 +72,7 @@ func open(ctx context.Context, url string, opts Options, say func(string)) (*Sto
 	err := begin(ctx, url, say)
 	s.callersTime = opts.CallersTime || !s.dialect.ownClock
 	if err == nil {
-		s.jobs, err = newInserter(s.dialect.queue(s.writer), s.logger)
+		s.jobs, err = newInserter(s.queue(), s.logger)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -162,7 +163,7 @@ func (s *Store) alone(ctx context.Context, doing string, fn func(*sql.Tx) error)
 
 // writing is the transaction of write.
 func (s *Store) writing() transaction {
-	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, wired: s.dialect.wired, failed: s.note}
+	return transaction{db: s.writer, options: s.dialect.writing, within: s.dialect.within, release: s.dialect.release, wired: s.dialect.wired, failed: s.note, ended: s.alarm.ended}
 }
 
 // deciding is the transaction of alone.

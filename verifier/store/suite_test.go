@@ -78,6 +78,7 @@ func conform(t *testing.T, db database) {
 		"update action":                      testUpdateAction,
 		"update delivery":                    testUpdateDelivery,
 		"deliveries run":                     testDeliveriesRun,
+		"deliveries start unpolled":          testDeliveriesStartUnpolled,
 		"deliveries: inbox":                  testInbox,
 		"deliveries resume":                  testDeliveriesResume,
 		"deliveries: messages block nothing": testQueuesIndependent,

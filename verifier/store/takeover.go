@@ -72,6 +72,9 @@ func (s *Store) queueDeliveries(ctx context.Context, tx *sql.Tx, deliveries []ve
 	if _, err := s.jobs.InsertManyTx(ctx, tx, jobs); err != nil {
 		return fmt.Errorf("queue deliveries: %w", err)
 	}
+	for _, d := range deliveries {
+		s.alarm.set(tx, queueOf(d.Kind))
+	}
 	return nil
 }
 

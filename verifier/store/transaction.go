@@ -26,6 +26,7 @@ type transaction struct {
 	release string        // see dialect
 	wired   bool          // see dialect
 	failed  func(verifier.Kind, error)
+	ended   func(*sql.Tx) // told of each that began, nil for nobody
 }
 
 func (t transaction) run(ctx context.Context, doing string, fn func(*sql.Tx) error) error {
@@ -94,6 +95,9 @@ func (t transaction) begin(ctx context.Context, db beginner, fn func(*sql.Tx) er
 	tx, err := db.BeginTx(ctx, t.options)
 	if err != nil {
 		return err
+	}
+	if t.ended != nil {
+		defer t.ended(tx)
 	}
 	if t.first != "" {
 		_, err = tx.ExecContext(ctx, t.first)
