@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -91,39 +89,14 @@ func (b *blackbox) kill() {
 
 // fill has it probe by requests like Prometheus', over connections that are
 // kept.
-func (b *blackbox) fill(ctx context.Context, o order) (f filled, err error) {
-	var begun atomic.Int64
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for range o.AtOnce {
-		all.Go(func() {
-			for n := begun.Add(1); int(n) <= o.Probes; n = begun.Add(1) {
-				good, timing, failure := b.probe(ctx, o.URL)
-				mu.Lock()
-				if err = errors.Join(err, failure); err != nil {
-					mu.Unlock()
-					return
-				}
-				f.countBlackbox(good, timing)
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	return f, err
-}
-
-func (f *filled) countBlackbox(good bool, t verifier.Timing) {
-	if !good {
-		f.Bad = "probe_success 0"
-		return
-	}
-	f.Good++
-	f.Timing.DNS += t.DNS
-	f.Timing.Connect += t.Connect
-	f.Timing.TLS += t.TLS
-	f.Timing.FirstByte += t.FirstByte
-	f.Timing.Total += t.Total
+func (b *blackbox) fill(ctx context.Context, o order) (filled, error) {
+	return o.carryOut(func(int64) (verifier.Timing, string, error) {
+		good, timing, err := b.probe(ctx, o.URL)
+		if err == nil && !good {
+			return timing, "probe_success 0", nil
+		}
+		return timing, "", err
+	})
 }
 
 // probe asks for one probe, and reads what it says of it.

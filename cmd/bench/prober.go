@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,37 +71,53 @@ func (o order) probeSignal() verifier.Signal {
 	}}}}
 }
 
-func (o order) fill(m *httpprobe.Measurer) (f filled) {
+func (o order) fill(m *httpprobe.Measurer) filled {
+	f, _ := o.carryOut(func(n int64) (verifier.Timing, string, error) {
+		target := verifier.Target{Service: fmt.Sprintf("service-%d", n%1000), Environment: "production", Version: "1.42.0"}
+		now := time.Now()
+		got := m.Measure(context.Background(), o.probeSignal(), target, verifier.Plan{}, time.Minute, now, now)[0]
+		if got.Outcome != verifier.Measured || got.Bad > 0 || got.Timing == nil {
+			return verifier.Timing{}, "not good: " + got.Message, nil
+		}
+		return *got.Timing, "", nil
+	})
+	return f
+}
+
+// carryOut has probe called for each of an order's probes, by its number, so
+// many at once, until one can't be had: that is an error. bad says why one that
+// was had is not good, "" where it is.
+func (o order) carryOut(probe func(n int64) (t verifier.Timing, bad string, err error)) (f filled, err error) {
 	var begun atomic.Int64
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range o.AtOnce {
 		all.Go(func() {
 			for n := begun.Add(1); int(n) <= o.Probes; n = begun.Add(1) {
-				target := verifier.Target{Service: fmt.Sprintf("service-%d", n%1000), Environment: "production", Version: "1.42.0"}
-				now := time.Now()
-				got := m.Measure(context.Background(), o.probeSignal(), target, verifier.Plan{}, time.Minute, now, now)[0]
+				timing, bad, failure := probe(n)
 				mu.Lock()
-				f.count(got)
+				if err = errors.Join(err, failure); err != nil {
+					mu.Unlock()
+					return
+				}
+				f.count(timing, bad)
 				mu.Unlock()
 			}
 		})
 	}
 	all.Wait()
-	return f
+	return f, err
 }
 
-func (f *filled) count(o verifier.Observation) {
-	if o.Outcome != verifier.Measured || o.Bad > 0 || o.Timing == nil {
-		if f.Bad == "" {
-			f.Bad = "not good: " + o.Message
-		}
+func (f *filled) count(t verifier.Timing, bad string) {
+	if bad != "" {
+		f.Bad = cmp.Or(f.Bad, bad)
 		return
 	}
 	f.Good++
-	f.Timing.DNS += o.Timing.DNS
-	f.Timing.Connect += o.Timing.Connect
-	f.Timing.TLS += o.Timing.TLS
-	f.Timing.FirstByte += o.Timing.FirstByte
-	f.Timing.Total += o.Timing.Total
+	f.Timing.DNS += t.DNS
+	f.Timing.Connect += t.Connect
+	f.Timing.TLS += t.TLS
+	f.Timing.FirstByte += t.FirstByte
+	f.Timing.Total += t.Total
 }
