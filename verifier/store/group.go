@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +25,10 @@ const longestGroup = 500 * time.Millisecond
 // have seconds, and a commit costs as much for one of them as for sixty.
 const lingering = 20 * time.Millisecond
 
+// leaveWithin is how long what is under way gets to end by itself where nobody
+// waits for it any more: a network that swallows what is sent tells nobody.
+const leaveWithin = time.Second
+
 // grouped is alone for a write of a few statements that many callers ask for at
 // the same moment: those share one transaction and so one commit, for what a
 // short write costs is mostly the disk's word that it is there. Each runs behind
@@ -30,9 +36,10 @@ const lingering = 20 * time.Millisecond
 // the others'. While a group commits, the next one gathers; where nobody is in
 // a hurry, for a moment longer. It is on disk when grouped returns nil.
 //
-// fn must use the context that it is given, which has ctx's values and not its
-// end: one that goes away takes nobody with it. Where ctx ends before fn begins,
-// it never does; where it ends later, the write may be stored or not.
+// fn must use the context that it is given, which has ctx's values and the end of
+// the transaction: one that goes away takes nobody with it, but for one that hangs
+// in a statement: the others begin again without it. Where ctx ends before fn
+// begins, it never does; where it ends later, the write may be stored or not.
 func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
 	return s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: fn}, doing)
 }
@@ -66,6 +73,8 @@ type group struct {
 	running bool
 	ended   sync.WaitGroup // of running
 	hurry   chan struct{}  // somebody came who doesn't wait for others
+	base    context.Context
+	endAll  context.CancelCauseFunc // of base; nil before the first write
 }
 
 // turn is what a member of a group does.
@@ -82,13 +91,33 @@ type turn struct {
 type member struct {
 	turn
 	ctx      context.Context
-	within   time.Duration
-	state    atomic.Int32  // waits, began, left
-	ran      chan struct{} // closed once fn has ended
-	done     chan struct{} // closed once the transaction has ended, with err
+	end      context.CancelCauseFunc // of the transaction, once it has begun
+	state    atomic.Int32            // waits, began, left
+	ran      chan struct{}           // closed once fn has ended
+	done     chan struct{}           // closed once the transaction has ended, with err
 	err      error
-	panicked any // what fn panicked with, nil for nothing
+	panicked *panicError // nil for none
+	exited   bool        // fn ended its goroutine
 }
+
+// panicError is what a write panicked with, and where: the goroutine on which it
+// did is not its caller's, who panics with this.
+type panicError struct {
+	what  any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("%v\n%s", e.what, e.stack) }
+
+// during is the context of a member: its caller's values, and the end of the
+// transaction.
+type during struct {
+	context.Context // the transaction's
+	caller          context.Context
+}
+
+// Value is the caller's.
+func (d during) Value(key any) any { return d.caller.Value(key) }
 
 // The states of a member: it waits until it begins, or leaves before.
 const (
@@ -103,56 +132,80 @@ var errSpoilt = errors.New("another write of the same transaction undid it")
 // errPanicked is how fn ended that never returned.
 var errPanicked = errors.New("it panicked")
 
+// Why a transaction is ended before its time: its member left in the middle of a
+// statement, or the store is closed.
+var (
+	errLeft   = errors.New("who asked for it has gone")
+	errClosed = errors.New("the store is closed")
+)
+
 // join runs fn when its turn comes, and waits for the commit. A panic of fn is
-// passed on.
+// passed on, and so is runtime.Goexit.
 func (g *group) join(ctx context.Context, t transaction, what turn) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	m := &member{turn: what, ctx: context.WithoutCancel(ctx), within: t.within, ran: make(chan struct{}), done: make(chan struct{})}
+	m := &member{turn: what, ctx: ctx, ran: make(chan struct{}), done: make(chan struct{})}
 	g.add(m, t)
+	err := m.wait(ctx)
+	switch {
+	case m.panicked != nil:
+		panic(m.panicked)
+	case m.exited:
+		runtime.Goexit()
+	}
+	return err
+}
+
+// wait waits for the commit, or until ctx ends: from then on for fn alone, for
+// what it holds is its caller's, and for that not for long.
+func (m *member) wait(ctx context.Context) error {
 	select {
 	case <-m.done:
+		return m.err
 	case <-ctx.Done():
-		if m.state.CompareAndSwap(waits, left) {
-			return ctx.Err()
-		}
-		select { // what fn holds is its caller's
-		case <-m.ran:
-		case <-m.done:
-		}
-		select {
-		case <-m.done:
-		default:
-			return ctx.Err()
-		}
 	}
-	if m.panicked != nil {
-		panic(m.panicked)
+	if m.state.CompareAndSwap(waits, left) || m.state.Load() == left {
+		return ctx.Err()
 	}
-	return m.err
+	hangs := time.AfterFunc(leaveWithin, func() { m.end(errLeft) })
+	defer hangs.Stop()
+	select {
+	case <-m.ran:
+	case <-m.done:
+	}
+	select {
+	case <-m.done:
+		return m.err
+	default:
+		return ctx.Err()
+	}
 }
 
 // begin is false where its caller has left.
-func (m *member) begin() bool { return m.state.CompareAndSwap(waits, began) }
+func (m *member) begin() bool {
+	if err := m.ctx.Err(); err != nil && m.state.CompareAndSwap(waits, left) {
+		m.err = err // it may hear of the commit before it sees that it has left
+	}
+	return m.state.CompareAndSwap(waits, began)
+}
 
 // run calls fn.
-func (m *member) run(tx *sql.Tx) {
-	m.guarded(func(ctx context.Context) error { return m.fn(ctx, tx) })
+func (m *member) run(ctx context.Context, tx *sql.Tx) {
+	m.guarded(ctx, func(ctx context.Context) error { return m.fn(ctx, tx) })
 }
 
 // guarded calls a part of what the member does, and keeps how that ended even
 // where it panics.
-func (m *member) guarded(part func(context.Context) error) {
-	ctx, cancel := transaction{within: m.within}.bounded(m.ctx)
-	defer cancel()
-	m.err, m.panicked = errPanicked, nil
+func (m *member) guarded(ctx context.Context, part func(context.Context) error) {
+	m.err, m.panicked, m.exited = errPanicked, nil, true
 	defer func() {
 		if r := recover(); r != nil {
-			m.panicked = r
+			m.panicked, m.exited = &panicError{r, debug.Stack()}, false
 		}
 	}()
-	m.err = part(ctx)
+	m.err = part(during{ctx, context.WithoutCancel(m.ctx)})
+	m.exited = false
 }
 
 func (g *group) add(m *member, t transaction) {
@@ -161,6 +214,7 @@ func (g *group) add(m *member, t transaction) {
 	g.waiting = append(g.waiting, m)
 	if g.hurry == nil {
 		g.hurry = make(chan struct{}, 1)
+		g.base, g.endAll = context.WithCancelCause(context.Background())
 	}
 	if g.hurried() {
 		select {
@@ -170,13 +224,37 @@ func (g *group) add(m *member, t transaction) {
 	}
 	if !g.running {
 		g.running = true
-		g.ended.Go(func() {
-			for g.anybody() {
-				g.gather()
-				g.commit(t)
-			}
-		})
+		g.ended.Go(func() { g.serve(t) })
 	}
+}
+
+// serve commits one group after the other while anybody waits.
+func (g *group) serve(t transaction) {
+	ended := false
+	defer func() {
+		if !ended { // a member has ended this goroutine, and others wait
+			g.ended.Go(func() { g.serve(t) })
+		}
+	}()
+	for g.anybody() {
+		g.gather()
+		g.commit(t)
+	}
+	ended = true
+}
+
+// close waits for what is under way, of which nobody waits for anything any more,
+// and ends it where that takes long.
+func (g *group) close() {
+	hangs := time.AfterFunc(leaveWithin, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.endAll != nil {
+			g.endAll(errClosed)
+		}
+	})
+	defer hangs.Stop()
+	g.ended.Wait()
 }
 
 // hurried reports whether there is nothing to wait for.
@@ -222,25 +300,40 @@ func (g *group) take() []*member {
 // transaction has begun and before it reads anything, so that each sees all that
 // was committed before its call.
 func (g *group) commit(t transaction) {
-	ctx, cancel := t.bounded(context.Background())
-	defer cancel()
 	var taken []*member
+	err := errSpoilt // where a member ends the goroutine
+	defer func() {
+		if taken == nil {
+			taken = g.take() // it never began
+		}
+		tell(taken, err)
+	}()
+	ctx, end := context.WithCancelCause(g.base)
+	defer end(nil)
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
 	carryOut := func(tx *sql.Tx, w *wire) error {
 		taken = g.take()
+		for _, m := range taken {
+			m.end = end
+		}
 		n, err := all(ctx, tx, w, taken, t.release)
 		g.putBack(taken[n:])
 		taken = taken[:n]
+		if err != nil && errors.Is(context.Cause(ctx), errLeft) { // nothing was committed
+			return errSpoilt
+		}
 		return err
 	}
-	var err error
 	if t.wired {
 		err = t.overWire(ctx, carryOut)
 	} else {
 		err = t.once(ctx, func(tx *sql.Tx) error { return carryOut(tx, nil) })
 	}
-	if taken == nil {
-		taken = g.take() // it never began
-	}
+}
+
+// tell tells members how their transaction ended.
+func tell(taken []*member, err error) {
 	for _, m := range taken {
 		m.state.CompareAndSwap(waits, left) // it never began
 		if m.err == nil {
@@ -292,7 +385,7 @@ func several(ctx context.Context, tx *sql.Tx, w *wire, now []*member, alone bool
 	m := now[0]
 	defer close(m.ran)
 	if alone {
-		m.run(tx)
+		m.run(ctx, tx)
 		return m.err
 	}
 	return m.behindSavepoint(ctx, tx, release)
@@ -305,7 +398,7 @@ func (m *member) behindSavepoint(ctx context.Context, tx *sql.Tx, release string
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT member`); err != nil {
 		return err
 	}
-	if m.run(tx); m.err != nil {
+	if m.run(ctx, tx); m.err != nil {
 		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT member`); err != nil {
 			return errSpoilt
 		}

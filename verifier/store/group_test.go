@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func TestGroup(t *testing.T) {
 				"one commit":          testGroupCommitsOnce,
 				"one that fails":      testGroupWithoutWhoFails,
 				"one that goes away":  testGroupWithoutWhoLeaves,
+				"one that exits":      testGroupWithoutWhoExits,
 				"one that spoils all": testGroupSpoilt,
 				"more than fit":       testGroupOfMany,
 				"one that is slow":    testGroupBehindASlowOne,
@@ -48,11 +50,13 @@ type gathering struct {
 	t     *testing.T
 	store *Store
 	calls []func()
+	freed chan struct{} // closed once what held them up has ended
 }
 
 type outcome struct {
 	err      error
 	panicked any
+	exited   bool      // its goroutine
 	in       []*sql.Tx // in which fn ran
 }
 
@@ -60,7 +64,11 @@ type outcome struct {
 func (g *gathering) call(ctx context.Context, number int, then func(context.Context, *sql.Tx) error) *outcome {
 	o := &outcome{}
 	g.calls = append(g.calls, func() {
-		defer func() { o.panicked = recover() }()
+		returned := false
+		defer func() {
+			o.panicked = recover()
+			o.exited = !returned && o.panicked == nil
+		}()
 		o.err = g.store.grouped(ctx, fmt.Sprint("write ", number), func(ctx context.Context, tx *sql.Tx) error {
 			o.in = append(o.in, tx)
 			if _, err := tx.ExecContext(ctx, `INSERT INTO deciding (holds) VALUES ($1)`, number); err != nil {
@@ -68,14 +76,16 @@ func (g *gathering) call(ctx context.Context, number int, then func(context.Cont
 			}
 			return then(ctx, tx)
 		})
+		returned = true
 	})
 	return o
 }
 
-// run lets all calls begin behind a write that holds them up, one after the
-// other, then calls meanwhile, and returns the numbers that are stored in the end.
-func (g *gathering) run(meanwhile func()) (stored []int) {
+// begin lets all calls begin behind a write that holds them up, one after the
+// other, then calls meanwhile, and waits until they have ended.
+func (g *gathering) begin(meanwhile func()) {
 	t, s := g.t, g.store
+	g.freed = make(chan struct{})
 	holding, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		ended <- s.alone(t.Context(), "hold others up", func(*sql.Tx) error {
@@ -87,16 +97,26 @@ func (g *gathering) run(meanwhile func()) (stored []int) {
 	<-holding
 	left := make(chan struct{})
 	for i, call := range g.calls {
-		go func() { call(); left <- struct{}{} }()
+		go func() {
+			defer func() { left <- struct{}{} }()
+			call()
+		}()
 		require.Eventually(t, func() bool { return s.deciders.size() == i+1 }, 10*time.Second, time.Millisecond)
 	}
 	meanwhile()
 	close(release)
 	require.NoError(t, <-ended)
+	close(g.freed)
 	for range g.calls {
 		<-left
 	}
-	require.NoError(t, s.read(t.Context(), "read what was written", func(tx *sql.Tx) (err error) {
+}
+
+// run is begin, and returns the numbers that are stored in the end.
+func (g *gathering) run(meanwhile func()) (stored []int) {
+	g.begin(meanwhile)
+	t := g.t
+	require.NoError(t, g.store.read(t.Context(), "read what was written", func(tx *sql.Tx) (err error) {
 		stored, err = queryAll(t.Context(), tx, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) }, `SELECT holds FROM deciding ORDER BY holds`)
 		return err
 	}))
@@ -144,14 +164,110 @@ func testGroupWithoutWhoFails(t *testing.T, g *gathering) {
 	require.Equal(t, refused, bad.err)
 	require.Equal(t, verifier.Internal, verifier.KindOf(wrong.err))
 	require.ErrorContains(t, wrong.err, "write 3: ")
-	require.Equal(t, "as it must not", panics.panicked)
+	requirePanic(t, "as it must not", panics)
 	require.NoError(t, last.err)
 	require.Equal(t, good.in, last.in)
 
 	alone := &gathering{t: t, store: g.store}
 	panics = alone.call(t.Context(), 6, func(context.Context, *sql.Tx) error { panic("nor alone") })
 	require.Equal(t, []int{1, 5}, alone.run(func() {}))
-	require.Equal(t, "nor alone", panics.panicked)
+	requirePanic(t, "nor alone", panics)
+}
+
+// requirePanic wants a panic that says where it began.
+func requirePanic(t *testing.T, what string, o *outcome) {
+	t.Helper()
+	var is *panicError
+	require.ErrorAs(t, o.panicked.(error), &is)
+	require.Equal(t, what, is.what)
+	require.Contains(t, is.Error(), what+"\n")
+	require.Contains(t, is.Error(), "testGroupWithoutWhoFails", "the stack of what panicked")
+}
+
+// A member that ends its goroutine, as a test does that fails, ends its caller's,
+// and nobody else's write.
+func testGroupWithoutWhoExits(t *testing.T, g *gathering) {
+	before := g.call(t.Context(), 1, nothing)
+	exits := g.call(t.Context(), 2, func(context.Context, *sql.Tx) error { runtime.Goexit(); return nil })
+	after := g.call(t.Context(), 3, nothing)
+	require.Equal(t, []int{1, 3}, g.run(func() {}))
+	require.True(t, exits.exited)
+	for _, o := range []*outcome{before, after} {
+		require.NoError(t, o.err)
+		require.False(t, o.exited)
+	}
+
+	alone := &gathering{t: t, store: g.store}
+	exits = alone.call(t.Context(), 4, func(context.Context, *sql.Tx) error { runtime.Goexit(); return nil })
+	require.Equal(t, []int{1, 3}, alone.run(func() {}))
+	require.True(t, exits.exited)
+}
+
+// A network may swallow what is sent, and tell nobody. Transactions have a day
+// here.
+func TestGroupOnASilentNetwork(t *testing.T) {
+	for name, test := range map[string]func(*testing.T, *gathering, *pgtest.Link){
+		"in a statement": testGroupSilentInAStatement,
+		"at the commit":  testGroupSilentAtTheCommit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.Database(t)
+			link := pgtest.Through(t, database)
+			s, err := Open(t.Context(), link.URL, Options{})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, s.Close()) })
+			s.dialect.within = 24 * time.Hour
+			for _, db := range []*sql.DB{s.writer, s.reader} {
+				db.SetMaxIdleConns(0) // what is begun anew has a connection of its own
+			}
+			test(t, &gathering{t: t, store: s}, link)
+		})
+	}
+}
+
+// Who leaves needn't wait until the transaction is given up, nor need those that
+// shared it: they are written without it.
+func testGroupSilentInAStatement(t *testing.T, g *gathering, link *pgtest.Link) {
+	ctx, leave := context.WithCancel(t.Context())
+	before := g.call(t.Context(), 1, nothing)
+	leaves := g.call(ctx, 2, func(ctx context.Context, tx *sql.Tx) error {
+		<-g.freed
+		link.Silence()
+		leave()
+		_, err := tx.ExecContext(ctx, `UPDATE deciding SET holds = 20 WHERE holds = 2`)
+		return err
+	})
+	after := g.call(t.Context(), 3, nothing)
+	require.Equal(t, []int{1, 3}, g.run(func() {}))
+	require.Equal(t, verifier.Unavailable, verifier.KindOf(leaves.err))
+	require.NoError(t, before.err)
+	require.NoError(t, after.err)
+	require.Len(t, before.in, 2, "and was written again")
+}
+
+// Whether a commit that nobody answers has come to be nobody knows: nobody is told
+// that it has or hasn't, and the store can be closed.
+func testGroupSilentAtTheCommit(t *testing.T, g *gathering, link *pgtest.Link) {
+	ctx, leave := context.WithCancel(t.Context())
+	leaves := g.call(ctx, 1, nothing)
+	stays := g.call(t.Context(), 2, func(context.Context, *sql.Tx) error {
+		<-g.freed
+		link.Silence()
+		leave()
+		return nil
+	})
+	closed, first := make(chan error, 1), g.calls[0]
+	g.calls[0] = func() {
+		first()
+		closed <- g.store.Close()
+	}
+	g.begin(func() {})
+	require.NoError(t, <-closed)
+	for _, o := range []*outcome{leaves, stays} {
+		require.Equal(t, verifier.Unavailable, verifier.KindOf(o.err))
+		require.Len(t, o.in, 1, "and is not written again, for it may be stored")
+	}
 }
 
 func testGroupWithoutWhoLeaves(t *testing.T, g *gathering) {

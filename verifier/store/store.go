@@ -111,10 +111,10 @@ func (s *Store) upToDate(ctx context.Context) error {
 }
 
 // Close ends everything and gives the file, where there is one, free for
-// another process. Stop the deliveries first.
+// another process. Stop the deliveries, and whoever else writes, first.
 func (s *Store) Close() error {
-	s.deciders.ended.Wait()
-	s.writers.ended.Wait()
+	s.deciders.close()
+	s.writers.close()
 	var errs []error
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db != nil {

@@ -201,7 +201,7 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 func (w *wire) saveAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*member, error) {
 	var writes queue
 	for _, m := range members {
-		m.guarded(func(ctx context.Context) error {
+		m.guarded(ctx, func(ctx context.Context) error {
 			var own queue // of one that fails nothing is sent
 			if err := m.saves.save(ctx, &own); err != nil {
 				return err
@@ -224,7 +224,7 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 	var writes queue
 	var deliveries []verifier.Delivery
 	for i, m := range members {
-		m.guarded(func(ctx context.Context) error {
+		m.guarded(ctx, func(ctx context.Context) error {
 			h, delivered, err := historyOf(known[i])
 			if err != nil {
 				return err

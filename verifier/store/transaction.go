@@ -99,6 +99,7 @@ func (t transaction) begin(ctx context.Context, db beginner, fn func(*sql.Tx) er
 	if t.ended != nil {
 		defer t.ended(tx)
 	}
+	defer tx.Rollback() //nolint:errcheck // where fn never returns; otherwise it has ended
 	if t.first != "" {
 		_, err = tx.ExecContext(ctx, t.first)
 	}
