@@ -77,19 +77,27 @@ func (s *Store) openSQLite(ctx context.Context, url string, say func(string)) er
 		return err
 	}
 	// One connection: writes queue here, in the process, instead of failing as busy.
-	if s.writer, err = openWriter(ctx, path); err != nil {
+	if err := s.migrateSQLite(ctx, path, say); err != nil {
 		return err
-	}
-	if err := s.dialect.migrate(ctx, s.writer, s.logger, say); err != nil {
-		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
 	}
 	// What a savepoint may undo is copied: of a group that is a few pages, too
 	// few for a file. A migration that sorts a whole table is over.
-	if _, err := s.writer.ExecContext(ctx, `PRAGMA temp_store = MEMORY`); err != nil {
-		return fail(fmt.Sprintf("open store %q", path), err)
+	if s.writer, err = openWriter(ctx, path, "temp_store(MEMORY)"); err != nil {
+		return err
 	}
 	s.reader, err = openReader(ctx, path)
 	return err
+}
+
+func (s *Store) migrateSQLite(ctx context.Context, path string, say func(string)) error {
+	db, err := openWriter(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.dialect.migrate(ctx, db, s.logger, say), db.Close()); err != nil {
+		return fmt.Errorf("bring the schema of store %q up to date: %w", path, err)
+	}
+	return nil
 }
 
 // databasePath returns the absolute path in url.
@@ -135,8 +143,9 @@ func dataSource(path string, query url.Values) string {
 // means that a commit is on disk before it returns. The cache, of 16 MiB, holds
 // what thousands of running verifications are written to; their pages go back to
 // the file once the log has 16 MiB, so that what is written again and again does
-// not go there every time.
-func openWriter(ctx context.Context, path string) (*sql.DB, error) {
+// not go there every time. also are pragmas of every connection that takes its
+// place.
+func openWriter(ctx context.Context, path string, also ...string) (*sql.DB, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator names it
 	if err != nil {
 		return nil, verifier.Errorf(verifier.Unavailable, "open store: %w", err)
@@ -146,7 +155,7 @@ func openWriter(ctx context.Context, path string) (*sql.DB, error) {
 	}
 	return connect(ctx, path, 1, url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(4096)", "cache_size(-16384)"},
+		"_pragma": append(also, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(4096)", "cache_size(-16384)"),
 	})
 }
 
