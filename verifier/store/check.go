@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/postflight/postflight/verifier"
 )
@@ -117,18 +116,11 @@ func (c *checker) schema(ctx context.Context, tx *sql.Tx) error {
 
 // indexNames are the indexes that the migrations create.
 func indexNames() (names []string, err error) {
-	text, err := migrationTexts()
-	if err != nil {
-		return nil, err
+	indexes, err := createdIndexes()
+	for _, i := range indexes {
+		names = append(names, i.name)
 	}
-	for _, t := range text {
-		for line := range strings.Lines(t.statements) {
-			if rest, ok := strings.CutPrefix(line, "CREATE INDEX "); ok {
-				names = append(names, strings.Fields(rest)[0])
-			}
-		}
-	}
-	return names, nil
+	return names, err
 }
 
 func (c *checker) references(ctx context.Context, tx *sql.Tx) error {

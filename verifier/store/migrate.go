@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -107,7 +109,47 @@ func (d dialect) migrate(ctx context.Context, db *sql.DB, logger *slog.Logger, s
 	for _, v := range done.Versions {
 		say(fmt.Sprintf("River schema %d: %s (%s)", v.Version, v.Name, v.Duration.Round(time.Millisecond)))
 	}
-	return nil
+	return d.mendIndexes(ctx, db, say)
+}
+
+// index is one that the migrations create.
+type index struct{ name, statement string }
+
+func createdIndexes() (out []index, err error) {
+	texts, err := migrationTexts()
+	for _, t := range texts {
+		for line := range strings.Lines(t.statements) {
+			if rest, ok := strings.CutPrefix(line, "CREATE INDEX "); ok {
+				out = append(out, index{strings.Fields(rest)[0], line})
+			}
+		}
+	}
+	return out, err
+}
+
+// mendIndexes creates the indexes that somebody has dropped: without them claims
+// fail on SQLite, and others read whole tables.
+func (d dialect) mendIndexes(ctx context.Context, db *sql.DB, say func(string)) error {
+	wanted, err := createdIndexes()
+	if err != nil {
+		return err
+	}
+	return transaction{db: db, options: d.writing}.run(ctx, "create the indexes that are missing", func(tx *sql.Tx) error {
+		there, err := queryAll(ctx, tx, scanText, d.indexes)
+		if err != nil {
+			return err
+		}
+		for _, i := range wanted {
+			if slices.Contains(there, i.name) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, d.schema.Replace(i.statement)); err != nil {
+				return err
+			}
+			say("index " + i.name + " was missing: created")
+		}
+		return nil
+	})
 }
 
 // Migrate brings the schema of the store at url up to this version, and says

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -127,6 +128,9 @@ func fail(doing string, err error) error {
 	}
 	if mayPass(err) {
 		return verifier.Errorf(verifier.Unavailable, "%s: %w", doing, err)
+	}
+	if strings.Contains(err.Error(), "no such index") { // somebody has dropped it
+		return verifier.Errorf(verifier.Internal, "%s: %w: restart postflight, which creates it anew", doing, err)
 	}
 	return verifier.Errorf(verifier.Internal, "%s: %w", doing, err)
 }
