@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -82,7 +83,8 @@ func scanClaim(rows *sql.Rows) (c claim, err error) {
 }
 
 // claimed returns what a look at each of them needs, as far as it is remembered
-// from memory. One that was claimed again meanwhile is left out.
+// from memory. One that was claimed again meanwhile is left out, and so is one
+// that can't be read, which holds up no other.
 func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, error) {
 	checks := make([]verifier.Check, len(claims))
 	var unknown []int
@@ -99,6 +101,10 @@ func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, 
 		err := s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
 			for _, i := range unknown {
 				c, err := s.loadCheck(ctx, tx, claims[i])
+				if unreadable := new(unreadableError); errors.As(err, &unreadable) {
+					s.lament(ctx, claims[i].id, err)
+					continue
+				}
 				if err != nil {
 					return err
 				}
@@ -111,6 +117,12 @@ func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, 
 		}
 	}
 	return slices.DeleteFunc(checks, func(c verifier.Check) bool { return c.Epoch == 0 }), nil
+}
+
+// lament tells of a verification that nobody can look at.
+func (s *Store) lament(ctx context.Context, id string, err error) {
+	s.logger.ErrorContext(ctx, "a running verification can't be read, and nobody looks at it: `postflight storage check` says what is wrong; restore the store from a backup", "verification", id, "err", err)
+	s.noteRead(verifier.Internal, err)
 }
 
 // loadCheck reads a claimed verification; its Epoch is 0 where it was claimed

@@ -85,10 +85,20 @@ func encode(what string, value any) (string, error) {
 
 func decode(what, text string, into any) error {
 	if err := json.Unmarshal([]byte(text), into); err != nil {
-		return fmt.Errorf("read %s: %w", what, err)
+		return &unreadableError{what, err}
 	}
 	return nil
 }
+
+// unreadableError is what is stored in no form that postflight writes: it will
+// not be read by asking again.
+type unreadableError struct {
+	what string
+	err  error
+}
+
+func (e *unreadableError) Error() string { return "read " + e.what + ": " + e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
 
 // encodeSome and decodeSome keep what may be missing as "".
 func encodeSome[T any](what string, value *T) (string, error) {
