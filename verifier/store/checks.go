@@ -90,7 +90,7 @@ func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, 
 	var unknown []int
 	for i, c := range claims {
 		var ok bool
-		if checks[i], ok = s.memory.take(c.id, c.epoch); !ok {
+		if checks[i], ok = s.memory.take(c.id, c.epoch, c.due); !ok {
 			unknown = append(unknown, i)
 		}
 		checks[i].DueAt = c.due
@@ -236,7 +236,7 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 		what.saves = l
 	}
 	if err = s.inWritersGroup(ctx, what, "store a look at verification "+v.ID); err == nil {
-		s.memory.put(c, fresh, v, next)
+		s.memory.put(c, fresh, v, utc(next))
 	}
 	return err
 }

@@ -26,7 +26,9 @@ const reachBefore = 8
 // verification, by its id. Every change of a running verification, and of what it
 // rests on, raises its epoch: what was left at the epoch before the one that a
 // claim has just made is what is stored. It is taken out by each claim, so that a
-// look that fails leaves nothing behind.
+// look that fails leaves nothing behind. A database that came back without what
+// it had committed last, as a standby may, counts epochs again: there the moment
+// at which the look is due is hardly the one that was stored either.
 type memory struct {
 	mu    sync.Mutex
 	of    map[string]remembered
@@ -115,8 +117,8 @@ func withFresh(stored, fresh []verifier.Observation) []verifier.Observation {
 }
 
 // take returns what is remembered of a verification whose epoch a claim has just
-// raised, and forgets it.
-func (m *memory) take(id string, epoch int64) (c verifier.Check, ok bool) {
+// raised and which was due then, and forgets it.
+func (m *memory) take(id string, epoch int64, due time.Time) (c verifier.Check, ok bool) {
 	m.mu.Lock()
 	r, ok := m.of[id]
 	if ok {
@@ -124,7 +126,7 @@ func (m *memory) take(id string, epoch int64) (c verifier.Check, ok bool) {
 		m.bytes -= r.bytes
 	}
 	m.mu.Unlock()
-	if !ok || r.epoch != epoch-1 {
+	if !ok || r.epoch != epoch-1 || !r.next.Equal(due) {
 		return c, false
 	}
 	c.Verification, c.Policy, c.Epoch = r.verification, r.policy, epoch

@@ -61,6 +61,31 @@ func testClaimFromMemory(t *testing.T, db database) {
 	require.Zero(t, bytes)
 }
 
+// A standby that took over may not have what was committed last. Another replica
+// that claimed since has raised the epoch to the one that is remembered here.
+func testClaimAfterFailover(t *testing.T, db database) {
+	url := db.place(t)
+	s := open(t, url)
+	v := opened(t, s, "1.0.0", start)
+	c := claim(t, s, v.ID, later(1))
+	c.Signals = nil
+	for _, signal := range c.Policy.Signals {
+		c.Signals = append(c.Signals, verifier.SignalEvidence{Signal: signal.Name, Calibration: json.RawMessage(`{"known":true}`)})
+	}
+	require.NoError(t, s.Prepare(t.Context(), c))
+	c.Verification.State = verifier.StateObserving
+	fresh := map[string][]verifier.Observation{c.Policy.Signals[0].Name: {{At: later(1), Outcome: verifier.Measured, Bad: 1, Total: 2}}}
+	require.NoError(t, s.Record(t.Context(), c, fresh, later(2), nil))
+	n, _ := s.Remembered()
+	require.Equal(t, 1, n)
+
+	db.exec(t, url, `DELETE FROM observations`)
+	db.exec(t, url, `UPDATE verifications SET next_check_at = next_check_at - 1000000`)
+	c = claim(t, s, v.ID, later(3))
+	requireAsStored(t, s, c)
+	require.Empty(t, c.Signals[0].Observations)
+}
+
 func anObservation(r *rand.Rand, at time.Time) verifier.Observation {
 	o := verifier.Observation{At: at, Span: verifier.Duration(time.Minute), Outcome: []verifier.Outcome{verifier.Measured, verifier.NoData, verifier.Failed}[r.IntN(3)],
 		Bad: float64(r.IntN(3)), Total: 1000 * r.Float64(), Count: float64(r.IntN(2)), Value: r.NormFloat64()}

@@ -22,7 +22,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		for j := range observations {
 			c.Signals[0].Observations[j] = verifier.Observation{At: noon.Add(time.Duration(j) * time.Minute), Outcome: verifier.Measured, Value: 1.0 / float64(j+3), Message: string(make([]byte, 1024))}
 		}
-		m.put(c, nil, c.Verification, time.Time{})
+		m.put(c, nil, c.Verification, noon)
 	}
 	for i := range 100 {
 		put(i, 4096)
@@ -37,11 +37,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Empty(t, m.of)
 	require.Zero(t, m.bytes)
 	put(7, 10)
-	_, ok := m.take("7", 3)
+	_, ok := m.take("7", 3, noon)
 	require.False(t, ok, "another has claimed it in between")
 	put(7, 10)
-	m.of["7"] = remembered{epoch: 1, signals: []rememberedSignal{{observations: []byte{200, 200}}}}
-	_, ok = m.take("7", 2)
+	m.of["7"] = remembered{epoch: 1, next: noon, signals: []rememberedSignal{{observations: []byte{200, 200}}}}
+	_, ok = m.take("7", 2, noon)
 	require.False(t, ok, "what can't be read is read from the store")
 	put(8, 1)
 	m.sweep(time.Now().Add(2 * forgottenAfter))

@@ -59,6 +59,7 @@ func conform(t *testing.T, db database) {
 		"decide":                             testDecide,
 		"decide undone":                      testDecideUndone,
 		"claim: from memory":                 testClaimFromMemory,
+		"claim: after a failover":            testClaimAfterFailover,
 		"claim: beside what can't be read":   testClaimUnreadable,
 		"indexes are mended":                 testIndexesMended,
 		"past observations":                  testPastObservations,
