@@ -1,6 +1,8 @@
 package promql
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,6 +25,10 @@ const (
 	lately = time.Minute
 	// keptAtMost bounds the answers that are kept, in steps of some 200 bytes.
 	keptAtMost = 100_000
+	// muchKept is how many steps are kept of a service that has looked at them.
+	muchKept = 64
+	// mostBehind bounds how far back is asked for along with others.
+	mostBehind = 8 * sharedSteps
 
 	// The services in one query: first, and at most. Prometheus looks up to 256
 	// values of a label up in its index and compares more with every value.
@@ -155,7 +161,7 @@ func (g *group) wants(m *member, of laneKey, now time.Time) int {
 		return 0
 	}
 	next := newGrid(m.from, of.last, g.step)
-	if next.n > sharedSteps || len(m.kept) == 0 && next.n > of.spread {
+	if next.n > mostBehind || len(m.kept) == 0 && next.n > of.spread {
 		return 0
 	}
 	missing := g.missing(m, next, nil, now, renew)
@@ -183,8 +189,9 @@ type lane struct {
 }
 
 // assemble makes queries for everybody who waits in a lane, and fills them up
-// with those who will ask for the same soon.
-func (g *group) assemble(l *lane, now time.Time) []*fetch {
+// with those who will ask for the same soon, as far as there is room to keep so
+// many steps for them.
+func (g *group) assemble(l *lane, now time.Time, keep int) []*fetch {
 	room := max(1, min(g.most, samplesAtOnce/l.key.spread))
 	var out []*fetch
 	in := map[*member]*fetch{}
@@ -206,13 +213,16 @@ func (g *group) assemble(l *lane, now time.Time) []*fetch {
 	if l.key.alone != nil || f == nil {
 		return out
 	}
-	for _, m := range g.members {
+	for m := range g.inTurn(l.key) {
 		if in[m] != nil {
 			continue
 		}
 		n := g.wants(m, l.key, now)
 		if n == 0 {
 			continue
+		}
+		if keep -= n; keep < 0 {
+			break
 		}
 		if len(f.members) == room {
 			if !l.slow || len(out) == aheadAtOnce {
@@ -224,6 +234,15 @@ func (g *group) assemble(l *lane, now time.Time) []*fetch {
 		f.add(m, n)
 	}
 	return out
+}
+
+// inTurn are all members; where much is asked for of each, whoever looks next is
+// first, for what is kept until then takes room.
+func (g *group) inTurn(of laneKey) iter.Seq[*member] {
+	if of.spread <= muchKept {
+		return maps.Values(g.members)
+	}
+	return slices.Values(slices.SortedFunc(maps.Values(g.members), func(a, b *member) int { return a.seen.Compare(b.seen) }))
 }
 
 func last(of []*fetch) *fetch {

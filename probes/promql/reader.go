@@ -14,8 +14,10 @@ import (
 	"github.com/postflight/postflight/verifier"
 )
 
-// sharedSteps is the longest stretch that looks share; a longer one, of a
-// source that was away for long, is asked for by itself.
+// sharedSteps is the longest stretch that looks share. A longer one, of a source
+// that was away for long, is asked for in such parts: whoever has missed as much
+// asks for the same ones, where each by itself would be as many queries as there
+// are services.
 const sharedSteps = 512
 
 // pause is between the beginnings of two queries for the same: services that are
@@ -55,9 +57,47 @@ type look struct {
 
 // points is server.points for what looks ask.
 func (l *look) points(ctx context.Context, g grid, of rowOf, exprs ...string) ([][]point, error) {
-	if g.n > sharedSteps {
-		return l.reader.server.points(ctx, g, of, exprs...)
+	if g.n <= sharedSteps {
+		return l.share(ctx, g, of, exprs)
 	}
+	out := make([][]point, len(exprs))
+	for left := g; left.n > 0; {
+		part, rest := left.head()
+		points, err := l.share(ctx, part, of, exprs)
+		switch {
+		case err != nil && left.n == g.n:
+			return nil, err
+		case err != nil: // the next look asks for all that follows what is known
+			failed := []point{{outcome: verifier.Failed, reason: err.Error()}}
+			for i := range out {
+				out[i] = append(out[i], slices.Repeat(failed, left.n)...)
+			}
+			return out, nil
+		}
+		for i := range out {
+			out[i] = append(out[i], points[i]...)
+		}
+		left = rest
+	}
+	return out, nil
+}
+
+// head cuts off the first steps that looks share, up to a moment that is the same
+// for all of them.
+func (g grid) head() (head, rest grid) {
+	head, rest = g, g
+	stretch := sharedSteps * g.step
+	end := g.first.Truncate(stretch)
+	if end.Before(g.first) {
+		end = end.Add(stretch)
+	}
+	head.n = min(g.n, int(end.Sub(g.first)/g.step)+1)
+	rest.first, rest.n = g.at(head.n), g.n-head.n
+	return head, rest
+}
+
+// share asks for no more than sharedSteps.
+func (l *look) share(ctx context.Context, g grid, of rowOf, exprs []string) ([][]point, error) {
 	if err := ctx.Err(); err != nil { // nothing is asked that nobody waits for
 		return nil, l.reader.server.unavailable(outbound.Reason(context.Cause(ctx)), nil)
 	}
@@ -80,7 +120,7 @@ func (l *look) points(ctx context.Context, g grid, of rowOf, exprs ...string) ([
 }
 
 // saw tells what came of the look, and with it what the next one asks for: what
-// follows the last step that was measured.
+// follows the last step that was measured. Of a long stretch nothing is kept any more.
 func (l *look) saw(observations []verifier.Observation) {
 	for _, o := range slices.Backward(observations) {
 		if o.Outcome != verifier.Measured {
@@ -90,6 +130,12 @@ func (l *look) saw(observations []verifier.Observation) {
 		defer l.reader.mu.Unlock()
 		for _, m := range l.members {
 			m.from = o.At
+			if len(m.kept) <= muchKept {
+				continue
+			}
+			before := len(m.kept)
+			m.kept = slices.Clone(slices.DeleteFunc(m.kept, func(k kept) bool { return !k.at.After(o.At) }))
+			l.reader.kept -= before - len(m.kept)
 		}
 		return
 	}
@@ -159,7 +205,7 @@ func (r *reader) serve(in *group, l *lane) {
 	began := time.Now()
 	r.mu.Lock()
 	l.began = began
-	fetches := in.assemble(l, began)
+	fetches := in.assemble(l, began, keptAtMost-r.kept)
 	for _, f := range fetches {
 		if len(f.waiting) == 0 {
 			f.unattended = true
@@ -315,6 +361,7 @@ func (r *reader) sweep(now time.Time) {
 		for name, m := range g.members {
 			if len(m.under) == 0 && !now.Before(m.alone) && now.Sub(m.seen) > max(lately, 2*g.step) {
 				r.kept -= len(m.kept)
+				m.kept = nil
 				delete(g.members, name)
 				continue
 			}
