@@ -100,8 +100,8 @@ fault-tools: # what only the fault matrix needs: strace writes down what a power
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl chromium systemd-analyze
 
-bench: build ## docs/performance.md: what postflight needs and how late it is, forty minutes [ONLY=windows,probes,...] [QUICK=1]
-	go run ./cmd/bench -only '$(ONLY)' $(if $(QUICK),-quick)
+bench: build ## docs/performance.md: what postflight needs and how late it is; that page says how long it takes [ONLY=windows,queries,intake,probes,judge,start,cost] [CELLS=1000/1/sqlite,... of windows] [QUICK=1 to bin/bench-quick]
+	go run ./cmd/bench -only '$(ONLY)' -cells '$(CELLS)' $(if $(QUICK),-quick)
 
 CHANGES ?= ../shared/data/changes
 bench-decisions: ## the judge beside its peers on labelled changes and simulated deploys [CHANGES=folder] [OUT=docs/judging] [QUICK=1|FULL=1]

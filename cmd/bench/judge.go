@@ -70,8 +70,8 @@ func benchmarkLines(out string) map[string]map[string]float64 {
 func judgeSection(all map[string]map[string]float64) (Section, error) {
 	s := Section{
 		Title: "Judge",
-		Text: `The judge alone, on one core: Go benchmarks of ` + "`verifier/judge`" + `. A tick is one more step of a signal with the finding
-after it. A calibration reads the past once, when a window opens. A look judges a whole verification of four signals by all
+		Text: `The judge alone, on one core: Go benchmarks of ` + "`verifier/judge`" + `. A tick is one more step (by default a minute) of a
+signal with the finding after it, not a look: a look asks for as many steps as ended since the last. A calibration reads the past once, when a window opens. A look judges a whole verification of four signals by all
 that was seen in its window, with what earlier looks learnt of the calibrations; its answer is the same to the bit as that
 of the first look.`,
 		Tables: []Table{{Head: []string{"", "what", "time", "memory allocated"}}},

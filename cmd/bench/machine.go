@@ -16,6 +16,13 @@ type Measured struct {
 	Commit  string `json:"commit"` // with "-dirty" where the tree was changed
 	Took    string `json:"took"`
 	Machine string `json:"machine"`
+	Quick   bool   `json:"quick,omitempty"` // with sizes too small to mean anything
+}
+
+// took is how long it took.
+func (m Measured) took() time.Duration {
+	d, _ := time.ParseDuration(m.Took) // as it was written
+	return d
 }
 
 func measuredNow(began time.Time) Measured {

@@ -56,7 +56,7 @@ func measureQueries(ctx context.Context, o options) (Section, error) {
 		if costs[i], err = askAll(ctx, w, services, ticks); err != nil {
 			return Section{}, err
 		}
-		o.say("  %s: %.4f queries a signal and tick", w.name, costs[i].perTick())
+		o.say("  %s: %.4f queries a signal and look", w.name, costs[i].perTick())
 		if costs[i].failed > 0 {
 			return Section{}, fmt.Errorf("%s: %d steps were not measured", w.name, costs[i].failed)
 		}
@@ -220,11 +220,11 @@ How queries are shared: [policies](policies.md#how-queries-are-shared).`, servic
 	}
 	shared := costs[1]
 	s.Figures = []Figure{{
-		What: "queries a signal and tick, shared", Goal: "≤ 0.1", Measured: fmt.Sprintf("%.4f", shared.perTick()), Met: shared.perTick() <= 0.1,
+		What: "queries a signal and look, shared", Goal: "≤ 0.1", Measured: fmt.Sprintf("%.4f", shared.perTick()), Met: shared.perTick() <= 0.1,
 	}, {
-		What: "of the queries that each would ask by itself", Measured: fmt.Sprintf("%.2f %%", 100*shared.perTick()/costs[0].perTick()),
+		What: "queries sent when shared, of those unshared", Measured: fmt.Sprintf("%.2f %%", 100*shared.perTick()/costs[0].perTick()),
 	}}
-	table := Table{Title: "What looks cost the server, and the process", Head: []string{"asked", "queries a signal and tick", "queries/s", "bytes a signal and tick", "CPU a signal and tick, with the server's", "slowest look"}}
+	table := Table{Title: "What looks cost the server, and the process", Head: []string{"asked", "queries a signal and look", "queries/s", "bytes a signal and look", "CPU a signal and look, with the server's", "slowest look"}}
 	for i, c := range costs {
 		seconds := float64(ticks) * lookEvery.Seconds()
 		table.Rows = append(table.Rows, []string{ways[i].name, fmt.Sprintf("%.4f", c.perTick()), fmt.Sprintf("%.1f", float64(c.queries)/seconds),

@@ -18,6 +18,7 @@ type Section struct {
 	Charts  []Chart  `json:"charts,omitempty"`
 	// Data is what other sections reckon with, by name, with the unit in it.
 	Data     map[string]float64 `json:"data,omitempty"`
+	Cells    []fared            `json:"cells,omitempty"` // of the section on windows, each measured by itself
 	Measured Measured           `json:"measured"`
 
 	name string // of its bench
@@ -56,6 +57,8 @@ type Curve struct {
 	Name   string       `json:"name"`
 	Points [][2]float64 `json:"points"`
 	Marks  bool         `json:"marks,omitempty"`
+	Hollow bool         `json:"hollow,omitempty"` // rings, which show what lies below
+	Dashed bool         `json:"dashed,omitempty"` // a goal
 }
 
 func file(out, name string) string { return filepath.Join(out, "performance", name+".json") }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -55,81 +53,75 @@ policies:
         role: advisory
 `
 
-// cell is one row of the table.
-type cell struct {
-	windows, replicas int
-	postgres          bool
-}
-
-func (c cell) store() string {
-	if c.postgres {
-		return "PostgreSQL"
-	}
-	return "SQLite"
-}
-
-// fared is what was measured in a cell, over watchTime.
+// fared is what was measured in a cell, over watchTime. It is kept beside the
+// section, so that one cell can be measured anew.
 type fared struct {
 	cell
-	p50, p99, worst  time.Duration // lateness of a look
-	missed           int           // looks left out
-	within           float64       // share of looks begun within a second, by the daemon's own count
-	cores            float64       // all replicas together
-	resident         int64         // bytes, all replicas together
-	queries, bytes   float64       // a second
-	commits, written float64       // a second; transactions, and bytes to disk
-	perWindow        float64       // bytes of the database, a window
-	looks            float64       // a second
-	opened           time.Duration // until all were announced and every past was read
-	complaints       int
-	again            restarted
+	P50        time.Duration `json:"late_p50_ns"` // lateness of a look
+	P99        time.Duration `json:"late_p99_ns"`
+	Worst      time.Duration `json:"late_max_ns"`
+	Missed     int           `json:"looks_left_out"`
+	Within     float64       `json:"within_a_second"` // share of looks, by the daemon's own count
+	Cores      float64       `json:"cores"`           // all replicas together
+	Resident   int64         `json:"resident_bytes"`  // all replicas together
+	Queries    float64       `json:"queries_a_second"`
+	Bytes      float64       `json:"read_bytes_a_second"`
+	Commits    float64       `json:"transactions_a_second"`
+	Written    float64       `json:"written_bytes_a_second"` // to disk
+	PerWindow  float64       `json:"database_bytes_a_window"`
+	Looks      float64       `json:"looks_a_second"`
+	Opened     time.Duration `json:"opened_ns"` // until all were announced and every past was read
+	Complaints int           `json:"complaints"`
+	Again      restarted     `json:"again"`
+	Measured   Measured      `json:"measured"`
 }
 
 // restarted is what was measured of a daemon that was killed and came back when
 // every look was overdue.
 type restarted struct {
-	ready, all time.Duration // until it was ready, and until every window was looked at
-	busiest    int           // most probes in one second
-	queries    int64         // to Prometheus meanwhile
+	Ready   time.Duration `json:"ready_ns"`
+	All     time.Duration `json:"all_ns"`  // until every window was looked at
+	Busiest int           `json:"busiest"` // most probes in one second
+	Queries int64         `json:"queries"` // to Prometheus meanwhile
 }
 
 // downtime is two looks of every verification.
 const downtime = 2 * interval
 
+// measureWindows measures the cells that were asked for, and keeps what was
+// measured of others before.
 func measureWindows(ctx context.Context, o options) (Section, error) {
-	cells := []cell{{100, 1, false}, {1000, 1, false}, {10000, 1, false}, {100, 1, true}, {1000, 1, true}, {10000, 1, true}, {100, 2, true}, {1000, 2, true}, {10000, 2, true}}
+	before, _, err := load(o.out, "windows")
+	if err != nil {
+		return Section{}, err
+	}
+	all, fault := before.Cells, error(nil)
 	if o.quick {
-		cells = []cell{{100, 1, false}, {100, 2, true}}
+		all = nil
 	}
-	if o.cells != "" {
-		cells = nil
-		for one := range strings.SplitSeq(o.cells, ",") {
-			var c cell
-			var store string
-			if _, err := fmt.Sscanf(strings.ReplaceAll(one, "/", " "), "%d %d %s", &c.windows, &c.replicas, &store); err != nil {
-				return Section{}, fmt.Errorf("-cells: want windows/replicas/store, such as 1000/1/sqlite,10000/2/postgres (got %q): %w", one, err)
-			}
-			c.postgres = store == "postgres"
-			cells = append(cells, c)
-		}
-	}
-	var all []fared
-	for _, c := range cells {
+	for _, c := range o.windowCells() {
+		began := time.Now()
 		f, err := c.measure(ctx, o)
-		if err != nil && ctx.Err() != nil && len(all) > 0 {
-			break // asked to stop: what is measured is told
-		}
 		if err != nil {
-			return Section{}, fmt.Errorf("%d windows on %s, %d replicas: %w", c.windows, c.store(), c.replicas, err)
+			fault = fmt.Errorf("%s: %w", c, err)
+			break // what was measured until then is kept
 		}
-		o.say("%d windows, %s, %d replicas: late p50 %s p99 %s max %s, missed %d, in 1 s %.2f%%, %.2f cores, %d MiB, %.1f queries/s, %.0f kB/s, %.0f looks/s, %.0f commits/s, %.0f kB/s written, %.0f B/window, opened in %s, %d complaints",
-			c.windows, c.store(), c.replicas, f.p50, f.p99, f.worst, f.missed, 100*f.within, f.cores, f.resident>>20, f.queries, f.bytes/1e3, f.looks, f.commits, f.written/1e3, f.perWindow, f.opened.Round(time.Second), f.complaints)
-		all = append(all, f)
+		f.Measured = o.measured(began)
+		o.say("%s: late p50 %s p99 %s max %s, missed %d, in 1 s %.2f%%, %.2f cores, %d MiB, %.1f queries/s, %.0f kB/s, %.0f looks/s, %.0f commits/s, %.0f kB/s written, %.0f B/window, opened in %s, %d complaints",
+			c, f.P50, f.P99, f.Worst, f.Missed, 100*f.Within, f.Cores, f.Resident>>20, f.Queries, f.Bytes/1e3, f.Looks, f.Commits, f.Written/1e3, f.PerWindow, f.Opened.Round(time.Second), f.Complaints)
+		all = merged(all, f)
 	}
-	slices.SortStableFunc(all, func(a, b fared) int {
-		return cmp.Or(cmp.Compare(a.store(), b.store())*-1, a.replicas-b.replicas, a.windows-b.windows)
-	})
-	return windowsSection(all), nil
+	if len(all) == 0 {
+		return Section{}, fault
+	}
+	return windowsSection(all), fault
+}
+
+// merged puts a cell in the place of what was measured of it before.
+func merged(all []fared, f fared) []fared {
+	all = append(slices.DeleteFunc(slices.Clone(all), func(old fared) bool { return old.cell == f.cell }), f)
+	slices.SortFunc(all, func(a, b fared) int { return a.compareTo(b.cell) })
+	return all
 }
 
 // measure runs one cell from an empty store.
@@ -141,7 +133,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	url := "sqlite:" + filepath.Join(dir, "postflight.db")
-	if c.postgres {
+	if c.Postgres {
 		if url, err = pgtest.NewDurable(ctx); err != nil {
 			return f, err
 		}
@@ -158,7 +150,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	defer target.close()
 	config := fmt.Sprintf(windowsConfig, url, prometheus.URL(), target.URL)
 	var daemons []*daemon
-	for i := range c.replicas {
+	for i := range c.Replicas {
 		d, err := startDaemon(ctx, o.binary, dir, fmt.Sprintf("replica%d", i), config)
 		if err != nil {
 			return f, err
@@ -167,15 +159,15 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 		daemons = append(daemons, d)
 	}
 	began := time.Now()
-	if err := announceAll(ctx, daemons, c.windows); err != nil {
+	if err := announceAll(ctx, daemons, c.Windows); err != nil {
 		return f, err
 	}
-	o.say("announced %d in %s", c.windows, time.Since(began).Round(time.Second))
+	o.say("announced %d in %s", c.Windows, time.Since(began).Round(time.Second))
 	if err := c.allOpen(ctx, o, daemons, target); err != nil {
 		return f, err
 	}
-	f.opened = time.Since(began)
-	o.say("all open after %s", f.opened.Round(time.Second))
+	f.Opened = time.Since(began)
+	o.say("all open after %s", f.Opened.Round(time.Second))
 	if err := wait(ctx, settleTime); err != nil {
 		return f, err
 	}
@@ -194,12 +186,12 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	f.compare(before, after, target)
 	for _, d := range daemons {
 		n, first := d.complaints()
-		if f.complaints += n; n > 0 {
+		if f.Complaints += n; n > 0 {
 			o.say("%d complaints, the first: %s", n, first)
 		}
 	}
-	if c.replicas == 1 && c.windows >= 10000 || o.quick && c.replicas == 1 {
-		f.again, err = c.restart(ctx, o, daemons[0], dir, config, prometheus, target)
+	if c.Replicas == 1 && c.Windows >= 10000 || o.quick && c.Replicas == 1 {
+		f.Again, err = c.restart(ctx, o, daemons[0], dir, config, prometheus, target)
 	}
 	return f, err
 }
@@ -217,8 +209,8 @@ func (c cell) restart(ctx context.Context, o options, old *daemon, dir, config s
 		return r, err
 	}
 	defer d.kill()
-	r.ready = d.took
-	for target.services() < c.windows {
+	r.Ready = d.took
+	for target.services() < c.Windows {
 		if time.Since(began) > 10*time.Minute {
 			return r, fmt.Errorf("only %d were looked at within 10m of the restart", target.services())
 		}
@@ -226,12 +218,12 @@ func (c cell) restart(ctx context.Context, o options, old *daemon, dir, config s
 			return r, err
 		}
 	}
-	r.all, r.queries = time.Since(began), prometheus.Queries()-queries
+	r.All, r.Queries = time.Since(began), prometheus.Queries()-queries
 	if err := wait(ctx, interval); err != nil { // the next round as well
 		return r, err
 	}
-	r.busiest = target.busiest()
-	o.say("again: ready after %s, all looked at after %s, at most %d probes a second, %d queries", ms(r.ready), ms(r.all), r.busiest, r.queries)
+	r.Busiest = target.busiest()
+	o.say("again: ready after %s, all looked at after %s, at most %d probes a second, %d queries", ms(r.Ready), ms(r.All), r.Busiest, r.Queries)
 	return r, nil
 }
 
@@ -281,13 +273,13 @@ func (c cell) allOpen(ctx context.Context, o options, daemons []*daemon, target 
 			measured += total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
 			not += total(m, "postflight_observations_total", "kind=latency") - total(m, "postflight_observations_total", "kind=latency", "outcome=measured")
 		}
-		if not != was || target.services() < c.windows || measured < float64(c.windows) {
+		if not != was || target.services() < c.Windows || measured < float64(c.Windows) {
 			was, calm = not, time.Now()
 		}
 		if time.Since(calm) > interval+interval/4 {
 			return nil
 		}
-		o.say("%d of %d probed, %.0f latencies measured, %.0f not yet", target.services(), c.windows, measured, not)
+		o.say("%d of %d probed, %.0f latencies measured, %.0f not yet", target.services(), c.Windows, measured, not)
 		if err := wait(ctx, 5*time.Second); err != nil {
 			return err
 		}
@@ -335,16 +327,16 @@ func (f *fared) compare(before, after reading, t *target) {
 	seconds := after.at.Sub(before.at).Seconds()
 	var quick, all float64
 	for i := range after.usage {
-		f.cores += (after.usage[i].cpu - before.usage[i].cpu).Seconds() / seconds
-		f.resident += after.usage[i].resident
+		f.Cores += (after.usage[i].cpu - before.usage[i].cpu).Seconds() / seconds
+		f.Resident += after.usage[i].resident
 		within, n := atMost(after.families[i], "postflight_check_lag_seconds", 1)
 		within0, n0 := atMost(before.families[i], "postflight_check_lag_seconds", 1)
 		quick, all = quick+within-within0, all+n-n0
 	}
-	f.within, f.looks = quick/max(all, 1), all/seconds
-	f.queries, f.bytes = float64(after.queries-before.queries)/seconds, float64(after.bytes-before.bytes)/seconds
-	f.commits, f.written = float64(after.store.commits-before.store.commits)/seconds, float64(after.store.written-before.store.written)/seconds
-	f.perWindow = float64(after.store.size) / float64(f.windows)
+	f.Within, f.Looks = quick/max(all, 1), all/seconds
+	f.Queries, f.Bytes = float64(after.queries-before.queries)/seconds, float64(after.bytes-before.bytes)/seconds
+	f.Commits, f.Written = float64(after.store.commits-before.store.commits)/seconds, float64(after.store.written-before.store.written)/seconds
+	f.PerWindow = float64(after.store.size) / float64(f.Windows)
 	late, missed := t.lateness(interval)
-	f.p50, f.p99, f.worst, f.missed = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 1), missed
+	f.P50, f.P99, f.Worst, f.Missed = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 1), missed
 }

@@ -29,6 +29,8 @@ func ms(d time.Duration) string {
 // bytesOf writes a number of bytes.
 func bytesOf(v float64) string {
 	switch {
+	case v >= 1<<40:
+		return fmt.Sprintf("%.1f TiB", v/(1<<40))
 	case v >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", v/(1<<30))
 	case v >= 1<<20:

@@ -17,6 +17,8 @@ type Curve struct {
 	Name   string
 	Points []Point
 	Marks  bool
+	Hollow bool // its points are rings, which show what lies below
+	Dashed bool // a line without points, such as a goal
 }
 
 // Chart is a small line chart. Its ticks, two at least on each axis, are in
@@ -79,6 +81,7 @@ type curveView struct {
 	Name, Color, Line string
 	Dots              []dotView
 	LegendY           int
+	Hollow, Dashed    bool
 }
 
 type dotView struct{ X, Y string }
@@ -97,11 +100,11 @@ func (c Chart) view() chartView {
 		v.YTicks = append(v.YTicks, tickView{px(y), c.Format(t)})
 	}
 	for i, k := range c.Curves {
-		w := curveView{Name: k.Name, Color: palette[i%len(palette)], LegendY: plotTop + 10 + 20*i}
+		w := curveView{Name: k.Name, Color: palette[i%len(palette)], LegendY: plotTop + 10 + 20*i, Hollow: k.Hollow, Dashed: k.Dashed}
 		for _, p := range k.Points {
 			x, y := c.at(p)
 			w.Line += px(x) + "," + px(y) + " "
-			if k.Marks || len(k.Points) < 8 {
+			if k.Marks || !k.Dashed && len(k.Points) < 8 {
 				w.Dots = append(w.Dots, dotView{px(x), px(y)})
 			}
 		}
@@ -129,6 +132,6 @@ var chartTemplate = template.Must(template.New("chart").Parse(`<svg xmlns="http:
 {{end}}{{range .YTicks}}<line x1="{{$.Left}}" x2="{{$.Right}}" y1="{{.At}}" y2="{{.At}}" stroke="#eaeef2"/><text x="58" y="{{.At}}" dy="4" text-anchor="end" fill="#57606a">{{.Label}}</text>
 {{end}}<text x="{{.MiddleX}}" y="386" text-anchor="middle" fill="#1f2328">{{.X}}</text>
 <text transform="translate(16 194) rotate(-90)" text-anchor="middle" fill="#1f2328">{{.Y}}</text>
-{{range .Curves}}<g stroke="{{.Color}}" fill="{{.Color}}">{{if .Line}}<polyline points="{{.Line}}" fill="none" stroke-width="2"/>{{end}}{{range .Dots}}<circle cx="{{.X}}" cy="{{.Y}}" r="3.5" stroke="none"/>{{end}}<rect x="480" y="{{.LegendY}}" width="12" height="4" stroke="none"/></g><text x="498" y="{{.LegendY}}" dy="6" fill="#1f2328">{{.Name}}</text>
+{{range .Curves}}<g stroke="{{.Color}}" fill="{{.Color}}">{{if .Line}}<polyline points="{{.Line}}" fill="none" stroke-width="2"{{if .Dashed}} stroke-dasharray="6 4"{{end}}/>{{end}}{{$hollow := .Hollow}}{{range .Dots}}<circle cx="{{.X}}" cy="{{.Y}}" {{if $hollow}}r="5.5" fill="none" stroke-width="2"{{else}}r="3.5" stroke="none"{{end}}/>{{end}}<rect x="480" y="{{.LegendY}}" width="12" height="4" stroke="none"/></g><text x="498" y="{{.LegendY}}" dy="6" fill="#1f2328">{{.Name}}</text>
 {{end}}</svg>
 `))

@@ -235,7 +235,7 @@ func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr, settin
 		args = append(args, "-c", setting)
 	}
 	cmd := exec.CommandContext(ctx, "sh", args...) // #nosec G204 -- ours
-	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = dir, as, log, log
+	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = dir, ownGroup(as), log, log
 	if s.watch, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -248,6 +248,15 @@ func serve(ctx context.Context, bin, dir string, as *syscall.SysProcAttr, settin
 		return nil, err
 	}
 	return s, nil
+}
+
+// ownGroup keeps the terminal's Ctrl-C from who is to tidy up after it.
+func ownGroup(as *syscall.SysProcAttr) *syscall.SysProcAttr {
+	own := syscall.SysProcAttr{Setpgid: true}
+	if as != nil {
+		own.Credential = as.Credential
+	}
+	return &own
 }
 
 func (s *server) awaitReady() error {
