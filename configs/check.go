@@ -100,7 +100,7 @@ func values(names []*string) []string {
 // included.
 func (d *decoder) between(field *time.Duration, least, most time.Duration) bool {
 	if d.usable(field) && (*field < least || *field > most) {
-		d.fail(d.at(field), field, "must be between %s and %s", text(least), text(most))
+		d.fail(d.at(field), field, "must be between %s and %s%s", text(least), text(most), d.usual(field))
 	}
 	return !d.failed[field]
 }
@@ -108,9 +108,17 @@ func (d *decoder) between(field *time.Duration, least, most time.Duration) bool 
 // count checks that a whole number that was written lies within limits.
 func (d *decoder) count(field *int, least, most int) bool {
 	if d.usable(field) && (*field < least || *field > most) {
-		d.fail(d.at(field), field, "must be between %d and %d", least, most)
+		d.fail(d.at(field), field, "must be between %d and %d%s", least, most, d.usual(field))
 	}
 	return !d.failed[field]
+}
+
+// usual tells what a field is that isn't written, "" where it is nothing.
+func (d *decoder) usual(field any) string {
+	if def := d.defaults[field]; def != "" && def != "0" && def != "0s" {
+		return ", by default " + def
+	}
+	return ""
 }
 
 // text writes a duration as it would be written in the file.

@@ -53,7 +53,7 @@ contexts:
 	var problems configs.Problems
 	require.ErrorAs(t, err, &problems)
 	require.Equal(t, strings.ReplaceAll(`DIR/client.yml:2:6: url: must be a whole address such as http://host:8080/path (got "postflight.example")
-DIR/client.yml:3:1: token: unknown field; known here: url, token_file, contexts, context
+DIR/client.yml:3:1: token: unknown field; did you mean "token_file"?
 DIR/client.yml:4:1: tokenfile: unknown field; did you mean "token_file"?
 DIR/client.yml:5:10: context: names none of `+"`contexts`"+`; did you mean "staging"? (got "stagin")
 DIR/client.yml:7:5: contexts[0].url: is required

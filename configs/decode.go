@@ -18,6 +18,7 @@ type decoder struct {
 	nodes    map[any]*node // by pointer to the field
 	failed   map[any]bool  // fields whose value could not be read
 	strange  map[any]bool  // structs with a key that is not known, maybe a misspelt one
+	defaults map[any]string
 }
 
 // problem adds a problem at n, without its value.
@@ -215,6 +216,7 @@ func (d *decoder) key(n *node, k key, v reflect.Value, silent bool) {
 		d.decode(absent, f)
 		return
 	}
+	d.defaults[field] = k.def
 	if k.single && value.shape == scalar {
 		value = &node{path: value.path, line: value.line, col: value.col, shape: list, items: []*node{value}}
 	}

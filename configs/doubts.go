@@ -20,6 +20,9 @@ func (c *Config) Doubts() []string {
 			if doubt := c.outvoted(s); doubt != "" {
 				out = append(out, fmt.Sprintf("policy %q, signal %q: %s", p.Name, s.Name, doubt))
 			}
+			if note := unshared(s); note != "" {
+				out = append(out, fmt.Sprintf("policy %q, signal %q: %s", p.Name, s.Name, note))
+			}
 			if deaf(s) {
 				out = append(out, fmt.Sprintf("policy %q, signal %q: without alerts.heartbeat the silence of source %q counts as health, also where it is gone: send it an alert that always fires, and give heartbeat",
 					p.Name, s.Name, s.AlertSource.Source))

@@ -35,7 +35,7 @@ func Parse(name string, data []byte, dir string, env func(string) (string, bool)
 }
 
 func newDecoder(file, dir string, env func(string) (string, bool)) *decoder {
-	return &decoder{file: file, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}, strange: map[any]bool{}}
+	return &decoder{file: file, dir: dir, env: env, nodes: map[any]*node{}, failed: map[any]bool{}, strange: map[any]bool{}, defaults: map[any]string{}}
 }
 
 // parse returns the root of the file, nil when there is none.

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/common/config"
 )
 
-// Prometheus is a server that ratio, latency and value signals read.
+// Prometheus is a server that ratio, latency, value and traffic signals read.
 type Prometheus struct {
 	// Name is what signals refer to.
 	Name string `yaml:"name" required:"true"`
@@ -17,11 +17,16 @@ type Prometheus struct {
 	URL string `yaml:"url" required:"true"`
 	// Timeout is for one query, 1s to 2m.
 	Timeout time.Duration `yaml:"timeout" default:"10s"`
-	// MaxConcurrent is how many queries the server is asked at once, 1 to 32;
-	// what is more waits. All servers and feeds together are asked 32 at once.
+	// MaxConcurrent is how many queries the server is asked at once by each
+	// replica, 1 to 32; what is more waits. All servers and feeds together are
+	// asked 32 at once. More than 4 helps where queries wait
+	// (postflight_upstream_wait_seconds) though the server is idle; less spares a
+	// server that others depend on.
 	MaxConcurrent int `yaml:"max_concurrent" default:"4"`
-	// MaxRate is how many queries a second the server is asked, 1 to 10000; what
-	// is more waits.
+	// MaxRate is how many queries a second the server is asked by each replica, 1
+	// to 10000; what is more waits. Two replicas ask up to twice as many: where a
+	// hosted server refuses or bills beyond a rate, write that rate divided by the
+	// replicas.
 	MaxRate int `yaml:"max_rate" default:"500"`
 	// BearerToken authenticates the queries.
 	BearerToken Secret `yaml:"bearer_token_file"`

@@ -47,6 +47,9 @@ func TestSuggestion(t *testing.T) {
 	} {
 		require.Equal(t, want, nearest(word, known), word)
 	}
+	keys := []string{"name", "url", "max_rate", "max_concurrent", "timeout"}
+	require.Equal(t, "max_rate", nearest("rate", keys), "a part, rather than name")
+	require.Equal(t, "name", nearest("nam", keys))
 }
 
 func TestPrefix(t *testing.T) {

@@ -1,6 +1,9 @@
 package configs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // suggestion returns `; did you mean "X"?` for the known word nearest to the
 // given one, or "" when none is near.
@@ -13,10 +16,13 @@ func suggestion(word string, known []string) string {
 }
 
 // nearest returns the known word that at most two edits make of the given one,
-// "" when there is none.
+// or that has it for a part, as max_rate has rate; "" when there is none.
 func nearest(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
+		if len(word) > 2 && distance > 1 && slices.Contains(strings.Split(strings.ToLower(k), "_"), strings.ToLower(word)) {
+			best, distance = k, 1 // nearer than two edits
+		}
 		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < distance && d < len(k) {
 			best, distance = k, d
 		}
