@@ -23,6 +23,7 @@ var contract = map[string]string{
 	"postflight_verifications": "state", "postflight_verdicts_total": "decision mode", "postflight_verdict_duration_seconds*": "",
 	"postflight_observations_total": "kind outcome", "postflight_check_lag_seconds*": "", "postflight_upstream_up": "upstream",
 	"postflight_upstream_request_duration_seconds*": "upstream", "postflight_upstream_shared_answers_total": "upstream",
+	"postflight_upstream_wait_seconds*": "upstream", "postflight_upstream_waiting": "upstream",
 	"postflight_rollbacks_total":  "result guard",
 	"postflight_deliveries_total": "receiver result", "postflight_delivery_oldest_pending_seconds": "",
 	"postflight_check_oldest_due_seconds": "", "postflight_deliveries_pending": "", "postflight_store_errors_total": "kind",

@@ -157,7 +157,8 @@ func TestMetricsInDocsExist(t *testing.T) {
 	require.NoError(t, err)
 	// What begins with the first verification, or with a receiver, is not there yet.
 	later := []string{"postflight_service_last_deploy_timestamp_seconds", "postflight_service_last_verdict_timestamp_seconds",
-		"postflight_service_verification_progress_ratio", "postflight_signal_state", "postflight_signal_level", "postflight_gate_requests_total", "postflight_deliveries_total", "postflight_upstream_up", "postflight_upstream_request_duration_seconds"}
+		"postflight_service_verification_progress_ratio", "postflight_signal_state", "postflight_signal_level", "postflight_gate_requests_total", "postflight_deliveries_total", "postflight_upstream_up", "postflight_upstream_request_duration_seconds",
+		"postflight_upstream_wait_seconds", "postflight_upstream_waiting", "postflight_upstream_shared_answers_total"}
 	named := 0
 	for name, text := range pages(t) {
 		for _, metric := range regexp.MustCompile(`\bpostflight_[a-z_]+`).FindAllString(text, -1) {

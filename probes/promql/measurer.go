@@ -31,6 +31,10 @@ type Server struct {
 	// RoundTripper carries authentication and TLS; http.DefaultTransport when
 	// nil.
 	RoundTripper http.RoundTripper
+	// Waiting, where set, is told of each query that begins to wait for its turn,
+	// and what it returns is called when the wait is over, whether it came to it
+	// or not.
+	Waiting func() (over func())
 	// Slot, where set, is asked for a place before each query; the wait is no
 	// part of Timeout.
 	Slot outbound.Slot

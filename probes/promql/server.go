@@ -56,6 +56,7 @@ type server struct {
 	rate    *rate.Limiter
 	api     v1.API
 	observe outbound.Observe
+	waiting func() (over func())
 	shared  *reader
 }
 
@@ -76,7 +77,7 @@ func newServer(s Server, observe outbound.Observe) (*server, error) {
 	if err != nil {
 		return nil, verifier.Errorf(verifier.Invalid, "prometheus %q: make client: %s", s.Name, outbound.Reason(err))
 	}
-	made := &server{name: s.Name, host: u.Host, timeout: s.Timeout, slot: s.Slot, api: v1.NewAPI(client), observe: observe}
+	made := &server{name: s.Name, host: u.Host, timeout: s.Timeout, slot: s.Slot, api: v1.NewAPI(client), observe: observe, waiting: s.Waiting}
 	if made.timeout <= 0 {
 		made.timeout = defaultTimeout
 	}
@@ -231,6 +232,9 @@ func (s *server) ask(ctx context.Context, call func(context.Context) (model.Valu
 
 // turn waits until the server may be asked; release ends it.
 func (s *server) turn(ctx context.Context) (release func(), err error) {
+	if s.waiting != nil {
+		defer s.waiting()()
+	}
 	if s.rate != nil {
 		if err := s.rate.Wait(ctx); err != nil {
 			if ctx.Err() == nil { // it would be over before its turn

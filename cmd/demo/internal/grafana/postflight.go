@@ -61,7 +61,11 @@ func upstreams(d *dashboard.DashboardBuilder) {
 			sum("upstream", per("rate", "postflight_upstream_shared_answers_total")), "{{upstream}} spared")).
 		WithPanel(chart("Request duration", "How long requests to each source took: half of them, and 99 in 100, were faster.", "s", 8,
 			quantile("0.5", "upstream", "postflight_upstream_request_duration_seconds"), "{{upstream}} half",
-			quantile("0.99", "upstream", "postflight_upstream_request_duration_seconds"), "{{upstream}} 99 in 100"))
+			quantile("0.99", "upstream", "postflight_upstream_request_duration_seconds"), "{{upstream}} 99 in 100")).
+		WithPanel(chart("Waiting for a turn", "How long queries to each Prometheus waited before they were sent, by max_concurrent and max_rate: 99 in 100 were faster. It stays near 0 while those are enough.", "s", 12,
+			quantile("0.99", "upstream", "postflight_upstream_wait_seconds"), "{{upstream}} 99 in 100")).
+		WithPanel(chart("Queries that wait", "Queries to each Prometheus that wait for their turn now, of all replicas.", "short", 12,
+			"sum by (upstream) ("+chosen("postflight_upstream_waiting")+")", "{{upstream}}"))
 }
 
 func storage(d *dashboard.DashboardBuilder) {

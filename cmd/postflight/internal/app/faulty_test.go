@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write the generated store of package faulty")
+var update = flag.Bool("update", false, "write anew what is generated: the store of package faulty, docs/metrics.md")
 
 // TestFaultyStoreIsCurrent compares the store that deals faults out with what
 // Storage asks for now; `go generate ./cmd/postflight/internal/app` writes it.

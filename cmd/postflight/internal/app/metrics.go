@@ -28,6 +28,8 @@ type metrics struct {
 	upstreamUp       *prometheus.GaugeVec
 	upstreamDuration *prometheus.HistogramVec
 	sharedAnswers    *prometheus.CounterVec
+	upstreamWait     *prometheus.HistogramVec
+	upstreamWaiting  *prometheus.GaugeVec
 	rollbacks        *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	feedback         *prometheus.CounterVec
@@ -73,6 +75,13 @@ func newMetrics() *metrics {
 		}, []string{"upstream"}),
 		sharedAnswers: counter("postflight_upstream_shared_answers_total",
 			"Queries that looks at running deploys did not have to send, for the query of another look brought the answer.", "upstream"),
+		upstreamWait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "postflight_upstream_wait_seconds", Help: "How long queries to a Prometheus waited for their turn, by max_concurrent, max_rate and the places of all outbound calls, before they were sent or given up.",
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 15},
+		}, []string{"upstream"}),
+		upstreamWaiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "postflight_upstream_waiting", Help: "Queries to a Prometheus that wait for their turn now.",
+		}, []string{"upstream"}),
 		rollbacks: counter("postflight_rollbacks_total",
 			"Rollbacks by the state that they reached, and the guard that held them back.", "result", "guard"),
 		deliveries: counter("postflight_deliveries_total", "Attempts to deliver, by receiver and result.", "receiver", "result"),
@@ -95,7 +104,7 @@ func newMetrics() *metrics {
 		ConstLabels: prometheus.Labels{"version": version.Version, "revision": version.GetRevision(), "goversion": version.GoVersion},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(info, m.reloadOK, m.reloadAt, m.notifications, m.verdicts, m.verdictDuration, m.observations,
-		m.checkLag, m.upstreamUp, m.upstreamDuration, m.sharedAnswers, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.gateRequests, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
+		m.checkLag, m.upstreamUp, m.upstreamDuration, m.sharedAnswers, m.upstreamWait, m.upstreamWaiting, m.rollbacks, m.deliveries, m.feedback, m.votes, m.gateDecisions, m.gateRequests, m.pushed, m.pruned, m.prunedAt, m.storeErrors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.startAtZero()
 	return m
@@ -138,6 +147,8 @@ func (m *metrics) startAtZero() {
 func (m *metrics) expect(c *configs.Config) {
 	for _, p := range c.Prometheus {
 		m.sharedAnswers.WithLabelValues(p.Name)
+		m.upstreamWait.WithLabelValues(p.Name)
+		m.upstreamWaiting.WithLabelValues(p.Name)
 	}
 	for _, s := range c.Sources {
 		if s.Gate != nil {
@@ -218,6 +229,16 @@ func (m *metrics) requested(upstream string, d time.Duration, ok bool) {
 // shared counts queries to a Prometheus that were not sent.
 func (m *metrics) shared(upstream string, answers int) {
 	m.sharedAnswers.WithLabelValues(upstream).Add(float64(answers))
+}
+
+// waits counts a query to a Prometheus among those that wait, until over.
+func (m *metrics) waits(upstream string) (over func()) {
+	began, waiting := time.Now(), m.upstreamWaiting.WithLabelValues(upstream)
+	waiting.Inc()
+	return func() {
+		waiting.Dec()
+		m.upstreamWait.WithLabelValues(upstream).Observe(time.Since(began).Seconds())
+	}
 }
 
 // deleted counts what retention deleted.

@@ -32,6 +32,8 @@ var promised = map[string]string{
 	"postflight_upstream_up":                                      "upstream",
 	"postflight_upstream_request_duration_seconds":                "upstream",
 	"postflight_upstream_shared_answers_total":                    "upstream",
+	"postflight_upstream_wait_seconds":                            "upstream",
+	"postflight_upstream_waiting":                                 "upstream",
 	"postflight_rollbacks_total":                                  "result,guard",
 	"postflight_tickets_pushed_total":                             "feed,result",
 	"postflight_storage_bytes":                                    "",

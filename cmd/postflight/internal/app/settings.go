@@ -67,6 +67,7 @@ type inward interface {
 	tickets.Shelf
 	take(ctx context.Context, source intake.Source, h http.Header, body []byte) error
 	shared(upstream string, answers int)
+	waiting(upstream string) (over func())
 	chart(ctx context.Context, verificationID string) ([]byte, error)
 }
 
@@ -203,6 +204,7 @@ func (cur *current) askPrometheus(rule egress, slot func(configs.Prometheus) que
 		server := promql.Server{Name: p.Name, URL: p.URL, Timeout: p.Timeout, RoundTripper: transport, Slot: slot(p), Rate: p.MaxRate}
 		if from != nil {
 			server.Shared = func(answers int) { from.shared(p.Name, answers) }
+			server.Waiting = func() func() { return from.waiting(p.Name) }
 		}
 		servers = append(servers, server)
 	}

@@ -110,3 +110,6 @@ func (d decider) RecordDecision(ctx context.Context, e verifier.AuditEntry) (ver
 // shared counts queries to a Prometheus that were not sent, for another's answer
 // was there.
 func (a *App) shared(upstream string, answers int) { a.metrics.shared(upstream, answers) }
+
+// waiting records how long a query to a Prometheus waits for its turn.
+func (a *App) waiting(upstream string) (over func()) { return a.metrics.waits(upstream) }
