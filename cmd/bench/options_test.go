@@ -100,7 +100,7 @@ func TestCellsAreMeasuredOneByOne(t *testing.T) {
 	text := page(s)
 	for _, want := range []string{
 		"| 10,000 windows, SQLite, 1 replica: CPU | under one core | 0.50 cores | met |",
-		"| 10,000 windows, PostgreSQL, 2 replicas: CPU | under one core | 1.50 cores | **missed**: both replicas",
+		"| 10,000 windows, PostgreSQL, 2 replicas: CPU | under one core | 1.50 cores | **missed**: two daemons",
 		"Measured 2026-01-01 at aaa in 3m0s: `make bench ONLY=windows CELLS=1000/1/sqlite,100/1/postgres,10000/2/postgres`, on m.",
 		"Measured 2026-01-01 at bbb in 1m0s: `make bench ONLY=windows CELLS=10000/1/sqlite`, on m.",
 		"These rows stem from 2 runs",

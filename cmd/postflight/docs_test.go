@@ -161,6 +161,9 @@ func TestMetricsInDocsExist(t *testing.T) {
 		"postflight_upstream_wait_seconds", "postflight_upstream_waiting", "postflight_upstream_shared_answers_total"}
 	named := 0
 	for name, text := range pages(t) {
+		if name == "docs/metrics.md" { // TestMetricsPage writes it from all that is registered
+			continue
+		}
 		for _, metric := range regexp.MustCompile(`\bpostflight_[a-z_]+`).FindAllString(text, -1) {
 			if metric == "postflight_revert_id" { // a field of GitHub's payload
 				continue

@@ -58,7 +58,7 @@ func TestSiteOfTheDocs(t *testing.T) {
 		}
 	}
 	require.Greater(t, followed, 500)
-	require.Equal(t, []string{"Start", "Concepts", "Policies", "Integrations", "Safety", "Operating", "Runbooks", "API"}, titles(s))
+	require.Equal(t, []string{"Start", "Concepts", "Policies", "Integrations", "Safety", "Limits", "Performance", "Operating", "Runbooks", "API"}, titles(s))
 	index, err := os.ReadFile(filepath.Join(out, "index.html"))
 	require.NoError(t, err)
 	require.Contains(t, string(index), `<a href="integrations/index.html">Integrations</a>`)
