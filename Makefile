@@ -101,7 +101,9 @@ test-tools: # what the tests need besides Go; named here before anything else ru
 	@bash .ci/tools gcc postgres curl chromium systemd-analyze
 
 bench: build ## docs/performance.md: what postflight needs and how late it is; that page says how long it takes [ONLY=windows,queries,intake,probes,judge,start,cost] [CELLS=1000/1/sqlite,... of windows] [QUICK=1 to bin/bench-quick]
-	go run ./cmd/bench -only '$(ONLY)' -cells '$(CELLS)' $(if $(QUICK),-quick)
+	@mkdir -p bin
+	go build -o bin/bench ./cmd/bench # go run would end without it at SIGTERM
+	bin/bench -only '$(ONLY)' -cells '$(CELLS)' $(if $(QUICK),-quick)
 
 CHANGES ?= ../shared/data/changes
 bench-decisions: ## the judge beside its peers on labelled changes and simulated deploys [CHANGES=folder] [OUT=docs/judging] [QUICK=1|FULL=1]
