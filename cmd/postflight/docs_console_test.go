@@ -54,6 +54,7 @@ const machinePrelude = `
 serving=
 serve() {
   stop
+  : > serve.log # it is read before the next line has made it, on a busy machine
   "$@" 2> serve.log & serving=$!
   for i in $(seq 300); do
     { set +x; } 2> /dev/null
