@@ -45,7 +45,7 @@ sources: [{ name: pipeline, format: native, token_file: secret }]
 prometheus: [{ name: main, url: "%s", max_concurrent: %d }]
 policies: [{ name: all, signals: [{ name: queue, value: { query: up } }] }]
 `, s.URL, most), 0o600))
-		cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, newLimiters(), nil, &App{})
+		cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, newLimiters(), nil, &App{metrics: newMetrics()})
 		require.NoError(t, err)
 		signal, to := cur.config.Policies[0].Signals[0], time.Unix(1_700_000_040, 0)
 		var wg sync.WaitGroup

@@ -50,7 +50,7 @@ func queued(t *testing.T, delay time.Duration) (cur *current, l limiters, host s
 	file := filepath.Join(dir, "postflight.yml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, queues, s.URL), 0o600))
 	l = newLimiters()
-	cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, l, nil, &App{})
+	cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, l, nil, &App{metrics: newMetrics()})
 	require.NoError(t, err)
 	t.Cleanup(cur.close)
 	return cur, l, s.Listener.Addr().String()

@@ -158,7 +158,7 @@ func loadGuarded(t *testing.T, port string) *current {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret"), []byte("a-secret-of-the-tests\n"), 0o600))
 	file := filepath.Join(dir, "postflight.yml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, guarded, port), 0o600))
-	cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, newLimiters(), nil, &App{})
+	cur, err := load(Options{ConfigFile: file, Env: os.LookupEnv}, newLimiters(), nil, &App{metrics: newMetrics()})
 	require.NoError(t, err)
 	t.Cleanup(cur.close)
 	return cur
