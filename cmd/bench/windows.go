@@ -18,7 +18,8 @@ import (
 const (
 	interval      = 15 * time.Second
 	announceEvery = 16 * time.Millisecond
-	settleTime    = 5 * time.Second // allOpen has waited for a look each
+	settleTime    = 5 * time.Second  // allOpen has waited for a look each
+	caughtUpTime  = 30 * time.Second // for what was left behind by announcing thousands in three minutes
 	// alreadyOpen is how long ago the deploys finished when they are announced:
 	// there is evidence of each signal from the first look on.
 	alreadyOpen = 10 * time.Minute
@@ -168,7 +169,11 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	}
 	f.Opened = time.Since(began)
 	o.say("all open after %s", f.Opened.Round(time.Second))
-	if err := wait(ctx, settleTime); err != nil {
+	settle := settleTime
+	if c.Windows >= 10000 {
+		settle = caughtUpTime
+	}
+	if err := wait(ctx, settle); err != nil {
 		return f, err
 	}
 	before, err := readAll(ctx, daemons, prometheus, url)

@@ -256,7 +256,7 @@ func (l *looked) of() string { return l.id }
 
 func (l *looked) save(ctx context.Context, to execer) error {
 	// The epoch's holder alone writes the record of a running verification.
-	result, err := to.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = 0, next_check_at = $6
+	result, err := to.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = `+givenBack+`, next_check_at = $6
 		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
 		l.id, l.epoch, microsOf(l.cleared), l.state, l.record, micros(l.next))
 	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", l.id, l.epoch); err != nil {

@@ -10,7 +10,12 @@ import (
 )
 
 // heldSQL chooses the verification $3 while its holder of epoch $4 has it.
-const heldSQL = ` WHERE id = $3 AND epoch = $4 AND lease_until <> 0 AND state IN ('pending', 'observing')`
+const heldSQL = ` WHERE id = $3 AND epoch = $4 AND lease_until > 0 AND state IN ('pending', 'observing')`
+
+// givenBack is the lease of what was looked at: any time that is not after 1970
+// will do. This one takes as many bytes as one that runs, so that SQLite, where it
+// is claimed, changes the row where it lies instead of writing all of it anew.
+const givenBack = `-1125899906842624`
 
 // dialect is what differs between the kinds of database. All other statements
 // are the same text for each.

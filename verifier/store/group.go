@@ -23,7 +23,7 @@ const longestGroup = 500 * time.Millisecond
 
 // lingering is how long a group that nobody waits for waits for others: looks
 // have seconds, and a commit costs as much for one of them as for sixty.
-const lingering = 20 * time.Millisecond
+const lingering = 50 * time.Millisecond
 
 // leaveWithin is how long what is under way gets to end by itself where nobody
 // waits for it any more: a network that swallows what is sent tells nobody.
