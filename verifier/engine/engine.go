@@ -25,7 +25,7 @@ const (
 	poll          = 200 * time.Millisecond
 	sweepEvery    = 15 * time.Second
 	looksAtOnce   = 512
-	claimAtMost   = 64              // by one statement
+	claimAtMost   = 128             // by one statement
 	claimAtLeast  = 32              // where looks wait for room: not one by one
 	stopGrace     = 6 * time.Second // SIGTERM promises an end within 10 s
 	beforePoints  = 600             // of history kept for a chart

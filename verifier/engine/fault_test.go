@@ -61,12 +61,12 @@ func TestWhatIsTooMuchToReadInTimeIsReadInParts(t *testing.T) {
 	for range 7 {
 		e.claim(t.Context(), t.Context(), make(chan struct{}, looksAtOnce), nil)
 	}
-	require.Equal(t, []int{64, 32, 16, 8, 16, 8, 16}, store.asked)
+	require.Equal(t, []int{128, 64, 32, 16, 8, 16, 8}, store.asked)
 	store.carries = looksAtOnce
 	for range 4 {
 		e.claim(t.Context(), t.Context(), make(chan struct{}, looksAtOnce), nil)
 	}
-	require.Equal(t, []int{8, 16, 32, 64}, store.asked[7:])
+	require.Equal(t, []int{16, 32, 64, 128}, store.asked[7:])
 }
 
 func faultyEngine() *Engine {

@@ -14,7 +14,7 @@ import (
 )
 
 // mostGrouped bounds a group, so that nobody else waits for long for the writer.
-const mostGrouped = 64
+const mostGrouped = 256
 
 // longestGroup is how long a group goes on to let members begin: a database that
 // is slow to answer would otherwise keep the lock from other replicas for longer
@@ -22,8 +22,8 @@ const mostGrouped = 64
 const longestGroup = 500 * time.Millisecond
 
 // lingering is how long a group that nobody waits for waits for others: looks
-// have seconds, and a commit costs as much for one of them as for sixty.
-const lingering = 50 * time.Millisecond
+// have seconds, and a commit costs as much for one of them as for a hundred.
+const lingering = 20 * time.Millisecond
 
 // leaveWithin is how long what is under way gets to end by itself where nobody
 // waits for it any more: a network that swallows what is sent tells nobody.

@@ -14,7 +14,7 @@ func TestEveryConnectionHasItsPragmas(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	for range 3 {
 		for pragma, want := range map[string]string{"busy_timeout": "5000", "journal_mode": "wal", "synchronous": "2", "foreign_keys": "1",
-			"journal_size_limit": "67108864", "cache_size": "-16384", "temp_store": "2"} {
+			"journal_size_limit": "67108864", "wal_autocheckpoint": "4096", "cache_size": "-16384", "temp_store": "2"} {
 			var is string
 			require.NoError(t, s.writer.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&is))
 			require.Equal(t, want, is, pragma)
