@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // readable is what was read of an expression: where it aggregates, and the
@@ -29,13 +30,19 @@ var (
 // aggregations of series, without a grouping of its own. ok is false for any
 // other.
 func readExpression(text string) (e readable, ok bool) {
-	tokens, ok := tokenize(text)
+	room := tokenRooms.Get().(*[]token)
+	defer tokenRooms.Put(room)
+	*room, ok = tokenize(text, (*room)[:0])
 	if !ok {
 		return e, false
 	}
-	r := reading{tokens: tokens, into: &e}
+	r := reading{tokens: *room, into: &e}
 	return e, r.expression() && len(r.tokens) == 0
 }
+
+// tokenRooms are for the tokens of one reading each: nothing that is read keeps
+// them.
+var tokenRooms = sync.Pool{New: func() any { return new([]token) }}
 
 // reading goes through the tokens; each method is a rule of the grammar, and
 // says whether it applies.
@@ -196,9 +203,10 @@ type token struct {
 	at, end int
 }
 
-// tokenize is false where the text has anything that isn't in expressions of
-// ours: a comment, a string that isn't closed, a control character.
-func tokenize(text string) (out []token, ok bool) {
+// tokenize appends the tokens of a text to out. It is false where the text has
+// anything that isn't in expressions of ours: a comment, a string that isn't
+// closed, a control character.
+func tokenize(text string, out []token) ([]token, bool) {
 	for i := 0; i < len(text); {
 		start, c := i, text[i]
 		kind := sign
@@ -215,10 +223,10 @@ func tokenize(text string) (out []token, ok bool) {
 		case strings.IndexByte("(){}[],=+-*/", c) >= 0:
 			i++
 		default:
-			return nil, false
+			return out, false
 		}
 		if i < 0 {
-			return nil, false
+			return out, false
 		}
 		out = append(out, token{kind, text[start:i], start, i})
 	}

@@ -230,7 +230,7 @@ func merge(stored, fresh []verifier.Observation) []verifier.Observation {
 	switch {
 	case len(fresh) == 0:
 		return stored
-	case len(fresh) == 1 && (len(stored) == 0 || fresh[0].At.After(stored[len(stored)-1].At)):
+	case len(fresh) == 1 && (len(stored) == 0 || fresh[0].At.UnixMicro() > stored[len(stored)-1].At.UnixMicro()):
 		return append(slices.Clip(stored), fresh...) // nearly always
 	}
 	replaced := make(map[int64]bool, len(fresh))

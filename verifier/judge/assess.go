@@ -20,12 +20,13 @@ func Assess(ev verifier.Evidence, now time.Time) (verifier.Assessment, error) {
 	return new(Assessor).Assess(ev, now)
 }
 
-func assess(ev verifier.Evidence, now time.Time, watches []*Watch) (a verifier.Assessment) {
+// assess leaves out the words about what is not decided where terse.
+func assess(ev verifier.Evidence, now time.Time, watches []*Watch, terse bool) (a verifier.Assessment) {
+	a.Findings = make([]verifier.Finding, 0, len(watches))
 	for _, w := range watches {
 		f := w.Finding()
 		w.beganBefore(&f, evidenceOf(ev, f.Name).Before)
 		a.Findings = append(a.Findings, f)
-		a.Reasons = append(a.Reasons, w.reason(f))
 	}
 	p := panel{ev: ev, now: now, watches: watches, findings: a.Findings}
 	closed := !now.Before(ev.ClosesAt)
@@ -38,6 +39,12 @@ func assess(ev verifier.Evidence, now time.Time, watches []*Watch) (a verifier.A
 		a.Decision = verifier.Keep
 	}
 	a.Cleared = p.cleared()
+	if terse && a.Decision == "" {
+		return a
+	}
+	for i, w := range watches {
+		a.Reasons = append(a.Reasons, w.reason(a.Findings[i]))
+	}
 	a.Summary = p.summary(a.Decision)
 	return a
 }

@@ -13,6 +13,9 @@ import (
 // answers is what Assess answers, whatever it is given. The zero value is ready.
 // It is for one goroutine at a time.
 type Assessor struct {
+	// Terse leaves out the words, Summary and Reasons, while nothing is decided.
+	Terse bool
+
 	signals []learnt
 }
 
@@ -75,7 +78,7 @@ func (a *Assessor) Assess(ev verifier.Evidence, now time.Time) (verifier.Assessm
 	if err != nil {
 		return verifier.Assessment{}, err
 	}
-	return assess(ev, now, watches), nil
+	return assess(ev, now, watches, a.Terse), nil
 }
 
 func (a *Assessor) watchAll(ev verifier.Evidence, now time.Time, r *room) ([]*Watch, error) {

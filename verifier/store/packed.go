@@ -24,14 +24,23 @@ const (
 
 // packObservations writes observations in a fifth of the memory that they take,
 // without a pointer for the collector to follow. Their timings are left out. Read
-// them with unpackObservations; their times must be whole microseconds.
-func packObservations(list []verifier.Observation) []byte {
-	if len(list) == 0 {
+// them with unpackObservations; their times must be whole microseconds. Those of
+// later follow those of list.
+func packObservations(list []verifier.Observation, later ...verifier.Observation) []byte {
+	n := len(list) + len(later)
+	if n == 0 {
 		return nil
 	}
-	b := binary.AppendUvarint(nil, uint64(len(list)))
+	var room [2048]byte                            // enough for most
+	b := binary.AppendUvarint(room[:0], uint64(n)) // #nosec G115 -- a count
 	var at, span int64
-	for _, o := range list {
+	for i := range n {
+		var o *verifier.Observation
+		if i < len(list) {
+			o = &list[i]
+		} else {
+			o = &later[i-len(list)]
+		}
 		b = append(b, marks(o, span))
 		b = binary.AppendVarint(b, o.At.UnixMicro()-at)
 		b = append(b, outcomeByte(o.Outcome))
@@ -57,7 +66,7 @@ func packObservations(list []verifier.Observation) []byte {
 	return append(make([]byte, 0, len(b)), b...) // no more than it needs
 }
 
-func marks(o verifier.Observation, span int64) (m byte) {
+func marks(o *verifier.Observation, span int64) (m byte) {
 	set := func(bit byte, there bool) {
 		if there {
 			m |= bit

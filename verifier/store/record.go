@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/postflight/postflight/verifier"
@@ -76,11 +77,11 @@ func storedVerification(v verifier.Verification) verifier.Verification {
 }
 
 func encode(what string, value any) (string, error) {
-	b, err := json.Marshal(value)
-	if err != nil {
+	var b strings.Builder // Marshal would copy it once more
+	if err := json.NewEncoder(&b).Encode(value); err != nil {
 		return "", fmt.Errorf("write %s: %w", what, err)
 	}
-	return string(b), nil
+	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
 func decode(what, text string, into any) error {

@@ -68,7 +68,7 @@ func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, 
 		if len(e.Calibration) == 0 {
 			return
 		}
-		s := rememberedSignal{evidence: e, before: packObservations(lately(e.Before, c)), observations: packObservations(withFresh(e.Observations, fresh[e.Signal]))}
+		s := rememberedSignal{evidence: e, before: packObservations(lately(e.Before, c)), observations: packStored(e.Observations, fresh[e.Signal])}
 		s.evidence.Before, s.evidence.Observations = nil, nil
 		r.signals = append(r.signals, s)
 		r.bytes += 512 + len(s.before) + len(s.observations) + len(e.Calibration) + 2*len(e.Plan.Query)
@@ -96,6 +96,22 @@ func lately(before []verifier.Observation, c verifier.Check) []verifier.Observat
 	return before[i:]
 }
 
+// packStored packs what is stored of a signal after fresh observations were.
+func packStored(stored, fresh []verifier.Observation) []byte {
+	if len(fresh) == 1 {
+		if o := asStored(fresh[0]); len(stored) == 0 || o.At.After(stored[len(stored)-1].At) { // nearly always
+			return packObservations(stored, o)
+		}
+	}
+	return packObservations(withFresh(stored, fresh))
+}
+
+// asStored is what an observation becomes by being stored, but for its timing.
+func asStored(o verifier.Observation) verifier.Observation {
+	o.At, o.Message, o.Timing = utc(o.At), storable(o.Message), nil
+	return o
+}
+
 // withFresh is what is stored of a signal after fresh observations were: one of
 // a moment replaces an earlier one.
 func withFresh(stored, fresh []verifier.Observation) []verifier.Observation {
@@ -105,7 +121,7 @@ func withFresh(stored, fresh []verifier.Observation) []verifier.Observation {
 	out := make([]verifier.Observation, len(stored), len(stored)+len(fresh))
 	copy(out, stored)
 	for _, o := range fresh {
-		o.At, o.Message, o.Timing = utc(o.At), storable(o.Message), nil
+		o = asStored(o)
 		i, found := slices.BinarySearchFunc(out, o.At, func(a verifier.Observation, at time.Time) int { return a.At.Compare(at) })
 		if found {
 			out[i] = o
