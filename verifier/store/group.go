@@ -92,7 +92,7 @@ type member struct {
 	turn
 	ctx      context.Context
 	end      context.CancelCauseFunc // of the transaction, once it has begun
-	state    atomic.Int32            // waits, began, left
+	state    atomic.Int32            // waits, began, left, over or hung
 	ran      chan struct{}           // closed once fn has ended
 	done     chan struct{}           // closed once the transaction has ended, with err
 	err      error
@@ -119,11 +119,14 @@ type during struct {
 // Value is the caller's.
 func (d during) Value(key any) any { return d.caller.Value(key) }
 
-// The states of a member: it waits until it begins, or leaves before.
+// The states of a member: it waits until it begins, or leaves before. What has
+// begun comes to its end, or hangs when it has left, and ends the transaction.
 const (
 	waits int32 = iota
 	began
 	left
+	over
+	hung
 )
 
 // errSpoilt is of those in a group that another one brought down with it.
@@ -168,7 +171,11 @@ func (m *member) wait(ctx context.Context) error {
 	if m.state.CompareAndSwap(waits, left) || m.state.Load() == left {
 		return ctx.Err()
 	}
-	hangs := time.AfterFunc(leaveWithin, func() { m.end(errLeft) })
+	hangs := time.AfterFunc(leaveWithin, func() {
+		if m.state.CompareAndSwap(began, hung) { // a commit is left alone
+			m.end(errLeft)
+		}
+	})
 	defer hangs.Stop()
 	select {
 	case <-m.ran:
@@ -188,6 +195,16 @@ func (m *member) begin() bool {
 		m.err = err // it may hear of the commit before it sees that it has left
 	}
 	return m.state.CompareAndSwap(waits, began)
+}
+
+// hasRun says that fn has ended. An error is that its transaction is being ended,
+// although fn itself may know nothing of that.
+func (m *member) hasRun() error {
+	defer close(m.ran)
+	if m.state.CompareAndSwap(began, over) {
+		return nil
+	}
+	return errSpoilt
 }
 
 // run calls fn.
@@ -320,9 +337,6 @@ func (g *group) commit(t transaction) {
 		n, err := all(ctx, tx, w, taken, t.release)
 		g.putBack(taken[n:])
 		taken = taken[:n]
-		if err != nil && errors.Is(context.Cause(ctx), errLeft) { // nothing was committed
-			return errSpoilt
-		}
 		return err
 	}
 	if t.wired {
@@ -374,16 +388,22 @@ func all(ctx context.Context, tx *sql.Tx, w *wire, taken []*member, release stri
 }
 
 // several runs one member, or all those that can be done together.
-func several(ctx context.Context, tx *sql.Tx, w *wire, now []*member, alone bool, release string) error {
+func several(ctx context.Context, tx *sql.Tx, w *wire, now []*member, alone bool, release string) (err error) {
 	now = slices.DeleteFunc(slices.Clone(now), func(m *member) bool { return !m.begin() })
 	if len(now) == 0 {
 		return nil
 	}
+	defer func() {
+		for _, m := range now {
+			if ended := m.hasRun(); ended != nil {
+				err = ended
+			}
+		}
+	}()
 	if w != nil && now[0].together() {
 		return w.together(ctx, tx, now)
 	}
 	m := now[0]
-	defer close(m.ran)
 	if alone {
 		m.run(ctx, tx)
 		return m.err

@@ -30,6 +30,7 @@ func TestGroup(t *testing.T) {
 				"one commit":          testGroupCommitsOnce,
 				"one that fails":      testGroupWithoutWhoFails,
 				"one that goes away":  testGroupWithoutWhoLeaves,
+				"one that stays away": testGroupWithoutWhoStaysAway,
 				"one that exits":      testGroupWithoutWhoExits,
 				"one that spoils all": testGroupSpoilt,
 				"more than fit":       testGroupOfMany,
@@ -182,6 +183,24 @@ func requirePanic(t *testing.T, what string, o *outcome) {
 	require.Equal(t, what, is.what)
 	require.Contains(t, is.Error(), what+"\n")
 	require.Contains(t, is.Error(), "testGroupWithoutWhoFails", "the stack of what panicked")
+}
+
+// A member that has left and takes long ends the transaction, whether or not it
+// fails by that: the others are written without it.
+func testGroupWithoutWhoStaysAway(t *testing.T, g *gathering) {
+	leaves, leave := context.WithCancel(t.Context())
+	before := g.call(t.Context(), 1, nothing)
+	away := g.call(leaves, 2, func(ctx context.Context, _ *sql.Tx) error {
+		leave()
+		<-ctx.Done() // the transaction's
+		return nil
+	})
+	after := g.call(t.Context(), 3, nothing)
+	require.Equal(t, []int{1, 3}, g.run(func() {}))
+	require.ErrorIs(t, away.err, context.Canceled)
+	require.NoError(t, before.err)
+	require.Len(t, before.in, 2, "and was written again")
+	require.NoError(t, after.err)
 }
 
 // A member that ends its goroutine, as a test does that fails, ends its caller's,

@@ -30,7 +30,19 @@ type saving interface {
 
 // wire is the connection of a transaction whose server takes many statements in
 // one round trip; nil where there is no way to it.
-type wire struct{ conn *sql.Conn }
+type wire struct {
+	conn *sql.Conn
+	// marked: what is done together now has its savepoint. An earlier one of that
+	// name may be there, of what has been done already.
+	marked bool
+}
+
+// mark reads the answer to beginTogether.
+func (w *wire) mark(answers pgx.BatchResults) error {
+	_, err := answers.Exec()
+	w.marked = err == nil
+	return err
+}
 
 // send sends statements in one round trip and hands their answers to read.
 func (w *wire) send(ctx context.Context, batch *pgx.Batch, read func(pgx.BatchResults) error) error {
@@ -53,7 +65,7 @@ func (t transaction) overWire(ctx context.Context, fn func(*sql.Tx, *wire) error
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	return t.begin(ctx, conn, func(tx *sql.Tx) error { return fn(tx, &wire{conn}) })
+	return t.begin(ctx, conn, func(tx *sql.Tx) error { return fn(tx, &wire{conn: conn}) })
 }
 
 // queue is an execer whose statements wait to be sent. Each is to change
@@ -103,19 +115,20 @@ func orNothing(ctx context.Context, to execer, text string, args ...any) error {
 	return err
 }
 
-// flush sends what was queued, behind first, "" for nothing.
-func (q *queue) flush(ctx context.Context, w *wire, first string) error {
+// flush sends what was queued, behind the savepoint where that is not set yet.
+func (q *queue) flush(ctx context.Context, w *wire) error {
 	if q.Len() == 0 {
 		return nil
 	}
 	var all pgx.Batch
-	if first != "" {
-		all.Queue(first)
+	begins := !w.marked
+	if begins {
+		all.Queue(beginTogether)
 	}
 	all.QueuedQueries = append(all.QueuedQueries, q.QueuedQueries...)
 	return w.send(ctx, &all, func(answers pgx.BatchResults) error {
-		if first != "" {
-			if _, err := answers.Exec(); err != nil {
+		if begins {
+			if err := w.mark(answers); err != nil {
 				return err
 			}
 		}
@@ -173,17 +186,16 @@ const beginTogether = `SAVEPOINT together`
 // takes. Where that fails, for whichever of them, it is undone and each has its
 // turn by itself.
 func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) error {
-	defer func() {
-		for _, m := range members {
-			close(m.ran)
-		}
-	}()
 	all := w.acceptAll
 	if members[0].saves != nil {
 		all = w.saveAll
 	}
+	w.marked = false
 	again, err := all(ctx, tx, members)
 	if err != nil {
+		if !w.marked { // a statement can't be prepared; what can be undone is what others were done with
+			return err
+		}
 		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT together`); undo != nil {
 			return err
 		}
@@ -210,12 +222,12 @@ func (w *wire) saveAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*me
 			return nil
 		})
 	}
-	return nil, writes.flush(ctx, w, beginTogether)
+	return nil, writes.flush(ctx, w)
 }
 
 // acceptAll accepts notifications: all are asked for at once, decided on one
-// after the other, and written at once. It returns the members that it did nothing for: what the same delivery
-// meant before is still to be read.
+// after the other, and written at once. It returns the members that it did nothing
+// for: what the same delivery meant before is still to be read.
 func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (again []*member, err error) {
 	known, err := w.known(ctx, members)
 	if err != nil {
@@ -245,7 +257,7 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 			return nil
 		})
 	}
-	if err := writes.flush(ctx, w, ""); err != nil {
+	if err := writes.flush(ctx, w); err != nil {
 		return nil, err
 	}
 	return again, members[0].accepting.store.queueDeliveries(ctx, tx, deliveries)
@@ -260,7 +272,7 @@ func (w *wire) known(ctx context.Context, members []*member) ([][]knownRow, erro
 	}
 	known := make([][]knownRow, len(members))
 	err := w.send(ctx, &asks, func(answers pgx.BatchResults) error {
-		if _, err := answers.Exec(); err != nil {
+		if err := w.mark(answers); err != nil {
 			return err
 		}
 		for i := range members {

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +27,41 @@ func TestAcceptTogether(t *testing.T) {
 			testAcceptTogether(t, s)
 			testAcceptTogetherInOnePlace(t, s)
 		})
+	}
+}
+
+// numbered saves a number in a table.
+type numbered struct {
+	about, table string
+	number       int
+}
+
+func (n numbered) of() string { return n.about }
+
+func (n numbered) save(ctx context.Context, to execer) error {
+	_, err := to.ExecContext(ctx, `INSERT INTO `+n.table+` (holds) VALUES ($1)`, n.number)
+	return err
+}
+
+// What can't even be begun, for its statements can't be prepared, undoes nothing
+// of what others are told is stored: its savepoint is not there, and that of what
+// was done before it has the same name.
+func TestTogetherWhatCannotBegin(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Database(t), Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	g := &gathering{t: t, store: s}
+	var errs [3]error
+	for i, n := range []numbered{{"one", "deciding", 1}, {"one", "no_such_table", 2}, {"two", "deciding", 3}} {
+		g.calls = append(g.calls, func() {
+			fn := func(ctx context.Context, tx *sql.Tx) error { return n.save(ctx, tx) }
+			errs[i] = s.inGroup(t.Context(), &s.deciders, s.deciding(), turn{fn: fn, saves: n}, "save")
+		})
+	}
+	stored := g.run(func() {})
+	require.Error(t, errs[1])
+	for i, number := range []int{1, 2, 3} {
+		require.Equal(t, errs[i] == nil, slices.Contains(stored, number), "%d: told %v, stored are %v", number, errs[i], stored)
 	}
 }
 
