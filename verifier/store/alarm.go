@@ -154,7 +154,7 @@ func (s *Store) watchQueues(ctx context.Context, every time.Duration) (stop func
 			}
 			queues, err := s.dueQueues(ctx)
 			if err != nil {
-				queues = []string{rollbackQueue, messageQueue} // River says what is wrong
+				queues = allQueues // River says what is wrong
 			}
 			s.alarm.ring(queues...)
 		}
@@ -162,9 +162,15 @@ func (s *Store) watchQueues(ctx context.Context, every time.Duration) (stop func
 	return func() { cancel(); running.Wait() }
 }
 
+var allQueues = []string{rollbackQueue, messageQueue}
+
 // dueQueues returns the queues in which a job is due, by one statement and no
-// transaction: it is asked all the time.
+// transaction: it is asked all the time. Where it would have to wait for others
+// who read, River may as well look itself.
 func (s *Store) dueQueues(ctx context.Context) (queues []string, err error) {
+	if s.readersBusy() {
+		return allQueues, nil
+	}
 	ctx, cancel := transaction{within: s.dialect.within}.bounded(ctx)
 	defer cancel()
 	rows, err := s.reader.QueryContext(ctx, s.dialect.dueQueues)

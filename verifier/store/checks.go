@@ -17,7 +17,8 @@ import (
 // one's epoch, and returns them in order of when they were due, with everything
 // that a look needs. A verification whose lease runs out is due again. What
 // another replica remembers of its last look is left to that one until it is half
-// a second late: to read it takes longer than the look.
+// a second late: to read it takes longer than the look. What could not be measured
+// then, and a probe that failed, is left to nobody.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	if s.nothingDue(ctx, now) {
 		return nil, nil
@@ -61,11 +62,21 @@ func (s *Store) claimArgs(now time.Time, lease time.Duration, limit int) []any {
 // and beside whoever writes: mostly there isn't. Where that can't be told, to
 // claim says why.
 func (s *Store) nothingDue(ctx context.Context, now time.Time) bool {
+	if s.readersBusy() {
+		return false
+	}
 	ctx, cancel := transaction{within: s.dialect.within}.bounded(ctx)
 	defer cancel()
 	var due bool
 	err := s.reader.QueryRowContext(ctx, s.dialect.isDue, s.clock(now)).Scan(&due)
 	return err == nil && !due
+}
+
+// readersBusy reports whether whoever reads now would have to wait for others to
+// have read, however long that takes.
+func (s *Store) readersBusy() bool {
+	stats := s.reader.Stats()
+	return stats.InUse >= stats.MaxOpenConnections
 }
 
 // claim is a verification that was leased.
