@@ -50,6 +50,7 @@ type remembered struct {
 	bytes        int
 	at           time.Time
 	next         time.Time // when it is due
+	doubtful     bool      // see doubtful
 }
 
 type rememberedSignal struct {
@@ -69,6 +70,7 @@ func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, 
 			return
 		}
 		s := rememberedSignal{evidence: e, before: packObservations(lately(e.Before, c)), observations: packStored(e.Observations, fresh[e.Signal])}
+		r.doubtful = r.doubtful || doubtful(c.Policy, e, fresh[e.Signal])
 		s.evidence.Before, s.evidence.Observations = nil, nil
 		r.signals = append(r.signals, s)
 		r.bytes += 512 + len(s.before) + len(s.observations) + len(e.Calibration) + 2*len(e.Plan.Query)
@@ -84,6 +86,30 @@ func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, 
 	}
 	m.bytes += r.bytes - m.of[v.ID].bytes
 	m.of[v.ID] = r
+}
+
+// doubtful reports whether what was seen last of a signal may be so from here
+// alone, as where this replica is cut off from what the others reach: it could
+// not be measured, or a probe of it failed. What only a change of the
+// configuration can mend, nobody sees otherwise.
+func doubtful(p verifier.Policy, e verifier.SignalEvidence, fresh []verifier.Observation) bool {
+	if len(e.Observations)+len(fresh) == 0 || e.Plan.Error != "" {
+		return false
+	}
+	var last verifier.Observation
+	if n := len(e.Observations); n > 0 {
+		last = e.Observations[n-1]
+	}
+	for _, o := range fresh {
+		if !o.At.Before(last.At) {
+			last = o
+		}
+	}
+	if last.Outcome != verifier.Measured || last.Bad == 0 {
+		return last.Outcome == verifier.Failed
+	}
+	s, _ := p.Signal(e.Signal)
+	return s.ProbeSource != nil
 }
 
 // lately is the part of a history that a look needs.
@@ -159,13 +185,14 @@ func (m *memory) take(id string, epoch int64, due time.Time) (c verifier.Check, 
 	return c, true
 }
 
-// due returns what is remembered of what will be due at a moment.
+// due returns what is remembered of what will be due at a moment, but for what is
+// doubtful: another replica is to look at that as well.
 func (m *memory) due(at time.Time) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := []string{}
 	for id, r := range m.of {
-		if !r.next.After(at) {
+		if !r.doubtful && !r.next.After(at) {
 			out = append(out, id)
 		}
 	}

@@ -47,3 +47,28 @@ func TestMemoryIsBounded(t *testing.T) {
 	m.sweep(time.Now().Add(2 * forgottenAfter))
 	require.Empty(t, m.of)
 }
+
+// What may be seen otherwise from elsewhere is left to nobody; what no replica can
+// measure, for its configuration is wrong, is kept as if it had been.
+func TestMemoryLeavesWhatIsDoubtfulToOthers(t *testing.T) {
+	for name, test := range map[string]struct {
+		plan verifier.Plan
+		saw  verifier.Observation
+		kept bool
+	}{
+		"measured":     {saw: verifier.Observation{Outcome: verifier.Measured, Bad: 1}, kept: true},
+		"no data":      {saw: verifier.Observation{Outcome: verifier.NoData}, kept: true},
+		"unreachable":  {saw: verifier.Observation{Outcome: verifier.Failed}},
+		"unmeasurable": {plan: verifier.Plan{Error: "no such server"}, saw: verifier.Observation{Outcome: verifier.Failed}, kept: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var m memory
+			c := verifier.Check{Policy: verifier.Policy{Signals: []verifier.Signal{{Name: "errors"}}},
+				Signals: []verifier.SignalEvidence{{Signal: "errors", Plan: test.plan, Calibration: json.RawMessage(`{}`)}}}
+			test.saw.At = noon
+			m.put(c, map[string][]verifier.Observation{"errors": {test.saw}}, verifier.Verification{ID: "vf_1"}, noon)
+			require.Equal(t, test.kept, len(m.due(noon)) == 1)
+			require.Empty(t, m.due(noon.Add(-time.Second)))
+		})
+	}
+}

@@ -150,6 +150,61 @@ func TestReplicasKeepTheirOwnChecks(t *testing.T) {
 	require.Len(t, names(0, at.Add(-2*time.Minute+15*time.Second), 100), len(list), "who is alone leaves nothing to others")
 }
 
+// TestReplicasLookForOneAnother: one that is cut off from what it measures, and
+// not from the database, doesn't keep what it can't see to itself.
+func TestReplicasLookForOneAnother(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	var both [2]*store.Store
+	at := time.Now().Add(time.Minute)
+	for i := range both {
+		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		both[i] = s
+	}
+	for i := range 2 * len(both) { // each sees those before it
+		require.NoError(t, both[i%2].SeeReplica(t.Context(), store.Replica{ID: fmt.Sprint(i % 2), SeenAt: at, LeaseUntil: at.Add(time.Hour)}))
+	}
+	due(t, both[0], 1)
+	look := func(by int, at time.Time, saw map[string][]verifier.Observation) int {
+		checks, err := both[by].Claim(t.Context(), at, time.Minute, 10)
+		require.NoError(t, err)
+		for _, c := range checks {
+			prepareAll(t, both[by], &c)
+			require.NoError(t, both[by].Record(t.Context(), c, saw, at.Add(15*time.Second), nil))
+		}
+		return len(checks)
+	}
+	good := func(at time.Time) map[string][]verifier.Observation {
+		return map[string][]verifier.Observation{
+			"errors": {{At: at, Outcome: verifier.Measured, Total: 9}},
+			"login":  {{At: at, Outcome: verifier.Measured, Total: 1}},
+		}
+	}
+	require.Equal(t, 1, look(0, at, good(at)))
+	for name, change := range map[string]func(map[string][]verifier.Observation){
+		"unreachable":    func(saw map[string][]verifier.Observation) { saw["errors"][0].Outcome = verifier.Failed },
+		"a probe failed": func(saw map[string][]verifier.Observation) { saw["login"][0].Bad = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			at = at.Add(15 * time.Second)
+			require.Zero(t, look(1, at, nil), "what went well is left to who remembers it")
+			saw := good(at)
+			change(saw)
+			require.Equal(t, 1, look(0, at, saw))
+			at = at.Add(15 * time.Second)
+			require.Zero(t, look(0, at, nil), "who saw that has no claim to it")
+			at = at.Add(500 * time.Millisecond)
+			require.Equal(t, 1, look(1, at, good(at)))
+			at = at.Add(15 * time.Second)
+			require.Zero(t, look(0, at, nil))
+			require.Equal(t, 1, look(1, at, nil), "who sees it keeps it")
+			both[0], both[1] = both[1], both[0]
+		})
+	}
+}
+
 // prepareAll gives a check's signals what a look needs.
 func prepareAll(t *testing.T, s *store.Store, c *verifier.Check) {
 	t.Helper()
