@@ -183,8 +183,9 @@ func independent(members []*member) int {
 const beginTogether = `SAVEPOINT together`
 
 // together carries out independent members in as many round trips as one of them
-// takes. Where that fails, for whichever of them, it is undone and each has its
-// turn by itself.
+// takes. Where that fails, for whichever of them, it is undone and each half is
+// carried out together, down to those that fail, which have their turns by
+// themselves.
 func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) error {
 	all := w.acceptAll
 	if members[0].saves != nil {
@@ -198,6 +199,12 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 		}
 		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT together`); undo != nil {
 			return err
+		}
+		if half := len(members) / 2; half > 0 {
+			if err := w.together(ctx, tx, members[:half]); err != nil {
+				return err
+			}
+			return w.together(ctx, tx, members[half:])
 		}
 		again = members
 	}
