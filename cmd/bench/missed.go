@@ -14,7 +14,7 @@ var reasons = []struct{ what, why string }{
 	{"judge: tick", "a tick brings all tests of a signal up to date."},
 	{"intake, PostgreSQL", "decisions take turns at one lock over all replicas, and each asks the database several times in its turn; a bare insert asks once, and ten at once share their fsyncs."},
 	{"intake, SQLite", "a notification writes a deployment, a window, its place and its delivery id, where the bare loop writes a row."},
-	{"idle CPU", "two queues are polled every 200 ms, whether there is work or not."},
+	{"idle CPU", "what is due is asked for every 200 ms, whether there is work or not."},
 	{"idle memory", "the binary brings SQLite, the templates and the judge's tables with it."},
 	{"time to ready", "the first start makes the store and writes its schema."},
 	{"probes a second a core", "each probe brings up a connection of its own, and with TLS most of the time goes into the handshake."},
