@@ -196,7 +196,7 @@ func (s *Store) Prepare(ctx context.Context, c verifier.Check) error {
 	return s.save(ctx, preparation{c}, "store the plans of verification "+c.Verification.ID)
 }
 
-// save is groupedWrite of what can be sent together with others'.
+// save is inWritersGroup of what can be sent together with others'.
 func (s *Store) save(ctx context.Context, what saving, doing string) error {
 	fn := func(ctx context.Context, tx *sql.Tx) error { return what.save(ctx, tx) }
 	return s.inWritersGroup(ctx, turn{fn: fn, saves: what, patient: true}, doing)

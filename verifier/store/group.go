@@ -44,12 +44,8 @@ func (s *Store) grouped(ctx context.Context, doing string, fn func(context.Conte
 	return s.inGroup(ctx, &s.deciders, s.deciding(), turn{fn: fn}, doing)
 }
 
-// groupedWrite is grouped for what must not rest on rows that fn doesn't write,
+// inWritersGroup is grouped for what must not rest on rows that it doesn't write,
 // see write, and may wait for others a little.
-func (s *Store) groupedWrite(ctx context.Context, doing string, fn func(context.Context, *sql.Tx) error) error {
-	return s.inWritersGroup(ctx, turn{fn: fn, patient: true}, doing)
-}
-
 func (s *Store) inWritersGroup(ctx context.Context, what turn, doing string) error {
 	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
 		return s.inGroup(ctx, &s.deciders, s.deciding(), what, doing)

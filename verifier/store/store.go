@@ -27,7 +27,7 @@ type Store struct {
 	failed      func(verifier.Kind) // nil tells nobody
 	writes      writable
 	deciders    group // see grouped
-	writers     group // see groupedWrite
+	writers     group // see inWritersGroup
 	memory      memory
 	accompanied atomic.Bool // by other replicas, a moment ago
 	alarm       alarm
