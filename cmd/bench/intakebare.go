@@ -109,7 +109,7 @@ func insertOne(ctx context.Context, insert *sql.Stmt, n *atomic.Int64) error {
 
 // inserted is how many rows a second that many loops commit.
 func inserted(ctx context.Context, db *sql.DB, n *atomic.Int64, loops int, span time.Duration) (float64, error) {
-	insert, err := db.PrepareContext(ctx, bareInsert) //nolint:sqlclosecheck // it is closed below
+	insert, err := db.PrepareContext(ctx, bareInsert)
 	if err != nil {
 		return 0, fmt.Errorf("prepare the bare insert: %w", err)
 	}

@@ -143,7 +143,7 @@ func testAcceptTogetherInOnePlace(t *testing.T, s *Store) {
 	g.run(func() {})
 	for i, one := range got {
 		require.NoError(t, one.err)
-		require.Equal(t, int64(i+1), int64(one.a.Deployment.Place))
+		require.Equal(t, int64(i+1), one.a.Deployment.Place)
 		v, err := s.Verification(t.Context(), one.a.Verification.ID)
 		require.NoError(t, err)
 		require.Equal(t, i < len(got)-1, v.State == verifier.StateSuperseded, i)
