@@ -159,21 +159,7 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 		defer d.kill()
 		daemons = append(daemons, d)
 	}
-	began := time.Now()
-	if err := announceAll(ctx, daemons, c.Windows); err != nil {
-		return f, err
-	}
-	o.say("announced %d in %s", c.Windows, time.Since(began).Round(time.Second))
-	if err := c.allOpen(ctx, o, daemons, target); err != nil {
-		return f, err
-	}
-	f.Opened = time.Since(began)
-	o.say("all open after %s", f.Opened.Round(time.Second))
-	settle := settleTime
-	if c.Windows >= 10000 {
-		settle = caughtUpTime
-	}
-	if err := wait(ctx, settle); err != nil {
+	if f.Opened, err = c.open(ctx, o, daemons, target); err != nil {
 		return f, err
 	}
 	before, err := readAll(ctx, daemons, prometheus, url)
@@ -199,6 +185,26 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 		f.Again, err = c.restart(ctx, o, daemons[0], dir, config, prometheus, target)
 	}
 	return f, err
+}
+
+// open announces all, and returns how long it took until each was looked at; what
+// that has left behind is over then.
+func (c cell) open(ctx context.Context, o options, daemons []*daemon, target *target) (time.Duration, error) {
+	began := time.Now()
+	if err := announceAll(ctx, daemons, c.Windows); err != nil {
+		return 0, err
+	}
+	o.say("announced %d in %s", c.Windows, time.Since(began).Round(time.Second))
+	if err := c.allOpen(ctx, o, daemons, target); err != nil {
+		return 0, err
+	}
+	opened := time.Since(began)
+	o.say("all open after %s", opened.Round(time.Second))
+	settle := settleTime
+	if c.Windows >= 10000 {
+		settle = caughtUpTime
+	}
+	return opened, wait(ctx, settle)
 }
 
 // restart kills the daemon and starts another on its store.

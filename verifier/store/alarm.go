@@ -141,25 +141,13 @@ func (l listening) WaitForNotification(ctx context.Context) (*riverdriver.Notifi
 // watchQueues rings, until stop, for each queue in which a job is due: after a
 // wait, or where the replica that queued it has no room for it or is gone.
 func (s *Store) watchQueues(ctx context.Context, every time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	running.Go(func() {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			queues, err := s.dueQueues(ctx)
-			if err != nil {
-				queues = allQueues // River says what is wrong
-			}
-			s.alarm.ring(queues...)
+	return repeatedly(ctx, every, func(ctx context.Context) {
+		queues, err := s.dueQueues(ctx)
+		if err != nil {
+			queues = allQueues // River says what is wrong
 		}
+		s.alarm.ring(queues...)
 	})
-	return func() { cancel(); running.Wait() }
 }
 
 var allQueues = []string{rollbackQueue, messageQueue}

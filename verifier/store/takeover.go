@@ -81,6 +81,15 @@ func (s *Store) queueDeliveries(ctx context.Context, tx *sql.Tx, deliveries []ve
 // keepTakingOver does so again and again until stop: other replicas may be
 // killed at any time.
 func (s *Store) keepTakingOver(ctx context.Context, every time.Duration) (stop func()) {
+	return repeatedly(ctx, every, func(ctx context.Context) {
+		if err := s.takeOver(ctx, s.dialect.freeLost); err != nil && ctx.Err() == nil {
+			s.logger.WarnContext(ctx, "deliveries that nobody has are not taken over", "err", err)
+		}
+	})
+}
+
+// repeatedly calls do every so often until stop, which waits for it.
+func repeatedly(ctx context.Context, every time.Duration, do func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -92,9 +101,7 @@ func (s *Store) keepTakingOver(ctx context.Context, every time.Duration) (stop f
 				return
 			case <-tick.C:
 			}
-			if err := s.takeOver(ctx, s.dialect.freeLost); err != nil && ctx.Err() == nil {
-				s.logger.WarnContext(ctx, "deliveries that nobody has are not taken over", "err", err)
-			}
+			do(ctx)
 		}
 	})
 	return func() { cancel(); running.Wait() }
