@@ -17,8 +17,9 @@ import (
 // one's epoch, and returns them in order of when they were due, with everything
 // that a look needs. A verification whose lease runs out is due again. What
 // another replica remembers of its last look is left to that one until it is half
-// a second late: to read it takes longer than the look. What could not be measured
-// then, and a probe that failed, is left to nobody.
+// a second late, or four times as late as what this one remembers, 10 s at most:
+// to read it takes longer than the look. What could not be measured then, and a
+// probe that failed, is left to nobody.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	if s.nothingDue(ctx, now) {
 		return nil, nil
@@ -39,9 +40,15 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	return s.claimed(ctx, claims)
 }
 
-// leftToOthers is how late a look may be before it is taken from the replica that
-// remembers the last one: that one is slow, or gone.
-const leftToOthers = 500 * time.Millisecond
+// How late a look may be before it is taken from the replica that remembers the
+// last one: that one is slow, or gone. Where this one is late as well, both have
+// too much to do, and reading what the other remembers would make it more: then
+// it is so many times as late as its own looks are.
+const (
+	leftToOthers     = 500 * time.Millisecond
+	leftAtMost       = 10 * time.Second
+	leftTimesOwnLate = 4
+)
 
 // ownDueWithin is how far ahead of this clock the database's may be for own looks
 // to be found in time; beyond that they are late by leftToOthers.
@@ -53,9 +60,11 @@ func (s *Store) claimArgs(now time.Time, lease time.Duration, limit int) []any {
 		return args
 	}
 	if !s.accompanied.Load() {
-		return append(args, 0, []string{})
+		return append(args, 0, []string{}, []int64{})
 	}
-	return append(args, leftToOthers.Microseconds(), s.memory.due(now.Add(ownDueWithin)))
+	left := min(max(leftToOthers, leftTimesOwnLate*time.Duration(s.ownLate.Load())), leftAtMost)
+	own, due := s.memory.due(now.Add(ownDueWithin))
+	return append(args, left.Microseconds(), own, due)
 }
 
 // nothingDue reports whether there is nothing to claim, without a transaction
@@ -69,7 +78,11 @@ func (s *Store) nothingDue(ctx context.Context, now time.Time) bool {
 	defer cancel()
 	var due bool
 	err := s.reader.QueryRowContext(ctx, s.dialect.isDue, s.clock(now)).Scan(&due)
-	return err == nil && !due
+	if err != nil || due {
+		return false
+	}
+	s.ownLate.Store(0)
+	return true
 }
 
 // readersBusy reports whether whoever reads now would have to wait for others to
@@ -84,12 +97,13 @@ type claim struct {
 	id    string
 	epoch int64
 	due   time.Time
+	late  time.Duration // when it was claimed, by the clock that leases count by
 }
 
 func scanClaim(rows *sql.Rows) (c claim, err error) {
-	var due int64
-	err = rows.Scan(&c.id, &c.epoch, &due)
-	c.due = fromMicros(due)
+	var due, late int64
+	err = rows.Scan(&c.id, &c.epoch, &due, &late)
+	c.due, c.late = fromMicros(due), time.Duration(late)*time.Microsecond
 	return c, err
 }
 
@@ -99,13 +113,17 @@ func scanClaim(rows *sql.Rows) (c claim, err error) {
 func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, error) {
 	checks := make([]verifier.Check, len(claims))
 	var unknown []int
+	var late time.Duration // what is remembered, together
 	for i, c := range claims {
 		var ok bool
-		if checks[i], ok = s.memory.take(c.id, c.epoch, c.due); !ok {
+		if checks[i], ok = s.memory.take(c.id, c.epoch, c.due); ok {
+			late += c.late
+		} else {
 			unknown = append(unknown, i)
 		}
 		checks[i].DueAt = c.due
 	}
+	s.ownLate.Store(int64(late) / int64(max(1, len(claims)-len(unknown))))
 	if len(unknown) > 0 {
 		// Nobody else may write the evidence of a claimed verification, so that
 		// it is read without holding up the writer.
@@ -181,7 +199,7 @@ func hold(ctx context.Context, tx *sql.Tx, c verifier.Check) (verifier.Verificat
 	id := c.Verification.ID
 	result, err := tx.ExecContext(ctx, `UPDATE verifications SET epoch = epoch
 		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`, id, c.Epoch)
-	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", id, c.Epoch); err != nil {
+	if err := changed(result, err, held{id, c.Epoch}.lost()); err != nil {
 		return verifier.Verification{}, err
 	}
 	v, _, err := loadVerification(ctx, tx, id)
@@ -205,7 +223,7 @@ func (s *Store) save(ctx context.Context, what saving, doing string) error {
 // preparation is a check whose plans are to be stored.
 type preparation struct{ verifier.Check }
 
-func (p preparation) of() string { return p.Verification.ID }
+func (p preparation) of() held { return held{p.Verification.ID, p.Epoch} }
 
 func (p preparation) save(ctx context.Context, to execer) error {
 	// The epoch's holder alone writes the record of a running verification.
@@ -216,7 +234,7 @@ func (p preparation) save(ctx context.Context, to execer) error {
 	}
 	result, err := to.ExecContext(ctx, `UPDATE verifications SET state = $3, record = $4
 		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`, v.ID, p.Epoch, v.State, record)
-	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", v.ID, p.Epoch); err != nil {
+	if err := changed(result, err, p.of().lost()); err != nil {
 		return err
 	}
 	for _, e := range p.Signals {
@@ -236,7 +254,11 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 	if err != nil {
 		return err
 	}
-	l := &looked{id: v.ID, epoch: c.Epoch, cleared: v.ClearedAt, state: v.State, record: record, fresh: fresh, next: next}
+	left, known := rememberedOf(c, fresh, v, utc(next))
+	l := &looked{id: v.ID, epoch: c.Epoch, cleared: v.ClearedAt, state: v.State, record: record, fresh: fresh, next: next, lease: givenToAll}
+	if known && !left.doubtful && s.memory.hasRoom(left) {
+		l.lease = givenBack
+	}
 	what := turn{fn: func(ctx context.Context, tx *sql.Tx) error {
 		if err := l.save(ctx, tx); err != nil {
 			return err
@@ -246,8 +268,8 @@ func (s *Store) Record(ctx context.Context, c verifier.Check, fresh map[string][
 	if len(messages) == 0 {
 		what.saves = l
 	}
-	if err = s.inWritersGroup(ctx, what, "store a look at verification "+v.ID); err == nil {
-		s.memory.put(c, fresh, v, utc(next))
+	if err = s.inWritersGroup(ctx, what, "store a look at verification "+v.ID); err == nil && known {
+		s.memory.put(left)
 	}
 	return err
 }
@@ -261,16 +283,17 @@ type looked struct {
 	record  string
 	fresh   map[string][]verifier.Observation
 	next    time.Time
+	lease   string // givenBack or givenToAll
 }
 
-func (l *looked) of() string { return l.id }
+func (l *looked) of() held { return held{l.id, l.epoch} }
 
 func (l *looked) save(ctx context.Context, to execer) error {
 	// The epoch's holder alone writes the record of a running verification.
-	result, err := to.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = `+givenBack+`, next_check_at = $6
+	result, err := to.ExecContext(ctx, `UPDATE verifications SET cleared_at = $3, state = $4, record = $5, lease_until = `+l.lease+`, next_check_at = $6
 		WHERE id = $1 AND epoch = $2 AND state IN ('pending', 'observing')`,
 		l.id, l.epoch, microsOf(l.cleared), l.state, l.record, micros(l.next))
-	if err := affected(result, err, "verification %s was claimed again or ended since epoch %d", l.id, l.epoch); err != nil {
+	if err := changed(result, err, l.of().lost()); err != nil {
 		return err
 	}
 	return saveObservations(ctx, to, l.id, l.fresh)

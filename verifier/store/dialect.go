@@ -17,6 +17,9 @@ const heldSQL = ` WHERE id = $3 AND epoch = $4 AND lease_until > 0 AND state IN 
 // is claimed, changes the row where it lies instead of writing all of it anew.
 const givenBack = `-1125899906842624`
 
+// givenToAll is the same where nobody remembers what was seen, or should keep it.
+const givenToAll = `-1125899906842623`
+
 // dialect is what differs between the kinds of database. All other statements
 // are the same text for each.
 type dialect struct {
@@ -33,9 +36,10 @@ type dialect struct {
 	now string
 	// claim leases due verifications in one statement, so that no two callers
 	// get the same one: $1 is now, $2 how long, both in microseconds, $3 how
-	// many. Where the database has a clock of its own, $1 is NULL for that. Where
-	// it is shared, what others remember is left to them until it is $4 late, 0
-	// for none of that; $5 is what this replica remembers.
+	// many. It yields also how late each one is. Where the database has a clock of
+	// its own, $1 is NULL for that. Where it is shared, what others remember is left
+	// to them until it is $4 late, 0 for none of that; $5 is what this replica
+	// remembers, and $6 when each of that is due, for another may have looked since.
 	claim string
 	// renew lets the lease of the verification $3, claimed with the epoch $4
 	// and not given back, end $2 after $1.

@@ -50,7 +50,9 @@ func (s *Store) inWritersGroup(ctx context.Context, what turn, doing string) err
 	if s.dialect.alone == "" { // there is one writer: two groups would wait for each other
 		return s.inGroup(ctx, &s.deciders, s.deciding(), what, doing)
 	}
-	return s.inGroup(ctx, &s.writers, s.writing(), what, doing)
+	t := s.writing()
+	t.options = s.dialect.claiming // each statement asks for the epoch by itself
+	return s.inGroup(ctx, &s.writers, t, what, doing)
 }
 
 func (s *Store) inGroup(ctx context.Context, g *group, t transaction, what turn, doing string) error {

@@ -42,12 +42,12 @@ var postgresDialect = dialect{
 	claim: `WITH due AS MATERIALIZED (
 			SELECT id FROM verifications
 			WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `
-				AND ($4::bigint = 0 OR state = 'pending' OR next_check_at <= ` + postgresNow + ` - $4 OR id IN (SELECT unnest($5::text[])))
+				AND ($4::bigint = 0 OR state = 'pending' OR lease_until = ` + givenToAll + ` OR next_check_at <= ` + postgresNow + ` - $4 OR (id, next_check_at) IN (SELECT * FROM unnest($5::text[], $6::bigint[])))
 			ORDER BY next_check_at LIMIT $3
 			FOR UPDATE SKIP LOCKED)
 		UPDATE verifications v SET lease_until = ` + postgresNow + ` + $2, epoch = epoch + 1
 		FROM due WHERE v.id = due.id
-		RETURNING v.id, v.epoch, v.next_check_at`,
+		RETURNING v.id, v.epoch, v.next_check_at, v.lease_until - $2 - v.next_check_at`,
 	isDue: `SELECT EXISTS (SELECT 1 FROM verifications
 		WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `)`,
 	renew:    `UPDATE verifications SET lease_until = ` + postgresNow + ` + $2` + heldSQL,

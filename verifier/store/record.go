@@ -154,6 +154,11 @@ func queryOne[T any](ctx context.Context, tx *sql.Tx, what, query string, args .
 
 // affected turns a write that changed nothing into a Conflict.
 func affected(result sql.Result, err error, conflict string, args ...any) error {
+	return changed(result, err, verifier.Errorf(verifier.Conflict, conflict, args...))
+}
+
+// changed is how a statement ended: otherwise where it changed nothing.
+func changed(result sql.Result, err, otherwise error) error {
 	if err != nil {
 		return err
 	}
@@ -162,7 +167,7 @@ func affected(result sql.Result, err error, conflict string, args ...any) error 
 		return err
 	}
 	if n == 0 {
-		return verifier.Errorf(verifier.Conflict, conflict, args...)
+		return otherwise
 	}
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 // not remembered is read.
 const mostRemembered = 192 << 20
 
-// forgottenAfter is how long a verification is remembered that nobody here
-// looks at any more: it has ended, or another replica has it.
-const forgottenAfter = 30 * time.Minute
+// forgottenAfter is how long after its next look was due a verification is
+// remembered that nobody here looks at any more: it has ended, or another replica
+// has it.
+const forgottenAfter = time.Minute
 
 // reachBefore is how much of the history before a deploy a look may need, in
 // steps of a minute or longer: the judge asks whether harm began up to six such
@@ -53,21 +54,24 @@ type remembered struct {
 	doubtful     bool      // see doubtful
 }
 
+// aVerification is how many bytes one is taken to need beside its signals.
+const aVerification = 4096
+
 type rememberedSignal struct {
 	evidence             verifier.SignalEvidence // without its observations
 	before, observations []byte
 }
 
-// put remembers what a look has stored. Where a signal is still to be prepared,
-// nothing is: preparing writes more than a look.
-func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, v verifier.Verification, next time.Time) {
-	r := remembered{epoch: c.Epoch, verification: v, policy: c.Policy, at: time.Now(), next: next, bytes: 4096}
+// rememberedOf is what a look leaves to be remembered. Where a signal is still to
+// be prepared, that is nothing: preparing writes more than a look.
+func rememberedOf(c verifier.Check, fresh map[string][]verifier.Observation, v verifier.Verification, next time.Time) (r remembered, ok bool) {
+	r = remembered{epoch: c.Epoch, verification: v, policy: c.Policy, at: time.Now(), next: next, bytes: aVerification}
 	if len(c.Signals) != len(c.Policy.Signals) {
-		return
+		return r, false
 	}
 	for _, e := range c.Signals {
 		if len(e.Calibration) == 0 {
-			return
+			return r, false
 		}
 		s := rememberedSignal{evidence: e, before: packObservations(lately(e.Before, c)), observations: packStored(e.Observations, fresh[e.Signal])}
 		r.doubtful = r.doubtful || doubtful(c.Policy, e, fresh[e.Signal])
@@ -75,18 +79,33 @@ func (m *memory) put(c verifier.Check, fresh map[string][]verifier.Observation, 
 		r.signals = append(r.signals, s)
 		r.bytes += 512 + len(s.before) + len(s.observations) + len(e.Calibration) + 2*len(e.Plan.Query)
 	}
+	return r, true
+}
+
+// put remembers what a look has stored, where there is room for it.
+func (m *memory) put(r remembered) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sweep(r.at)
-	if m.bytes+r.bytes > mostRemembered {
+	if !m.fits(r) {
 		return
 	}
 	if m.of == nil {
 		m.of = map[string]remembered{}
 	}
-	m.bytes += r.bytes - m.of[v.ID].bytes
-	m.of[v.ID] = r
+	id := r.verification.ID
+	m.bytes += r.bytes - m.of[id].bytes
+	m.of[id] = r
 }
+
+// hasRoom reports whether put would remember r now.
+func (m *memory) hasRoom(r remembered) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fits(r)
+}
+
+func (m *memory) fits(r remembered) bool { return m.bytes+r.bytes <= mostRemembered }
 
 // doubtful reports whether what was seen last of a signal may be so from here
 // alone, as where this replica is cut off from what the others reach: it could
@@ -185,18 +204,18 @@ func (m *memory) take(id string, epoch int64, due time.Time) (c verifier.Check, 
 	return c, true
 }
 
-// due returns what is remembered of what will be due at a moment, but for what is
-// doubtful: another replica is to look at that as well.
-func (m *memory) due(at time.Time) []string {
+// due returns what is remembered of what will be due at a moment, and when each of
+// that is.
+func (m *memory) due(at time.Time) (ids []string, due []int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := []string{}
+	ids, due = []string{}, []int64{}
 	for id, r := range m.of {
-		if !r.doubtful && !r.next.After(at) {
-			out = append(out, id)
+		if !r.next.After(at) {
+			ids, due = append(ids, id), append(due, micros(r.next))
 		}
 	}
-	return out
+	return ids, due
 }
 
 // policy reads the policy of a verification. Nobody may change what its slices
@@ -229,12 +248,12 @@ func (m *memory) forget(id string) {
 }
 
 func (m *memory) sweep(now time.Time) {
-	if now.Sub(m.swept) < time.Minute {
+	if now.Sub(m.swept) < forgottenAfter {
 		return
 	}
 	m.swept = now
 	for id, r := range m.of {
-		if now.Sub(r.at) > forgottenAfter {
+		if now.Sub(r.at) > forgottenAfter && now.Sub(r.next) > forgottenAfter {
 			m.bytes -= r.bytes
 			delete(m.of, id)
 		}

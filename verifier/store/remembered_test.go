@@ -22,7 +22,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		for j := range observations {
 			c.Signals[0].Observations[j] = verifier.Observation{At: noon.Add(time.Duration(j) * time.Minute), Outcome: verifier.Measured, Value: 1.0 / float64(j+3), Message: string(make([]byte, 1024))}
 		}
-		m.put(c, nil, c.Verification, noon)
+		r, ok := rememberedOf(c, nil, c.Verification, noon)
+		require.True(t, ok)
+		m.put(r)
 	}
 	for i := range 100 {
 		put(i, 4096)
@@ -30,6 +32,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.LessOrEqual(t, m.bytes, mostRemembered)
 	require.Greater(t, len(m.of), 10)
 	require.Less(t, len(m.of), 100)
+	full, _ := rememberedOf(c, nil, c.Verification, noon)
+	require.False(t, m.hasRoom(full))
 	put(0, 1)
 	for i := range 100 {
 		m.forget(fmt.Sprint(i))
@@ -44,7 +48,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	_, ok = m.take("7", 2, noon)
 	require.False(t, ok, "what can't be read is read from the store")
 	put(8, 1)
-	m.sweep(time.Now().Add(2 * forgottenAfter))
+	r := m.of["8"]
+	r.verification.ID, r.next = "9", time.Now().Add(time.Hour)
+	m.put(r)
+	m.sweep(time.Now().Add(59 * time.Minute))
+	require.Len(t, m.of, 1, "what is due later is kept until then")
+	m.sweep(time.Now().Add(62 * time.Minute))
 	require.Empty(t, m.of)
 }
 
@@ -62,13 +71,19 @@ func TestMemoryLeavesWhatIsDoubtfulToOthers(t *testing.T) {
 		"unmeasurable": {plan: verifier.Plan{Error: "no such server"}, saw: verifier.Observation{Outcome: verifier.Failed}, kept: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var m memory
 			c := verifier.Check{Policy: verifier.Policy{Signals: []verifier.Signal{{Name: "errors"}}},
 				Signals: []verifier.SignalEvidence{{Signal: "errors", Plan: test.plan, Calibration: json.RawMessage(`{}`)}}}
 			test.saw.At = noon
-			m.put(c, map[string][]verifier.Observation{"errors": {test.saw}}, verifier.Verification{ID: "vf_1"}, noon)
-			require.Equal(t, test.kept, len(m.due(noon)) == 1)
-			require.Empty(t, m.due(noon.Add(-time.Second)))
+			r, ok := rememberedOf(c, map[string][]verifier.Observation{"errors": {test.saw}}, verifier.Verification{ID: "vf_1"}, noon)
+			require.True(t, ok)
+			require.Equal(t, test.kept, !r.doubtful)
+			var m memory
+			m.put(r)
+			ids, due := m.due(noon)
+			require.Equal(t, []string{"vf_1"}, ids)
+			require.Equal(t, []int64{noon.UnixMicro()}, due)
+			ids, _ = m.due(noon.Add(-time.Second))
+			require.Empty(t, ids)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -150,13 +151,12 @@ func TestReplicasKeepTheirOwnChecks(t *testing.T) {
 	require.Len(t, names(0, at.Add(-2*time.Minute+15*time.Second), 100), len(list), "who is alone leaves nothing to others")
 }
 
-// TestReplicasLookForOneAnother: one that is cut off from what it measures, and
-// not from the database, doesn't keep what it can't see to itself.
-func TestReplicasLookForOneAnother(t *testing.T) {
-	t.Parallel()
+// sideBySide opens two stores in virtual time that know of one another, and returns
+// a moment at which what is due now is.
+func sideBySide(t *testing.T) (both [2]*store.Store, at time.Time) {
+	t.Helper()
 	place := pgtest.Database(t)
-	var both [2]*store.Store
-	at := time.Now().Add(time.Minute)
+	at = time.Now().Add(time.Minute)
 	for i := range both {
 		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
 		require.NoError(t, err)
@@ -166,6 +166,14 @@ func TestReplicasLookForOneAnother(t *testing.T) {
 	for i := range 2 * len(both) { // each sees those before it
 		require.NoError(t, both[i%2].SeeReplica(t.Context(), store.Replica{ID: fmt.Sprint(i % 2), SeenAt: at, LeaseUntil: at.Add(time.Hour)}))
 	}
+	return both, at
+}
+
+// TestReplicasLookForOneAnother: one that is cut off from what it measures, and
+// not from the database, doesn't keep what it can't see to itself.
+func TestReplicasLookForOneAnother(t *testing.T) {
+	t.Parallel()
+	both, at := sideBySide(t)
 	due(t, both[0], 1)
 	look := func(by int, at time.Time, saw map[string][]verifier.Observation) int {
 		checks, err := both[by].Claim(t.Context(), at, time.Minute, 10)
@@ -194,15 +202,81 @@ func TestReplicasLookForOneAnother(t *testing.T) {
 			change(saw)
 			require.Equal(t, 1, look(0, at, saw))
 			at = at.Add(15 * time.Second)
-			require.Zero(t, look(0, at, nil), "who saw that has no claim to it")
-			at = at.Add(500 * time.Millisecond)
-			require.Equal(t, 1, look(1, at, good(at)))
+			require.Equal(t, 1, look(1, at, good(at)), "who saw that has no claim to it")
 			at = at.Add(15 * time.Second)
 			require.Zero(t, look(0, at, nil))
 			require.Equal(t, 1, look(1, at, nil), "who sees it keeps it")
 			both[0], both[1] = both[1], both[0]
 		})
 	}
+}
+
+// TestReplicasLeaveMoreWhereBehind: where both have too much to do, neither takes
+// from the other what that one remembers.
+func TestReplicasLeaveMoreWhereBehind(t *testing.T) {
+	t.Parallel()
+	both, at := sideBySide(t)
+	list := due(t, both[0], 4)
+	look := func(by int, at time.Time, limit int) (ids []string) {
+		checks, err := both[by].Claim(t.Context(), at, time.Minute, limit)
+		require.NoError(t, err)
+		for _, c := range checks {
+			ids = append(ids, c.Verification.ID)
+			prepareAll(t, both[by], &c)
+			require.NoError(t, both[by].Record(t.Context(), c, nil, at.Add(15*time.Second), nil))
+		}
+		return ids
+	}
+	first, second := look(0, at, 2), look(1, at, 2)
+	at = at.Add(15 * time.Second)
+	require.ElementsMatch(t, first, look(0, at.Add(400*time.Millisecond), 4))
+	require.Empty(t, look(0, at.Add(1599*time.Millisecond), 4), "its own were late, and the other's may be four times as late")
+	require.ElementsMatch(t, second, look(0, at.Add(1600*time.Millisecond), 4))
+	require.Empty(t, look(1, at.Add(15*time.Second+899*time.Millisecond), 4), "what another has looked at since is no longer its own")
+
+	at = at.Add(16600 * time.Millisecond) // all are due
+	require.Len(t, look(0, at.Add(20*time.Second), 4), len(list))
+	at = at.Add(35 * time.Second)
+	require.Len(t, look(1, at.Add(500*time.Millisecond), 4), len(list), "who is not late takes what is")
+	at = at.Add(15500 * time.Millisecond)
+	require.Empty(t, look(0, at.Add(9999*time.Millisecond), 4), "who was late waits")
+	require.Len(t, look(0, at.Add(10*time.Second), 4), len(list), "for ten seconds at most")
+}
+
+// TestReplicasStoreLooksInOneOrder: whoever holds verifications that the other
+// wants as well doesn't wait for one that the other holds.
+func TestReplicasStoreLooksInOneOrder(t *testing.T) {
+	t.Parallel()
+	place := pgtest.Database(t)
+	var both [2]*store.Store
+	for i := range both {
+		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
+		require.NoError(t, err)
+		both[i] = s
+	}
+	due(t, both[0], 60)
+	at := time.Now().Add(time.Minute)
+	checks, err := both[0].Claim(t.Context(), at, time.Hour, 100)
+	require.NoError(t, err)
+	require.Len(t, checks, 60)
+	for i := range checks {
+		prepareAll(t, both[0], &checks[i])
+	}
+	for range 20 {
+		var all sync.WaitGroup
+		for _, i := range rand.Perm(2 * len(checks)) { // both have all, as nobody should
+			all.Go(func() {
+				if err := both[i%2].Record(context.Background(), checks[i/2], nil, at.Add(time.Hour), nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	for _, s := range both { // a connection that ends tells what it has counted
+		require.NoError(t, s.Close())
+	}
+	require.Zero(t, pgtest.Deadlocks(t, place))
 }
 
 // prepareAll gives a check's signals what a look needs.

@@ -35,7 +35,7 @@ var sqliteDialect = dialect{
 			SELECT id FROM verifications INDEXED BY verifications_due
 			WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1
 			ORDER BY next_check_at LIMIT $3)
-		RETURNING id, epoch, next_check_at`,
+		RETURNING id, epoch, next_check_at, lease_until - $2 - next_check_at`,
 	isDue: `SELECT EXISTS (SELECT 1 FROM verifications INDEXED BY verifications_due
 		WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1)`,
 	release: `RELEASE SAVEPOINT member`,

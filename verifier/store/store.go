@@ -29,7 +29,8 @@ type Store struct {
 	deciders    group // see grouped
 	writers     group // see inWritersGroup
 	memory      memory
-	accompanied atomic.Bool // by other replicas, a moment ago
+	accompanied atomic.Bool  // by other replicas, a moment ago
+	ownLate     atomic.Int64 // how late, on average, those were that were claimed last and remembered: nanoseconds
 	alarm       alarm
 }
 

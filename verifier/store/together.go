@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -24,9 +25,25 @@ type scanner interface{ Scan(into ...any) error }
 // saving is a write whose statements rest on no answer of the database's, so that
 // many can be sent together.
 type saving interface {
-	of() string // the verification that it is about
+	of() held
 	save(ctx context.Context, to execer) error
 }
+
+// held is a running verification whose claim a write rests on.
+type held struct {
+	id    string
+	epoch int64
+}
+
+// lost is the error of who has it no longer.
+func (h held) lost() error {
+	return verifier.Errorf(verifier.Conflict, "verification %s was claimed again or ended since epoch %d", h.id, h.epoch)
+}
+
+// lockHeld locks those of the verifications $1 that run, in an order in which
+// nobody waits for somebody who waits for them, and yields their epochs.
+const lockHeld = `SELECT id, epoch FROM verifications
+	WHERE id = ANY($1::text[]) AND state IN ('pending', 'observing') ORDER BY id FOR UPDATE`
 
 // wire is the connection of a transaction whose server takes many statements in
 // one round trip; nil where there is no way to it.
@@ -115,34 +132,26 @@ func orNothing(ctx context.Context, to execer, text string, args ...any) error {
 	return err
 }
 
-// flush sends what was queued, behind the savepoint where that is not set yet.
+// flush sends what was queued.
 func (q *queue) flush(ctx context.Context, w *wire) error {
 	if q.Len() == 0 {
 		return nil
 	}
-	var all pgx.Batch
-	begins := !w.marked
-	if begins {
-		all.Queue(beginTogether)
+	return w.send(ctx, &q.Batch, q.read)
+}
+
+// read reads how what was queued has ended.
+func (q *queue) read(answers pgx.BatchResults) error {
+	for i := range q.Len() {
+		tag, err := answers.Exec()
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 && !q.mayChangeNothing[i] {
+			return errNothing
+		}
 	}
-	all.QueuedQueries = append(all.QueuedQueries, q.QueuedQueries...)
-	return w.send(ctx, &all, func(answers pgx.BatchResults) error {
-		if begins {
-			if err := w.mark(answers); err != nil {
-				return err
-			}
-		}
-		for i := range q.Len() {
-			tag, err := answers.Exec()
-			if err != nil {
-				return err
-			}
-			if tag.RowsAffected() == 0 && !q.mayChangeNothing[i] {
-				return errNothing
-			}
-		}
-		return nil
-	})
+	return nil
 }
 
 // together is false where it must have its turn by itself.
@@ -153,7 +162,7 @@ func (m *member) together() bool {
 // touches are the names of what a member rests on and writes.
 func (m *member) touches() []string {
 	if m.saves != nil {
-		return []string{m.saves.of()}
+		return []string{m.saves.of().id}
 	}
 	return m.accepting.touches()
 }
@@ -180,7 +189,10 @@ func independent(members []*member) int {
 }
 
 // beginTogether is what a group of members is undone to.
-const beginTogether = `SAVEPOINT together`
+const (
+	beginTogether = `SAVEPOINT together`
+	undoTogether  = `ROLLBACK TO SAVEPOINT together`
+)
 
 // together carries out independent members in as many round trips as one of them
 // takes. Where that fails, for whichever of them, it is undone and each half is
@@ -197,7 +209,7 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 		if !w.marked { // a statement can't be prepared; what can be undone is what others were done with
 			return err
 		}
-		if _, undo := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT together`); undo != nil {
+		if _, undo := tx.ExecContext(ctx, undoTogether); undo != nil {
 			return err
 		}
 		if half := len(members) / 2; half > 0 {
@@ -216,9 +228,33 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 	return nil
 }
 
-// saveAll sends all that the members save at once.
-func (w *wire) saveAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*member, error) {
+// saveAll sends all that the members save at once. Those whose claim is lost are
+// known when the others have written: that is undone then, and sent again without
+// them.
+func (w *wire) saveAll(ctx context.Context, tx *sql.Tx, members []*member) ([]*member, error) {
+	for {
+		lost, err := w.saveHeld(ctx, members)
+		if err != nil || len(lost) == 0 {
+			return nil, err
+		}
+		for m := range lost {
+			m.err = m.saves.of().lost()
+		}
+		if _, err := tx.ExecContext(ctx, undoTogether); err != nil {
+			return nil, err
+		}
+		members = slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return lost[m] })
+		if len(members) == 0 {
+			return nil, nil
+		}
+	}
+}
+
+// saveHeld locks what the members hold, in the same round trip, and returns those
+// that do so no longer.
+func (w *wire) saveHeld(ctx context.Context, members []*member) (lost map[*member]bool, err error) {
 	var writes queue
+	var ids []string
 	for _, m := range members {
 		m.guarded(ctx, func(ctx context.Context) error {
 			var own queue // of one that fails nothing is sent
@@ -226,10 +262,47 @@ func (w *wire) saveAll(ctx context.Context, _ *sql.Tx, members []*member) ([]*me
 				return err
 			}
 			writes.add(&own)
+			ids = append(ids, m.saves.of().id)
 			return nil
 		})
 	}
-	return nil, writes.flush(ctx, w)
+	var all pgx.Batch
+	all.Queue(beginTogether)
+	all.Queue(lockHeld, ids)
+	all.QueuedQueries = append(all.QueuedQueries, writes.QueuedQueries...)
+	err = w.send(ctx, &all, func(answers pgx.BatchResults) error {
+		if err := w.mark(answers); err != nil {
+			return err
+		}
+		rows, err := answers.Query()
+		if err != nil {
+			return err
+		}
+		there, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h held, err error) { return h, row.Scan(&h.id, &h.epoch) })
+		if err != nil {
+			return err
+		}
+		if lost = notAmong(there, members); len(lost) > 0 {
+			return nil
+		}
+		return writes.read(answers)
+	})
+	return lost, err
+}
+
+// notAmong returns the members with nothing wrong but that they don't hold what
+// they rest on.
+func notAmong(there []held, members []*member) map[*member]bool {
+	known, lost := make(map[held]bool, len(there)), map[*member]bool{}
+	for _, h := range there {
+		known[h] = true
+	}
+	for _, m := range members {
+		if m.err == nil && !known[m.saves.of()] {
+			lost[m] = true
+		}
+	}
+	return lost
 }
 
 // acceptAll accepts notifications: all are asked for at once, decided on one

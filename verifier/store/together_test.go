@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -30,17 +31,58 @@ func TestAcceptTogether(t *testing.T) {
 	}
 }
 
-// numbered saves a number in a table.
+// numbered saves a number by a statement, for a verification that nobody has
+// claimed yet unless it says so.
 type numbered struct {
-	about, table string
-	number       int
+	held
+	statement string
+	number    int
 }
 
-func (n numbered) of() string { return n.about }
+const (
+	aNumber     = `INSERT INTO deciding (holds) VALUES ($1)`
+	noSuchTable = `INSERT INTO no_such_table (holds) VALUES ($1)`
+	itFails     = `INSERT INTO deciding (holds) SELECT $1::int / 0`
+)
+
+func (n numbered) of() held { return n.held }
 
 func (n numbered) save(ctx context.Context, to execer) error {
-	_, err := to.ExecContext(ctx, `INSERT INTO `+n.table+` (holds) VALUES ($1)`, n.number)
+	_, err := to.ExecContext(ctx, n.statement, n.number)
 	return err
+}
+
+// saveTogether saves all in one group, and returns how each ended, which of them
+// had turns of their own, and the numbers that are stored.
+func saveTogether(t *testing.T, s *Store, all []numbered) (errs []error, alone []int, stored []int) {
+	t.Helper()
+	g := &gathering{t: t, store: s}
+	errs = make([]error, len(all))
+	for i, n := range all {
+		g.calls = append(g.calls, func() {
+			fn := func(ctx context.Context, tx *sql.Tx) error {
+				alone = append(alone, i) // one after the other
+				return n.save(ctx, tx)
+			}
+			errs[i] = s.inGroup(t.Context(), &s.deciders, s.deciding(), turn{fn: fn, saves: n}, "save")
+		})
+	}
+	stored = g.run(func() {})
+	return errs, alone, stored
+}
+
+// running opens verifications, and returns what is held of each.
+func running(t *testing.T, s *Store, n int) (out []held) {
+	t.Helper()
+	now := time.Now()
+	policies := []verifier.Policy{{Name: "p", Window: verifier.Duration(time.Hour), Interval: verifier.Duration(time.Minute)}}
+	for i := range n {
+		a, _, err := s.Accept(t.Context(), verifier.Notification{Source: "ci", Deployment: verifier.Deployment{Source: "ci", Service: fmt.Sprint("service-", i),
+			Environment: "production", Version: "1", Status: verifier.DeployFinished, StartedAt: now, FinishedAt: now}}, policies, now)
+		require.NoError(t, err)
+		out = append(out, held{a.Verification.ID, 0})
+	}
+	return out
 }
 
 // What can't even be begun, for its statements can't be prepared, undoes nothing
@@ -50,18 +92,60 @@ func TestTogetherWhatCannotBegin(t *testing.T) {
 	s, err := Open(t.Context(), pgtest.Database(t), Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	g := &gathering{t: t, store: s}
-	var errs [3]error
-	for i, n := range []numbered{{"one", "deciding", 1}, {"one", "no_such_table", 2}, {"two", "deciding", 3}} {
-		g.calls = append(g.calls, func() {
-			fn := func(ctx context.Context, tx *sql.Tx) error { return n.save(ctx, tx) }
-			errs[i] = s.inGroup(t.Context(), &s.deciders, s.deciding(), turn{fn: fn, saves: n}, "save")
-		})
-	}
-	stored := g.run(func() {})
+	of := running(t, s, 2)
+	errs, _, stored := saveTogether(t, s, []numbered{{of[0], aNumber, 1}, {of[0], noSuchTable, 2}, {of[1], aNumber, 3}})
 	require.Error(t, errs[1])
 	for i, number := range []int{1, 2, 3} {
 		require.Equal(t, errs[i] == nil, slices.Contains(stored, number), "%d: told %v, stored are %v", number, errs[i], stored)
+	}
+}
+
+// What has lost its claim says so, what fails says why, and both leave the others
+// together: only what is next to a failure, down to it, is sent again by halves.
+func TestTogetherSomeFail(t *testing.T) {
+	s, err := Open(t.Context(), pgtest.Database(t), Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	const many = 32
+	lost, failing := []int{4, 5, 31}, 17
+	var all []numbered
+	for i, h := range running(t, s, many) {
+		all = append(all, numbered{h, aNumber, i + 1})
+	}
+	for _, i := range lost {
+		all[i].epoch++
+	}
+	errs, alone, stored := saveTogether(t, s, all)
+	require.Empty(t, alone, "who has lost its claim holds up nobody")
+	requireStored := func() {
+		for i, n := range all {
+			wanted := !slices.Contains(lost, i) && n.statement == aNumber
+			require.Equal(t, wanted, slices.Contains(stored, n.number), i)
+			require.Equal(t, wanted, errs[i] == nil, "%d: %v", i, errs[i])
+		}
+		for _, i := range lost {
+			require.Equal(t, verifier.Conflict, verifier.KindOf(errs[i]))
+			require.ErrorContains(t, errs[i], "claimed again or ended")
+		}
+	}
+	requireStored()
+
+	for i := range all {
+		all[i].number += many
+	}
+	all[failing].statement = itFails
+	errs, alone, stored = saveTogether(t, s, all)
+	require.Equal(t, []int{failing}, alone, "what failed had its turn by itself")
+	require.ErrorContains(t, errs[failing], "division by zero")
+	requireStored()
+
+	for i := range all {
+		all[i].epoch, all[i].statement = 7, aNumber
+	}
+	errs, alone, _ = saveTogether(t, s, all)
+	require.Empty(t, alone)
+	for _, err := range errs {
+		require.Equal(t, verifier.Conflict, verifier.KindOf(err))
 	}
 }
 

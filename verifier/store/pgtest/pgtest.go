@@ -106,6 +106,17 @@ func Exec(t testing.TB, url, statement string) {
 	require.NoError(t, execute(t.Context(), url, statement))
 }
 
+// Deadlocks returns how many transactions the database ended because they waited
+// for one another, as far as connections that were closed have told.
+func Deadlocks(t testing.TB, url string) (n int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n))
+	require.NoError(t, conn.Close(t.Context()))
+	return n
+}
+
 func execute(ctx context.Context, url, statement string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
