@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -128,18 +127,7 @@ func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, 
 		// Nobody else may write the evidence of a claimed verification, so that
 		// it is read without holding up the writer.
 		err := s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
-			for _, i := range unknown {
-				c, err := s.loadCheck(ctx, tx, claims[i])
-				if unreadable := new(unreadableError); errors.As(err, &unreadable) {
-					s.lament(ctx, claims[i].id, err)
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				checks[i] = c
-			}
-			return nil
+			return s.loadChecks(ctx, tx, claims, unknown, checks)
 		})
 		if err != nil {
 			return nil, err
@@ -154,23 +142,67 @@ func (s *Store) lament(ctx context.Context, id string, err error) {
 	s.noteRead(verifier.Internal, err)
 }
 
-// loadCheck reads a claimed verification; its Epoch is 0 where it was claimed
-// again since.
-func (s *Store) loadCheck(ctx context.Context, tx *sql.Tx, of claim) (c verifier.Check, err error) {
-	var record, policy string
-	var epoch int64
-	err = tx.QueryRowContext(ctx, `SELECT record, policy, epoch FROM verifications WHERE id = $1`, of.id).Scan(&record, &policy, &epoch)
-	if err != nil || epoch != of.epoch {
+// storedCheck is a verification as a claim reads it.
+type storedCheck struct {
+	id, record, policy string
+	epoch              int64
+}
+
+func scanStoredCheck(rows *sql.Rows) (c storedCheck, err error) {
+	return c, rows.Scan(&c.id, &c.record, &c.policy, &c.epoch)
+}
+
+// loadChecks reads those of the claims at the places into the checks at the same
+// places, all of them at once; the Epoch is left 0 where one was claimed again
+// since, or can't be read.
+func (s *Store) loadChecks(ctx context.Context, tx *sql.Tx, claims []claim, places []int, checks []verifier.Check) error {
+	ids := make([]string, len(places))
+	for i, place := range places {
+		ids[i] = claims[place].id
+	}
+	list, err := encode("ids", ids)
+	if err != nil {
+		return err
+	}
+	stored, err := queryAll(ctx, tx, scanStoredCheck, `SELECT id, record, policy, epoch FROM verifications WHERE id `+s.dialect.among, list)
+	if err != nil {
+		return err
+	}
+	found := make(map[string]storedCheck, len(stored))
+	for _, c := range stored {
+		found[c.id] = c
+	}
+	evidence, err := s.dialect.loadEvidence(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	for _, place := range places {
+		of := claims[place]
+		if found[of.id].epoch != of.epoch {
+			continue
+		}
+		c, err := s.checkOf(found[of.id], evidence[of.id])
+		if err != nil {
+			s.lament(ctx, of.id, err)
+			continue
+		}
+		c.DueAt = of.due
+		checks[place] = c
+	}
+	return nil
+}
+
+// checkOf is what a look needs, made out of what is stored of it; e is nil where
+// nothing is prepared.
+func (s *Store) checkOf(stored storedCheck, e *storedEvidence) (c verifier.Check, err error) {
+	if err := decode("verification "+stored.id, stored.record, &c.Verification); err != nil {
 		return c, err
 	}
-	if err := decode("verification "+of.id, record, &c.Verification); err != nil {
+	if c.Policy, err = s.memory.policy(stored.id, stored.policy); err != nil {
 		return c, err
 	}
-	if c.Policy, err = s.memory.policy(of.id, policy); err != nil {
-		return c, err
-	}
-	c.Epoch, c.DueAt = epoch, of.due
-	c.Signals, err = loadEvidence(ctx, tx, of.id, c.Policy)
+	c.Epoch = stored.epoch
+	c.Signals, err = e.signalsOf(c.Policy)
 	return c, err
 }
 

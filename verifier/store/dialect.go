@@ -41,6 +41,9 @@ type dialect struct {
 	// to them until it is $4 late, 0 for none of that; $5 is what this replica
 	// remembers, and $6 when each of that is due, for another may have looked since.
 	claim string
+	// among is the condition that what is before it is one of the texts in $1, a
+	// list in JSON.
+	among string
 	// renew lets the lease of the verification $3, claimed with the epoch $4
 	// and not given back, end $2 after $1.
 	renew                      string

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,10 +108,11 @@ var insertObservations = func() (out [observationsAtOnce + 1]string) {
 
 const observationColumns = `o.at, o.span, o.outcome, o.bad, o.total, o.count, o.value, o.message, o.timing, o.control, o.voter`
 
-func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
+// scanObservation reads an observation, and what comes after it.
+func scanObservation(rows *sql.Rows, rest ...any) (o verifier.Observation, err error) {
 	var at int64
 	var timing, control string
-	if err := rows.Scan(&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control, &o.Voter); err != nil {
+	if err := rows.Scan(append([]any{&at, &o.Span, &o.Outcome, &o.Bad, &o.Total, &o.Count, &o.Value, &o.Message, &timing, &control, &o.Voter}, rest...)...); err != nil {
 		return o, err
 	}
 	o.At = fromMicros(at)
@@ -120,42 +123,110 @@ func scanObservation(rows *sql.Rows) (o verifier.Observation, err error) {
 	return o, err
 }
 
-// loadEvidence returns the evidence of the signals that were prepared, in the
-// policy's order.
-func loadEvidence(ctx context.Context, tx *sql.Tx, verification string, p verifier.Policy) ([]verifier.SignalEvidence, error) {
-	prepared, err := queryAll(ctx, tx, scanEvidence, `SELECT name, plan, calibration, before FROM signals WHERE verification = $1`, verification)
+// storedEvidence is the evidence of one verification.
+type storedEvidence struct {
+	signals    []verifier.SignalEvidence
+	unreadable error // of this one alone
+}
+
+// loadEvidence returns the evidence of the signals that were prepared, of those of
+// the verifications in a list in JSON that have any.
+func (d *dialect) loadEvidence(ctx context.Context, tx *sql.Tx, list string) (map[string]*storedEvidence, error) {
+	out := map[string]*storedEvidence{}
+	of := func(verification string) *storedEvidence {
+		if out[verification] == nil {
+			out[verification] = &storedEvidence{}
+		}
+		return out[verification]
+	}
+	prepared := map[[2]string]*verifier.SignalEvidence{}
+	err := eachOf(ctx, tx, `SELECT verification, name, plan, calibration, before FROM signals WHERE verification `+d.among, list, func(rows *sql.Rows) error {
+		verification, e, err := scanEvidence(rows)
+		stored := of(verification)
+		stored.signals = append(stored.signals, e)
+		return stored.take(err)
+	})
 	if err != nil {
 		return nil, err
+	}
+	for verification, stored := range out {
+		for i := range stored.signals {
+			prepared[[2]string{verification, stored.signals[i].Signal}] = &stored.signals[i]
+		}
+	}
+	err = eachOf(ctx, tx, `SELECT `+observationColumns+`, o.verification, o.signal FROM observations o WHERE o.verification `+d.among, list, func(rows *sql.Rows) error {
+		var verification, signal string
+		o, err := scanObservation(rows, &verification, &signal)
+		e := prepared[[2]string{verification, signal}]
+		if e == nil {
+			return sqlFault(err)
+		}
+		e.Observations = append(e.Observations, o)
+		return of(verification).take(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range prepared { // PostgreSQL reads them in the order in which they were written
+		slices.SortFunc(e.Observations, func(a, b verifier.Observation) int { return a.At.Compare(b.At) })
+	}
+	return out, nil
+}
+
+// eachOf calls fn for each row of a query about a list.
+func eachOf(ctx context.Context, tx *sql.Tx, query, list string, fn func(*sql.Rows) error) error {
+	_, err := queryAll(ctx, tx, func(rows *sql.Rows) (struct{}, error) { return struct{}{}, fn(rows) }, query, list)
+	return err
+}
+
+// take keeps that something can't be read, and returns any other error.
+func (e *storedEvidence) take(err error) error {
+	if fault := sqlFault(err); fault != nil {
+		return fault
+	}
+	e.unreadable = cmp.Or(e.unreadable, err)
+	return nil
+}
+
+// sqlFault is err but where it is only that something can't be read.
+func sqlFault(err error) error {
+	if unreadable := new(unreadableError); errors.As(err, &unreadable) {
+		return nil
+	}
+	return err
+}
+
+// signalsOf returns the evidence in the policy's order; e may be nil for none.
+func (e *storedEvidence) signalsOf(p verifier.Policy) ([]verifier.SignalEvidence, error) {
+	if e == nil {
+		return nil, nil
+	}
+	if e.unreadable != nil {
+		return nil, e.unreadable
 	}
 	position := make(map[string]int, len(p.Signals))
 	for i, s := range p.Signals {
 		position[s.Name] = i
 	}
-	slices.SortStableFunc(prepared, func(a, b verifier.SignalEvidence) int { return position[a.Signal] - position[b.Signal] })
-	for i := range prepared {
-		e := &prepared[i]
-		e.Observations, err = queryAll(ctx, tx, scanObservation, `SELECT `+observationColumns+` FROM observations o
-			WHERE o.verification = $1 AND o.signal = $2 ORDER BY o.at`, verification, e.Signal)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return prepared, nil
+	slices.SortFunc(e.signals, func(a, b verifier.SignalEvidence) int {
+		return cmp.Or(position[a.Signal]-position[b.Signal], strings.Compare(a.Signal, b.Signal))
+	})
+	return e.signals, nil
 }
 
-func scanEvidence(rows *sql.Rows) (e verifier.SignalEvidence, err error) {
+func scanEvidence(rows *sql.Rows) (verification string, e verifier.SignalEvidence, err error) {
 	var plan, calibration, before string
-	if err := rows.Scan(&e.Signal, &plan, &calibration, &before); err != nil {
-		return e, err
+	if err := rows.Scan(&verification, &e.Signal, &plan, &calibration, &before); err != nil {
+		return "", e, err
 	}
 	if calibration != "" {
 		e.Calibration = json.RawMessage(calibration)
 	}
 	if err := decode("plan of signal "+e.Signal, plan, &e.Plan); err != nil {
-		return e, err
+		return verification, e, err
 	}
 	err = decode("past of signal "+e.Signal, before, &e.Before)
-	return e, err
+	return verification, e, err
 }
 
 // Evidence returns what a verification rests on.
@@ -170,7 +241,15 @@ func (s *Store) Evidence(ctx context.Context, id string) (e verifier.Evidence, e
 		if e.DroppedAt, err = droppedAt(ctx, tx, id); err != nil || e.DroppedAt != nil {
 			return err
 		}
-		e.Signals, err = loadEvidence(ctx, tx, id, p)
+		list, err := encode("ids", []string{id})
+		if err != nil {
+			return err
+		}
+		stored, err := s.dialect.loadEvidence(ctx, tx, list)
+		if err != nil {
+			return err
+		}
+		e.Signals, err = stored[id].signalsOf(p)
 		return err
 	})
 	return e, err
@@ -205,7 +284,7 @@ func (s *Store) PastObservations(ctx context.Context, d verifier.Deployment, sig
 	}
 	var out []verifier.Observation
 	err := s.read(ctx, "read the past of signal "+signal.Name, func(tx *sql.Tx) (err error) {
-		out, err = queryAll(ctx, tx, scanObservation, `SELECT `+observationColumns+` FROM verifications v
+		out, err = queryAll(ctx, tx, func(rows *sql.Rows) (verifier.Observation, error) { return scanObservation(rows) }, `SELECT `+observationColumns+` FROM verifications v
 			JOIN signals s ON s.verification = v.id AND s.name = $3 AND s.source = $4
 			JOIN observations o ON o.verification = v.id AND o.signal = s.name
 			WHERE v.service = $1 AND v.environment = $2 AND v.deployment <> $5

@@ -50,6 +50,7 @@ var postgresDialect = dialect{
 		RETURNING v.id, v.epoch, v.next_check_at, v.lease_until - $2 - v.next_check_at`,
 	isDue: `SELECT EXISTS (SELECT 1 FROM verifications
 		WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `)`,
+	among:    `= ANY(ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))`,
 	renew:    `UPDATE verifications SET lease_until = ` + postgresNow + ` + $2` + heldSQL,
 	writing:  &repeatable,
 	reading:  &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},

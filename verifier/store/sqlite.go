@@ -39,6 +39,7 @@ var sqliteDialect = dialect{
 	isDue: `SELECT EXISTS (SELECT 1 FROM verifications INDEXED BY verifications_due
 		WHERE state IN ('pending', 'observing') AND next_check_at <= $1 AND lease_until <= $1)`,
 	release: `RELEASE SAVEPOINT member`,
+	among:   `IN (SELECT value FROM json_each($1))`,
 	renew:   `UPDATE verifications SET lease_until = $1 + $2` + heldSQL,
 	// So that what was under way need not wait for a lease, for
 	// River's rescuer (an hour by default) and for its leadership to run out

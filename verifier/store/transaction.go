@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -62,6 +63,9 @@ func insist(ctx context.Context, try func() error) (err error) {
 func (t transaction) tell(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if over := ctx.Err(); errors.Is(over, context.Canceled) && !errors.Is(err, over) { // a connection that this ended only says that it is bad
+		err = fmt.Errorf("%w: %w", over, err)
 	}
 	told := fail(doing, err)
 	t.count(ctx, err, told)
