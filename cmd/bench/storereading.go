@@ -39,3 +39,18 @@ func (r *storeReading) read(ctx context.Context, url string) (err error) {
 	}
 	return nil
 }
+
+// checkpoint lets PostgreSQL log every page that is changed next whole, as it does
+// once in a few minutes: otherwise chance decides whether that falls into what is
+// measured.
+func checkpoint(ctx context.Context, url string) (err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("connect for a checkpoint: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	if _, err = conn.Exec(ctx, "CHECKPOINT"); err != nil {
+		return fmt.Errorf("make a checkpoint: %w", err)
+	}
+	return nil
+}

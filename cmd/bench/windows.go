@@ -162,6 +162,11 @@ func (c cell) measure(ctx context.Context, o options) (f fared, err error) {
 	if f.Opened, err = c.open(ctx, o, daemons, target); err != nil {
 		return f, err
 	}
+	if c.Postgres {
+		if err := checkpoint(ctx, url); err != nil {
+			return f, err
+		}
+	}
 	before, err := readAll(ctx, daemons, prometheus, url)
 	if err != nil {
 		return f, err

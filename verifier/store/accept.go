@@ -42,7 +42,7 @@ type accepting struct {
 
 // run is all of it, by itself.
 func (w *accepting) run(ctx context.Context, tx *sql.Tx) error {
-	history, delivered, err := loadHistory(ctx, tx, w.n)
+	history, delivered, err := w.store.loadHistory(ctx, tx, w.n)
 	if err != nil {
 		return err
 	}
@@ -141,12 +141,12 @@ const historySQL = `WITH latest AS (SELECT version, place, record FROM deploymen
 	UNION ALL SELECT 'delivered', '', '', '', 0 FROM intake_keys WHERE source = $1 AND delivery_id = $7 AND $7 <> ''`
 
 // loadHistory also tells whether the same delivery is known.
-func loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, delivered bool, err error) {
+func (s *Store) loadHistory(ctx context.Context, tx *sql.Tx, n verifier.Notification) (h verifier.History, delivered bool, err error) {
 	known, err := queryAll(ctx, tx, func(rows *sql.Rows) (knownRow, error) { return scanKnown(rows) }, historySQL, historyArgs(n)...)
 	if err != nil {
 		return h, false, err
 	}
-	if h, delivered, err = historyOf(known); err != nil {
+	if h, delivered, err = s.historyOf(known); err != nil {
 		return h, false, err
 	}
 	h.AskedFor, err = askedFor(ctx, tx, n.Deployment)
@@ -159,10 +159,10 @@ func historyArgs(n verifier.Notification) []any {
 }
 
 // historyOf is the history that historySQL tells of.
-func historyOf(known []knownRow) (h verifier.History, delivered bool, err error) {
+func (s *Store) historyOf(known []knownRow) (h verifier.History, delivered bool, err error) {
 	for _, k := range known {
 		delivered = delivered || k.what == "delivered"
-		if err := k.into(&h); err != nil {
+		if err := k.into(&h, s.memory.policy); err != nil {
 			return h, false, err
 		}
 	}
@@ -182,7 +182,16 @@ func scanKnown(row scanner) (k knownRow, err error) {
 	return k, row.Scan(&k.what, &k.record, &k.id, &k.policy, &k.lastAt)
 }
 
-func (k knownRow) into(h *verifier.History) (err error) {
+// into puts the row into its place; policyOf decodes a policy, given whose it is.
+func (k knownRow) into(h *verifier.History, policyOf func(id, text string) (verifier.Policy, error)) (err error) {
+	running := func(v **verifier.Verification, p *verifier.Policy) error {
+		*v = new(verifier.Verification)
+		if err := decode("verification "+k.id, k.record, *v); err != nil {
+			return err
+		}
+		*p, err = policyOf(k.id, k.policy)
+		return err
+	}
 	switch k.what {
 	case "seen":
 		h.SeenVerification = k.id
@@ -194,11 +203,9 @@ func (k knownRow) into(h *verifier.History) (err error) {
 	case "of source":
 		h.OfSource, err = decodeSome[verifier.Deployment]("deployment", k.record)
 	case "running":
-		h.Running = new(verifier.Verification)
-		*h.Running, h.RunningPolicy, err = decodeVerification(k.id, k.record, k.policy)
+		err = running(&h.Running, &h.RunningPolicy)
 	case "reverting":
-		h.Reverting = new(verifier.Verification)
-		*h.Reverting, h.RevertingPolicy, err = decodeVerification(k.id, k.record, k.policy)
+		err = running(&h.Reverting, &h.RevertingPolicy)
 	case "answer":
 		var v verifier.GateVerdict
 		v, err = decodeVerdict(k.record, k.lastAt)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -305,42 +306,61 @@ func notAmong(there []held, members []*member) map[*member]bool {
 	return lost
 }
 
-// acceptAll accepts notifications: all are asked for at once, decided on one
-// after the other, and written at once. It returns the members that it did nothing
-// for: what the same delivery meant before is still to be read.
+// acceptAll accepts notifications: all are asked for at once, decided on side by
+// side, for the database waits meanwhile, and written at once. It returns the
+// members that it did nothing for: what the same delivery meant before is still to
+// be read.
 func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (again []*member, err error) {
 	known, err := w.known(ctx, members)
 	if err != nil {
 		return nil, err
 	}
+	parts := make([]meant, len(members))
+	var deciding sync.WaitGroup
+	for i, m := range members {
+		deciding.Go(func() {
+			m.guarded(ctx, func(ctx context.Context) (err error) {
+				parts[i], err = m.accepting.meaning(ctx, known[i])
+				return err
+			})
+		})
+	}
+	deciding.Wait()
 	var writes queue
 	var deliveries []verifier.Delivery
 	for i, m := range members {
-		m.guarded(ctx, func(ctx context.Context) error {
-			h, delivered, err := historyOf(known[i])
-			if err != nil {
-				return err
-			}
-			if delivered {
-				again = append(again, m)
-				return nil
-			}
-			var own queue // of one that fails nothing is sent
-			if err := m.accepting.decide(h); err != nil {
-				return err
-			}
-			if err := m.accepting.save(ctx, &own); err != nil {
-				return err
-			}
-			writes.add(&own)
+		switch {
+		case m.err != nil: // nothing of it is sent
+		case parts[i].delivered:
+			again = append(again, m)
+		default:
+			writes.add(&parts[i].writes)
 			deliveries = append(deliveries, m.accepting.deliveries()...)
-			return nil
-		})
+		}
 	}
 	if err := writes.flush(ctx, w); err != nil {
 		return nil, err
 	}
 	return again, members[0].accepting.store.queueDeliveries(ctx, tx, deliveries)
+}
+
+// meant is what is to be written for a notification, nothing where the same
+// delivery was known.
+type meant struct {
+	writes    queue
+	delivered bool
+}
+
+// meaning finds out what the notification means by what is known of its place.
+func (w *accepting) meaning(ctx context.Context, known []knownRow) (out meant, err error) {
+	h, delivered, err := w.store.historyOf(known)
+	if err != nil || delivered {
+		return meant{delivered: delivered}, err
+	}
+	if err := w.decide(h); err != nil {
+		return out, err
+	}
+	return out, w.save(ctx, &out.writes)
 }
 
 // known asks for the history of each member, behind a savepoint.
