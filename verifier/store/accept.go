@@ -84,6 +84,16 @@ func (w *accepting) deliveries() []verifier.Delivery {
 	return w.a.Deliveries
 }
 
+// changed are the verifications that become something else.
+func (w *accepting) changed() (ids []string) {
+	for _, v := range []*verifier.Verification{w.a.Superseded, w.a.Confirmed} {
+		if v != nil && !w.again {
+			ids = append(ids, v.ID)
+		}
+	}
+	return ids
+}
+
 // touches are the names of what it reads and writes: no other notification
 // writes what none of its names is.
 func (w *accepting) touches() []string {

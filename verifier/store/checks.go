@@ -36,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 		return nil, err
 	}
 	slices.SortFunc(claims, func(a, b claim) int { return a.due.Compare(b.due) })
-	return s.claimed(ctx, claims)
+	return s.claimed(ctx, now, claims)
 }
 
 // How late a look may be before it is taken from the replica that remembers the
@@ -59,11 +59,11 @@ func (s *Store) claimArgs(now time.Time, lease time.Duration, limit int) []any {
 		return args
 	}
 	if !s.accompanied.Load() {
-		return append(args, 0, []string{}, []int64{})
+		return append(args, 0, []string{}, []int64{}, []string{}, []int64{})
 	}
 	left := min(max(leftToOthers, leftTimesOwnLate*time.Duration(s.ownLate.Load())), leftAtMost)
-	own, due := s.memory.due(now.Add(ownDueWithin))
-	return append(args, left.Microseconds(), own, due)
+	own, doubtful := s.memory.due(now.Add(ownDueWithin))
+	return append(args, left.Microseconds(), own.ids, own.due, doubtful.ids, doubtful.due)
 }
 
 // nothingDue reports whether there is nothing to claim, without a transaction
@@ -109,14 +109,16 @@ func scanClaim(rows *sql.Rows) (c claim, err error) {
 // claimed returns what a look at each of them needs, as far as it is remembered
 // from memory. One that was claimed again meanwhile is left out, and so is one
 // that can't be read, which holds up no other.
-func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, error) {
+func (s *Store) claimed(ctx context.Context, now time.Time, claims []claim) ([]verifier.Check, error) {
 	checks := make([]verifier.Check, len(claims))
 	var unknown []int
 	var late time.Duration // what is remembered, together
 	for i, c := range claims {
 		var ok bool
 		if checks[i], ok = s.memory.take(c.id, c.epoch, c.due); ok {
-			late += c.late
+			// By whichever clock is further behind: where it is this one, what is
+			// remembered isn't found in time, whoever else has much to do.
+			late += max(0, min(c.late, now.Sub(c.due)))
 		} else {
 			unknown = append(unknown, i)
 		}
@@ -127,7 +129,12 @@ func (s *Store) claimed(ctx context.Context, claims []claim) ([]verifier.Check, 
 		// Nobody else may write the evidence of a claimed verification, so that
 		// it is read without holding up the writer.
 		err := s.read(ctx, "read claimed verifications", func(tx *sql.Tx) error {
-			return s.loadChecks(ctx, tx, claims, unknown, checks)
+			for places := range slices.Chunk(unknown, readAtOnce) {
+				if err := s.loadChecks(ctx, tx, claims, places, checks); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return nil, err
@@ -152,8 +159,12 @@ func scanStoredCheck(rows *sql.Rows) (c storedCheck, err error) {
 	return c, rows.Scan(&c.id, &c.record, &c.policy, &c.epoch)
 }
 
+// readAtOnce is how many claims one statement reads: there may be ten thousand
+// observations of each.
+const readAtOnce = 32
+
 // loadChecks reads those of the claims at the places into the checks at the same
-// places, all of them at once; the Epoch is left 0 where one was claimed again
+// places, many of them at once; the Epoch is left 0 where one was claimed again
 // since, or can't be read.
 func (s *Store) loadChecks(ctx context.Context, tx *sql.Tx, claims []claim, places []int, checks []verifier.Check) error {
 	ids := make([]string, len(places))

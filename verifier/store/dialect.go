@@ -17,7 +17,8 @@ const heldSQL = ` WHERE id = $3 AND epoch = $4 AND lease_until > 0 AND state IN 
 // is claimed, changes the row where it lies instead of writing all of it anew.
 const givenBack = `-1125899906842624`
 
-// givenToAll is the same where nobody remembers what was seen, or should keep it.
+// givenToAll is the same, and after it, where nobody remembers what was seen, or
+// should keep it; so is a lease that has run out.
 const givenToAll = `-1125899906842623`
 
 // dialect is what differs between the kinds of database. All other statements
@@ -39,7 +40,8 @@ type dialect struct {
 	// many. It yields also how late each one is. Where the database has a clock of
 	// its own, $1 is NULL for that. Where it is shared, what others remember is left
 	// to them until it is $4 late, 0 for none of that; $5 is what this replica
-	// remembers, and $6 when each of that is due, for another may have looked since.
+	// remembers, and $6 when each of that is due, for another may have looked since;
+	// $7 and $8 are the same of what it should rather leave to others.
 	claim string
 	// among is the condition that what is before it is one of the texts in $1, a
 	// list in JSON.

@@ -15,8 +15,11 @@ const mostRemembered = 192 << 20
 
 // forgottenAfter is how long after its next look was due a verification is
 // remembered that nobody here looks at any more: it has ended, or another replica
-// has it.
-const forgottenAfter = time.Minute
+// has it. Where there is no room, it is forgotten sooner.
+const (
+	forgottenAfter  = 30 * time.Minute
+	forgottenSooner = time.Minute
+)
 
 // reachBefore is how much of the history before a deploy a look may need, in
 // steps of a minute or longer: the judge asks whether harm began up to six such
@@ -86,8 +89,11 @@ func rememberedOf(c verifier.Check, fresh map[string][]verifier.Observation, v v
 func (m *memory) put(r remembered) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sweep(r.at)
+	after := forgottenAfter
 	if !m.fits(r) {
+		after = forgottenSooner
+	}
+	if m.sweep(r.at, after); !m.fits(r) {
 		return
 	}
 	if m.of == nil {
@@ -204,18 +210,32 @@ func (m *memory) take(id string, epoch int64, due time.Time) (c verifier.Check, 
 	return c, true
 }
 
-// due returns what is remembered of what will be due at a moment, and when each of
-// that is.
-func (m *memory) due(at time.Time) (ids []string, due []int64) {
+// dueLooks are verifications, and when each is to be looked at, in microseconds.
+type dueLooks struct {
+	ids []string
+	due []int64
+}
+
+func (l *dueLooks) add(id string, due time.Time) {
+	l.ids, l.due = append(l.ids, id), append(l.due, micros(due))
+}
+
+// due returns what is remembered of what will be due at a moment; what is doubtful
+// by itself, which another replica is to look at as well.
+func (m *memory) due(at time.Time) (own, doubtful dueLooks) {
+	own, doubtful = dueLooks{[]string{}, []int64{}}, dueLooks{[]string{}, []int64{}}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ids, due = []string{}, []int64{}
 	for id, r := range m.of {
-		if !r.next.After(at) {
-			ids, due = append(ids, id), append(due, micros(r.next))
+		switch {
+		case r.next.After(at):
+		case r.doubtful:
+			doubtful.add(id, r.next)
+		default:
+			own.add(id, r.next)
 		}
 	}
-	return ids, due
+	return own, doubtful
 }
 
 // policy reads the policy of a verification. Nobody may change what its slices
@@ -247,13 +267,14 @@ func (m *memory) forget(id string) {
 	delete(m.of, id)
 }
 
-func (m *memory) sweep(now time.Time) {
-	if now.Sub(m.swept) < forgottenAfter {
+// sweep forgets what has been due for so long, once a minute.
+func (m *memory) sweep(now time.Time, after time.Duration) {
+	if now.Sub(m.swept) < time.Minute {
 		return
 	}
 	m.swept = now
 	for id, r := range m.of {
-		if now.Sub(r.at) > forgottenAfter && now.Sub(r.next) > forgottenAfter {
+		if now.Sub(r.at) > after && now.Sub(r.next) > after {
 			m.bytes -= r.bytes
 			delete(m.of, id)
 		}

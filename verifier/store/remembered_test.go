@@ -51,10 +51,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	r := m.of["8"]
 	r.verification.ID, r.next = "9", time.Now().Add(time.Hour)
 	m.put(r)
-	m.sweep(time.Now().Add(59 * time.Minute))
+	m.sweep(time.Now().Add(89*time.Minute), forgottenAfter)
 	require.Len(t, m.of, 1, "what is due later is kept until then")
-	m.sweep(time.Now().Add(62 * time.Minute))
+	m.sweep(time.Now().Add(91*time.Minute), forgottenAfter)
 	require.Empty(t, m.of)
+}
+
+// A backlog of minutes is the worst moment to read all anew: it is forgotten where
+// there is no room alone.
+func TestMemoryKeepsABacklog(t *testing.T) {
+	var m memory
+	put := func(id string, due time.Duration, bytes int) {
+		now := time.Now()
+		m.put(remembered{verification: verifier.Verification{ID: id}, at: now.Add(due - time.Minute), next: now.Add(due), bytes: bytes})
+	}
+	put("late", -2*time.Minute, mostRemembered/2)
+	m.swept = time.Time{}
+	put("new", time.Minute, aVerification)
+	require.Len(t, m.of, 2)
+	m.swept = time.Time{}
+	put("large", 0, mostRemembered/2)
+	require.Contains(t, m.of, "new")
+	require.NotContains(t, m.of, "late")
+	require.Contains(t, m.of, "large")
 }
 
 // What may be seen otherwise from elsewhere is left to nobody; what no replica can
@@ -79,11 +98,36 @@ func TestMemoryLeavesWhatIsDoubtfulToOthers(t *testing.T) {
 			require.Equal(t, test.kept, !r.doubtful)
 			var m memory
 			m.put(r)
-			ids, due := m.due(noon)
-			require.Equal(t, []string{"vf_1"}, ids)
-			require.Equal(t, []int64{noon.UnixMicro()}, due)
-			ids, _ = m.due(noon.Add(-time.Second))
-			require.Empty(t, ids)
+			own, doubtful := m.due(noon)
+			wanted, other := own, doubtful
+			if !test.kept {
+				wanted, other = doubtful, own
+			}
+			require.Equal(t, dueLooks{[]string{"vf_1"}, []int64{noon.UnixMicro()}}, wanted)
+			require.Empty(t, other.ids)
+			own, doubtful = m.due(noon.Add(-time.Second))
+			require.Empty(t, own.ids)
+			require.Empty(t, doubtful.ids)
+		})
+	}
+}
+
+// How late own looks are is told by neither clock alone: where the database's is
+// ahead they are found late, however little there is to do.
+func TestOwnLatenessByTheClockBehind(t *testing.T) {
+	for name, test := range map[string]struct{ sinceDue, late, want time.Duration }{
+		"both alike":       {5 * time.Second, 5 * time.Second, 5 * time.Second},
+		"this one behind":  {-time.Hour, 5 * time.Second, 0},
+		"this one ahead":   {time.Hour, 5 * time.Second, 5 * time.Second},
+		"not late at all ": {-time.Millisecond, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s Store
+			s.memory.put(remembered{verification: verifier.Verification{ID: "vf_1"}, epoch: 1, next: noon, at: time.Now()})
+			checks, err := s.claimed(t.Context(), noon.Add(test.sinceDue), []claim{{id: "vf_1", epoch: 2, due: noon, late: test.late}})
+			require.NoError(t, err)
+			require.Len(t, checks, 1)
+			require.Equal(t, test.want, time.Duration(s.ownLate.Load()))
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -41,10 +42,14 @@ func (h held) lost() error {
 	return verifier.Errorf(verifier.Conflict, "verification %s was claimed again or ended since epoch %d", h.id, h.epoch)
 }
 
-// lockHeld locks those of the verifications $1 that run, in an order in which
-// nobody waits for somebody who waits for them, and yields their epochs.
-const lockHeld = `SELECT id, epoch FROM verifications
-	WHERE id = ANY($1::text[]) AND state IN ('pending', 'observing') ORDER BY id FOR UPDATE`
+// lockHeld locks those of the verifications $1 that run and yields their epochs;
+// lockChanged locks all of them. Both do so in the same order, so that nobody waits
+// for somebody who waits for them.
+const (
+	lockHeld = `SELECT id, epoch FROM verifications
+		WHERE id = ANY($1::text[]) AND state IN ('pending', 'observing') ORDER BY id FOR NO KEY UPDATE`
+	lockChanged = `SELECT id FROM verifications WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE`
+)
 
 // wire is the connection of a transaction whose server takes many statements in
 // one round trip; nil where there is no way to it.
@@ -203,6 +208,7 @@ func (w *wire) together(ctx context.Context, tx *sql.Tx, members []*member) erro
 	all := w.acceptAll
 	if members[0].saves != nil {
 		all = w.saveAll
+		slices.SortFunc(members, func(a, b *member) int { return strings.Compare(a.saves.of().id, b.saves.of().id) }) // of halves as well
 	}
 	w.marked = false
 	again, err := all(ctx, tx, members)
@@ -326,7 +332,8 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 		})
 	}
 	deciding.Wait()
-	var writes queue
+	var locks, writes queue
+	var changed []string
 	var deliveries []verifier.Delivery
 	for i, m := range members {
 		switch {
@@ -334,11 +341,16 @@ func (w *wire) acceptAll(ctx context.Context, tx *sql.Tx, members []*member) (ag
 		case parts[i].delivered:
 			again = append(again, m)
 		default:
+			changed = append(changed, m.accepting.changed()...)
 			writes.add(&parts[i].writes)
 			deliveries = append(deliveries, m.accepting.deliveries()...)
 		}
 	}
-	if err := writes.flush(ctx, w); err != nil {
+	if len(changed) > 0 {
+		locks.Queue(lockChanged, changed)
+	}
+	locks.add(&writes)
+	if err := locks.flush(ctx, w); err != nil {
 		return nil, err
 	}
 	return again, members[0].accepting.store.queueDeliveries(ctx, tx, deliveries)

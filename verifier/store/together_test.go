@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,6 +149,53 @@ func TestTogetherSomeFail(t *testing.T) {
 	for _, err := range errs {
 		require.Equal(t, verifier.Conflict, verifier.KindOf(err))
 	}
+}
+
+// TestTogetherInOneOrder: notifications that supersede what runs and looks at that
+// don't wait for one another in a circle, which PostgreSQL ends after a second
+// while everybody else who decides waits.
+func TestTogetherInOneOrder(t *testing.T) {
+	place := pgtest.Database(t)
+	s, err := Open(t.Context(), place, Options{CallersTime: true})
+	require.NoError(t, err)
+	const services = 60
+	policies := []verifier.Policy{{Name: "p", Window: verifier.Duration(time.Hour), Interval: verifier.Duration(time.Minute)}}
+	now := time.Now()
+	deploy := func(i, version int) {
+		at := now.Add(time.Duration(version) * time.Second)
+		_, _, err := s.Accept(context.Background(), verifier.Notification{Source: "ci", Deployment: verifier.Deployment{Source: "ci", Service: fmt.Sprint("service-", i),
+			Environment: "production", Version: fmt.Sprint(version), Status: verifier.DeployFinished, StartedAt: at, FinishedAt: at}}, policies, at)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for i := range services {
+		deploy(i, 0)
+	}
+	for version := 1; version <= 20; version++ {
+		at := now.Add(time.Duration(version)*time.Second + time.Hour)
+		checks, err := s.Claim(t.Context(), at, time.Minute, services)
+		require.NoError(t, err)
+		require.Len(t, checks, services)
+		var all sync.WaitGroup
+		for _, i := range rand.Perm(2 * services) {
+			all.Go(func() {
+				if i%2 == 0 {
+					deploy(i/2, version)
+					return
+				}
+				c := checks[i/2]
+				c.Verification.State = verifier.StateObserving
+				err := s.Record(context.Background(), c, nil, at.Add(time.Hour), nil)
+				if err != nil && verifier.KindOf(err) != verifier.Conflict {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	require.NoError(t, s.Close()) // a connection that ends tells what it has counted
+	require.Zero(t, pgtest.Deadlocks(t, place))
 }
 
 type accepted struct {

@@ -64,7 +64,7 @@ func (t transaction) tell(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if over := ctx.Err(); errors.Is(over, context.Canceled) && !errors.Is(err, over) { // a connection that this ended only says that it is bad
+	if over := ctx.Err(); errors.Is(over, context.Canceled) && !errors.Is(err, over) && isOfConnection(err) { // which this has ended
 		err = fmt.Errorf("%w: %w", over, err)
 	}
 	told := fail(doing, err)
@@ -137,6 +137,11 @@ func fail(doing string, err error) error {
 		return verifier.Errorf(verifier.Internal, "%s: %w: restart postflight, which creates it anew", doing, err)
 	}
 	return verifier.Errorf(verifier.Internal, "%s: %w", doing, err)
+}
+
+// isOfConnection reports whether a connection can't be used any more.
+func isOfConnection(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, sql.ErrTxDone)
 }
 
 // mayPass reports whether the same call may go through later.
