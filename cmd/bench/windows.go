@@ -65,6 +65,7 @@ type fared struct {
 	Within     float64       `json:"within_a_second"` // share of looks, by the daemon's own count
 	Cores      float64       `json:"cores"`           // all replicas together
 	Resident   int64         `json:"resident_bytes"`  // all replicas together
+	Largest    int64         `json:"largest_bytes"`   // of them
 	Queries    float64       `json:"queries_a_second"`
 	Bytes      float64       `json:"read_bytes_a_second"`
 	Commits    float64       `json:"transactions_a_second"`
@@ -345,6 +346,7 @@ func (f *fared) compare(before, after reading, t *target) {
 	for i := range after.usage {
 		f.Cores += (after.usage[i].cpu - before.usage[i].cpu).Seconds() / seconds
 		f.Resident += after.usage[i].resident
+		f.Largest = max(f.Largest, after.usage[i].resident)
 		within, n := atMost(after.families[i], "postflight_check_lag_seconds", 1)
 		within0, n0 := atMost(before.families[i], "postflight_check_lag_seconds", 1)
 		quick, all = quick+within-within0, all+n-n0
