@@ -15,15 +15,19 @@ const (
 var priced = []struct {
 	name, what string
 	write      func(float64) string
+	// inSteps: one serves hundreds of windows, so that few cost as much as
+	// hundreds, and a line through them would be too flat: it goes through nothing
+	// instead.
+	inSteps bool
 }{
-	{"cores", "CPU of postflight", func(v float64) string { return fmt.Sprintf("%.2f cores", v) }},
-	{"bytes of memory", "memory of postflight", bytesOf},
-	{"queries/s", "queries to Prometheus a second", func(v float64) string { return fmt.Sprintf("%.1f", v) }},
-	{"read B/s", "read from Prometheus a second", bytesOf},
-	{"looks/s", "looks a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }},
-	{"transactions/s", "transactions a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }},
-	{"written B/s", "write-ahead log a second", bytesOf},
-	{"database B", "size of the database", bytesOf},
+	{"cores", "CPU of postflight", func(v float64) string { return fmt.Sprintf("%.2f cores", v) }, false},
+	{"bytes of memory", "memory of postflight", bytesOf, false},
+	{"queries/s", "queries to Prometheus a second", func(v float64) string { return fmt.Sprintf("%.1f", v) }, true},
+	{"read B/s", "read from Prometheus a second", bytesOf, false},
+	{"looks/s", "looks a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }, false},
+	{"transactions/s", "transactions a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }, false},
+	{"written B/s", "write-ahead log a second", bytesOf, false},
+	{"database B", "size of the database", bytesOf, false},
 }
 
 // line is a cost that has a fixed part and one that grows with the windows.
@@ -63,6 +67,9 @@ func costSection(data map[string]float64) (Section, error) {
 			return s, fmt.Errorf("windows.json has no %s of %d, %d and %d windows on PostgreSQL", p.name, fittedFrom, fittedTo, checkedAt)
 		}
 		fit := through(fittedFrom, y0, fittedTo, y1)
+		if p.inSteps {
+			fit = through(0, 0, fittedTo, y1)
+		}
 		// Beyond what was measured, the measured size counts.
 		lines[p.name] = through(fittedTo, y1, checkedAt, y2)
 		ratio := y2 / fit.at(checkedAt)
@@ -81,8 +88,9 @@ func costSection(data map[string]float64) (Section, error) {
 
 const costText = `Everything but CPU and memory is decided by the rhythm: a look every 15 s a window, a transaction
 for many looks, a query for many services. The model is a straight line through what 100 and 1,000 windows cost on
-PostgreSQL with one replica; 10,000, which it was not fitted on, check it. What is reckoned further goes on from the
-last two.
+PostgreSQL with one replica; 10,000, which it was not fitted on, check it. Queries alone are reckoned from nothing and
+1,000: one asks for hundreds of services, so that 100 windows cost as much as 200. What is reckoned further goes on from
+the last two.
 
 The first wall is PostgreSQL's write-ahead log, for every look is stored: it grows with the windows, whatever the
 number of replicas. At 100,000 windows a database machine with disks of its own carries it; a million need what is not

@@ -8,7 +8,6 @@ var reasons = []struct{ what, why string }{
 	{"10,000 windows, SQLite, 1 replica: CPU", "every look is judged and stored: 667 a second, each a row of its own and two pages of the file."},
 	{"10,000 windows, PostgreSQL, 1 replica: CPU", "every look is judged and stored: 667 a second, each with its own statements over a connection."},
 	{"10,000 windows, PostgreSQL, 2 replicas: CPU", "two daemons are counted together, and each has its own claims, connections and collector beside the looks."},
-	{"10,000 windows, PostgreSQL, 2 replicas: lateness p99", "two daemons and their database need more than two cores while thousands of deploys are announced: leases ran out, both claimed the same, and looks were left out."},
 	{": lateness p99", "daemon, Prometheus, targets and database share two cores, and near their end whoever comes last is late."},
 	{": memory", "what a look leaves to the next is kept (192 MiB at most), beside the plans and connections of every window."},
 	{"judge: calibrate", "a past of a week is read once a window, 10,080 points against 512 placebos; it is no part of a look."},

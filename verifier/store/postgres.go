@@ -42,7 +42,7 @@ var postgresDialect = dialect{
 	claim: `WITH due AS MATERIALIZED (
 			SELECT id FROM verifications
 			WHERE state IN ('pending', 'observing') AND next_check_at <= ` + postgresNow + ` AND lease_until <= ` + postgresNow + `
-				AND ($4::bigint = 0 OR state = 'pending' 
+				AND ($4::bigint = 0 OR state = 'pending'
 					OR lease_until >= ` + givenToAll + ` AND ((id, next_check_at) NOT IN (SELECT * FROM unnest($7::text[], $8::bigint[])) OR next_check_at <= ` + postgresNow + ` - ` + strconv.FormatInt(leftToOthers.Microseconds(), 10) + `)
 					OR next_check_at <= ` + postgresNow + ` - $4 OR (id, next_check_at) IN (SELECT * FROM unnest($5::text[], $6::bigint[])))
 			ORDER BY next_check_at LIMIT $3
