@@ -121,16 +121,7 @@ func TestReplicasKeepTheirOwnChecks(t *testing.T) {
 			}
 		}
 	}
-	names := func(i int, at time.Time, limit int) (ids []string) {
-		checks, err := both[i].Claim(t.Context(), at, time.Minute, limit)
-		require.NoError(t, err)
-		for _, c := range checks {
-			ids = append(ids, c.Verification.ID)
-			prepareAll(t, both[i], &c)
-			require.NoError(t, both[i].Record(t.Context(), c, nil, at.Add(15*time.Second), nil))
-		}
-		return ids
-	}
+	names := func(i int, at time.Time, limit int) []string { return lookAt(t, both[i], at, limit, nil) }
 	list := due(t, both[0], 8)
 	at := time.Now().Add(time.Minute)
 	alive(at, 0, 1)
@@ -176,13 +167,7 @@ func TestReplicasLookForOneAnother(t *testing.T) {
 	both, at := sideBySide(t)
 	due(t, both[0], 1)
 	look := func(by int, at time.Time, saw map[string][]verifier.Observation) int {
-		checks, err := both[by].Claim(t.Context(), at, time.Minute, 10)
-		require.NoError(t, err)
-		for _, c := range checks {
-			prepareAll(t, both[by], &c)
-			require.NoError(t, both[by].Record(t.Context(), c, saw, at.Add(15*time.Second), nil))
-		}
-		return len(checks)
+		return len(lookAt(t, both[by], at, 10, saw))
 	}
 	good := func(at time.Time) map[string][]verifier.Observation {
 		return map[string][]verifier.Observation{
@@ -218,16 +203,7 @@ func TestReplicasLeaveMoreWhereBehind(t *testing.T) {
 	t.Parallel()
 	both, at := sideBySide(t)
 	list := due(t, both[0], 4)
-	look := func(by int, at time.Time, limit int) (ids []string) {
-		checks, err := both[by].Claim(t.Context(), at, time.Minute, limit)
-		require.NoError(t, err)
-		for _, c := range checks {
-			ids = append(ids, c.Verification.ID)
-			prepareAll(t, both[by], &c)
-			require.NoError(t, both[by].Record(t.Context(), c, nil, at.Add(15*time.Second), nil))
-		}
-		return ids
-	}
+	look := func(by int, at time.Time, limit int) []string { return lookAt(t, both[by], at, limit, nil) }
 	first, second := look(0, at, 2), look(1, at, 2)
 	at = at.Add(15 * time.Second)
 	require.ElementsMatch(t, first, look(0, at.Add(400*time.Millisecond), 4))
@@ -278,6 +254,20 @@ func TestReplicasStoreLooksInOneOrder(t *testing.T) {
 		require.NoError(t, s.Close())
 	}
 	require.Zero(t, pgtest.Deadlocks(t, place))
+}
+
+// lookAt looks at what a store claims, which sees the same of each, and returns
+// what that was; each is due again in 15 s.
+func lookAt(t *testing.T, s *store.Store, at time.Time, limit int, saw map[string][]verifier.Observation) (ids []string) {
+	t.Helper()
+	checks, err := s.Claim(t.Context(), at, time.Minute, limit)
+	require.NoError(t, err)
+	for _, c := range checks {
+		ids = append(ids, c.Verification.ID)
+		prepareAll(t, s, &c)
+		require.NoError(t, s.Record(t.Context(), c, saw, at.Add(15*time.Second), nil))
+	}
+	return ids
 }
 
 // prepareAll gives a check's signals what a look needs.
