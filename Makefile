@@ -100,7 +100,7 @@ fault-tools: # what only the fault matrix needs: strace writes down what a power
 test-tools: # what the tests need besides Go; named here before anything else runs
 	@bash .ci/tools gcc postgres curl chromium systemd-analyze
 
-bench: build ## docs/performance.md: what postflight needs and how late it is; that page says how long it takes [ONLY=windows,queries,intake,probes,judge,start,cost] [CELLS=1000/1/sqlite,... of windows] [QUICK=1 to bin/bench-quick]
+bench: build ## docs/performance.md: what postflight needs and how late it is; that page says how long it takes [ONLY=windows,queries,intake,probes,judge,start,cost] [CELLS=1000/1/sqlite,... of windows, or QUICK=1 to bin/bench-quick]
 	@mkdir -p bin
 	go build -o bin/bench ./cmd/bench # go run would end without it at SIGTERM
 	bin/bench -only '$(ONLY)' -cells '$(CELLS)' $(if $(QUICK),-quick)

@@ -123,7 +123,7 @@ func (o *options) checkCells() error {
 		}
 	}
 	if o.quick {
-		return fmt.Errorf("-cells: -quick has cells of its own (got %q)", o.cells)
+		return fmt.Errorf("-cells: -quick has cells of its own (got %q): leave one of the two away", o.cells)
 	}
 	return nil
 }

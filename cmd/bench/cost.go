@@ -24,10 +24,10 @@ var priced = []struct {
 	{"bytes of memory", "memory of postflight", bytesOf, false},
 	{"queries/s", "queries to Prometheus a second", func(v float64) string { return fmt.Sprintf("%.1f", v) }, true},
 	{"read B/s", "read from Prometheus a second", bytesOf, false},
-	{"looks/s", "looks a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }, false},
+	{"looks/s", "looks a second", func(v float64) string { return fmt.Sprintf("%.0f", math.Abs(v)) }, false},
 	{"transactions/s", "transactions a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }, false},
 	{"written B/s", "write-ahead log a second", bytesOf, false},
-	{"database B", "size of the database", bytesOf, false},
+	{"database B", "what open windows hold in the database", bytesOf, false},
 }
 
 // line is a cost that has a fixed part and one that grows with the windows.
@@ -54,7 +54,7 @@ func measureCost(_ context.Context, o options) (Section, error) {
 }
 
 func costSection(data map[string]float64) (Section, error) {
-	s := Section{Title: "What more windows cost", Text: costText, Tables: []Table{
+	s := Section{Title: "What more windows cost", Tables: []Table{
 		{Title: "The model and its check (PostgreSQL, one replica)", Head: []string{"", "fixed", "each 1,000 windows", "reckoned for 10,000", "measured", "measured / reckoned"}},
 		{Title: "Reckoned further, over as many replicas as it takes", Head: []string{"", "10,000 windows (measured)", "100,000", "1,000,000"}},
 	}}
@@ -68,6 +68,7 @@ func costSection(data map[string]float64) (Section, error) {
 		}
 		fit := through(fittedFrom, y0, fittedTo, y1)
 		if p.inSteps {
+			s.Text = fmt.Sprintf(costText, y2/fit.at(checkedAt))
 			fit = through(0, 0, fittedTo, y1)
 		}
 		// Beyond what was measured, the measured size counts.
@@ -89,11 +90,15 @@ func costSection(data map[string]float64) (Section, error) {
 const costText = `Everything but CPU and memory is decided by the rhythm: a look every 15 s a window, a transaction
 for many looks, a query for many services. The model is a straight line through what 100 and 1,000 windows cost on
 PostgreSQL with one replica; 10,000, which it was not fitted on, check it. Queries alone are reckoned from nothing and
-1,000: one asks for hundreds of services, so that 100 windows cost as much as 200. What is reckoned further goes on from
-the last two.
+1,000: one asks for up to 250 services, so that 100 windows cost as much as 250, and a line through 100 and 1,000 is too
+flat (%.2f times as many were measured as it reckons). What is reckoned further goes on from the last two; nobody has run
+it, and several replicas cost more than one of the same size, as the section on windows shows.
+
+What open windows hold is not how large the database becomes, for ended ones are kept as well:
+[operating](operating.md#sizing).
 
 The first wall is PostgreSQL's write-ahead log, for every look is stored: it grows with the windows, whatever the
-number of replicas. At 100,000 windows a database machine with disks of its own carries it; a million need what is not
+number of replicas. By that a database machine with disks of its own carries 100,000 windows; a million need what is not
 built: a database a region or a group of services, which is an installation each. The second wall is the lock that
 decisions take turns at (notifications, verdicts, what people decide): a million windows of an hour are 280 deploys a
 second, and as many verdicts; the section on intake tells what one database takes. Longer intervals move both walls:

@@ -11,6 +11,9 @@ import (
 // measured. Of windows each cell has its own: one sentence for those that have
 // the same.
 func provenance(name string, s Section) string {
+	if name == "cost" {
+		return "Reckoned out of what was measured of [windows](#windows-at-once): `make bench ONLY=cost`."
+	}
 	if name != "windows" || len(s.Cells) == 0 {
 		what := name
 		if have := measuredCells(s); name == "windows" && len(without(allCells, have)) > 0 {

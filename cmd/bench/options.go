@@ -83,7 +83,7 @@ func (o *options) choose(only string) error {
 	wanted := strings.Split(only, ",")
 	for _, name := range wanted {
 		if only != "" && !slices.Contains(sectionNames(), name) {
-			return fmt.Errorf("-only: no section %q; there are %s, or none", name, strings.Join(sectionNames(), ", "))
+			return fmt.Errorf("-only: no section %q; there are %s; the word none writes the page alone", name, strings.Join(sectionNames(), ", "))
 		}
 	}
 	for _, name := range sectionNames() {

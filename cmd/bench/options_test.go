@@ -20,7 +20,7 @@ func TestFlagsAreCheckedFirst(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"-only", "nonsense"}, `-only: no section "nonsense"; there are windows, queries, intake, probes, judge, start, cost, or none`},
+		{[]string{"-only", "nonsense"}, `-only: no section "nonsense"; there are windows, queries, intake, probes, judge, start, cost; the word none writes the page alone`},
 		{[]string{"-only", "judge,none"}, `-only: no section "none"`},
 		{[]string{"-only", "windows", "-cells", "5/1/oracle"}, `-cells: the store is sqlite or postgres (got "5/1/oracle")`},
 		{[]string{"-only", "windows", "-cells", "10/0/sqlite"}, "-cells: replicas are 1 to 8"},
@@ -100,7 +100,7 @@ func TestCellsAreMeasuredOneByOne(t *testing.T) {
 	text := page(s)
 	for _, want := range []string{
 		"| 10,000 windows, SQLite, 1 replica: CPU | under one core | 0.50 cores | met |",
-		"| 10,000 windows, PostgreSQL, 2 replicas: CPU | under one core | 1.50 cores | **missed**: two daemons",
+		"| 10,000 windows, PostgreSQL, 2 replicas: CPU of both together | under one core | 1.50 cores | **missed**: two daemons",
 		"Measured 2026-01-01 at aaa in 3m0s: `make bench ONLY=windows CELLS=1000/1/sqlite,100/1/postgres,10000/2/postgres`, on m.",
 		"Measured 2026-01-01 at bbb in 1m0s: `make bench ONLY=windows CELLS=10000/1/sqlite`, on m.",
 		"These rows stem from 2 runs",

@@ -19,7 +19,7 @@ func TestSizingIsOfTheWindows(t *testing.T) {
 	said := sizing([]Section{{name: "windows", Data: data}})
 	require.Contains(t, said, "| 1,000 | SQLite | 0.13 cores | 120.0 MiB | 3.0 MiB | 253.1 GiB | not measured |")
 	require.Contains(t, said, "| 1,000 | PostgreSQL | not measured |")
-	require.Contains(t, said, "With SQLite the requests of [the manifests](deploy/README.md) are right up to about 700 windows (100m of CPU) and 4,400 (256Mi of memory)")
+	require.Contains(t, said, "With SQLite the requests of [the manifests](deploy/README.md) are right for one replica up to about 700 windows (100m of CPU) and 4,400 (256Mi of memory)")
 	require.NotContains(t, said, "With PostgreSQL the requests")
 	require.Empty(t, sizing(nil))
 }

@@ -63,7 +63,7 @@ got since it was announced, not a whole hour.`,
 			s.Figures = append(s.Figures,
 				Figure{where + "lateness p99", "under 1 s", ms(f.P99), f.P99 < time.Second && f.Missed == 0},
 				f.memory(where),
-				Figure{where + "CPU", "under one core", fmt.Sprintf("%.2f cores", f.Cores), f.Cores < 1})
+				Figure{where + "CPU" + ofBoth(f.Replicas), "under one core", fmt.Sprintf("%.2f cores", f.Cores), f.Cores < 1})
 		}
 	}
 	goal := func(what string) Curve {
@@ -76,6 +76,14 @@ got since it was announced, not a whole hour.`,
 		s.Figures = []Figure{{What: fmt.Sprintf("%d windows: lateness p99", f.Windows), Measured: ms(f.P99)}}
 	}
 	return s
+}
+
+// ofBoth says that a figure is of several daemons together.
+func ofBoth(replicas int) string {
+	if replicas == 1 {
+		return ""
+	}
+	return " of both together"
 }
 
 // memory is the figure of what one daemon needs: of several, the largest.
