@@ -26,6 +26,9 @@ func (s *Store) Accept(ctx context.Context, n verifier.Notification, policies []
 	if err != nil {
 		return verifier.Acceptance{}, false, err
 	}
+	for _, id := range w.changed() {
+		s.memory.forget(id)
+	}
 	return w.a, w.again, nil
 }
 

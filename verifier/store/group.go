@@ -366,9 +366,12 @@ func (g *group) putBack(rest []*member) {
 }
 
 // all runs the members of a group, one after the other or together, and returns
-// how many there was time for. An error is the end of the whole transaction.
+// how many there was time for. An error is the end of the whole transaction. Where
+// looks are stored beside it, notifications have one run in a transaction: each
+// locks what it changes in the order in which looks do, and a second one would begin
+// that order anew.
 func all(ctx context.Context, tx *sql.Tx, w *wire, taken []*member, release string) (n int, err error) {
-	start := time.Now()
+	start, accepted := time.Now(), false
 	for rest := taken; len(rest) > 0; {
 		if time.Since(start) > longestGroup {
 			return len(taken) - len(rest), nil
@@ -376,6 +379,10 @@ func all(ctx context.Context, tx *sql.Tx, w *wire, taken []*member, release stri
 		now := rest[:1]
 		if w != nil {
 			now = rest[:max(1, independent(rest))]
+			if now[0].accepting != nil && accepted {
+				return len(taken) - len(rest), nil
+			}
+			accepted = accepted || now[0].accepting != nil
 		}
 		rest = rest[len(now):]
 		if err := several(ctx, tx, w, now, len(taken) == 1, release); err != nil {

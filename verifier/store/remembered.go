@@ -220,15 +220,16 @@ func (l *dueLooks) add(id string, due time.Time) {
 	l.ids, l.due = append(l.ids, id), append(l.due, micros(due))
 }
 
-// due returns what is remembered of what will be due at a moment; what is doubtful
-// by itself, which another replica is to look at as well.
+// due returns what is remembered of what will be due at a moment, and hasn't been
+// for so long that it is anybody's; what is doubtful by itself, which another
+// replica is to look at as well.
 func (m *memory) due(at time.Time) (own, doubtful dueLooks) {
 	own, doubtful = dueLooks{[]string{}, []int64{}}, dueLooks{[]string{}, []int64{}}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.of {
 		switch {
-		case r.next.After(at):
+		case r.next.After(at), at.Sub(r.next) > forgottenSooner:
 		case r.doubtful:
 			doubtful.add(id, r.next)
 		default:

@@ -155,6 +155,19 @@ func TestTogetherSomeFail(t *testing.T) {
 // don't wait for one another in a circle, which PostgreSQL ends after a second
 // while everybody else who decides waits.
 func TestTogetherInOneOrder(t *testing.T) {
+	for name, test := range map[string]struct {
+		times  int // that each service is deployed to in a round
+		revert int // one in so many says that it is a rollback; 0 for none
+	}{
+		"each once":      {times: 1},
+		"each twice":     {times: 2},
+		"some rollbacks": {times: 1, revert: 10},
+	} {
+		t.Run(name, func(t *testing.T) { testTogetherInOneOrder(t, test.times, test.revert) })
+	}
+}
+
+func testTogetherInOneOrder(t *testing.T, times, revert int) {
 	place := pgtest.Database(t)
 	s, err := Open(t.Context(), place, Options{CallersTime: true})
 	require.NoError(t, err)
@@ -163,28 +176,31 @@ func TestTogetherInOneOrder(t *testing.T) {
 	now := time.Now()
 	deploy := func(i, version int) {
 		at := now.Add(time.Duration(version) * time.Second)
-		_, _, err := s.Accept(context.Background(), verifier.Notification{Source: "ci", Deployment: verifier.Deployment{Source: "ci", Service: fmt.Sprint("service-", i),
-			Environment: "production", Version: fmt.Sprint(version), Status: verifier.DeployFinished, StartedAt: at, FinishedAt: at}}, policies, at)
-		if err != nil {
+		d := verifier.Deployment{Source: "ci", Service: fmt.Sprint("service-", i), Environment: "production", Version: fmt.Sprint(version),
+			Status: verifier.DeployFinished, StartedAt: at, FinishedAt: at}
+		if revert > 0 && i%revert == 0 && version > 0 {
+			d.RevertID = fmt.Sprintf("rv_%d_%d", i, version)
+		}
+		if _, _, err := s.Accept(context.Background(), verifier.Notification{Source: "ci", Deployment: d}, policies, at); err != nil {
 			t.Error(err)
 		}
 	}
 	for i := range services {
 		deploy(i, 0)
 	}
-	for version := 1; version <= 20; version++ {
-		at := now.Add(time.Duration(version)*time.Second + time.Hour)
+	for round := 1; round <= 20; round++ {
+		at := now.Add(time.Duration(round*times)*time.Second + time.Hour)
 		checks, err := s.Claim(t.Context(), at, time.Minute, services)
 		require.NoError(t, err)
 		require.Len(t, checks, services)
 		var all sync.WaitGroup
-		for _, i := range rand.Perm(2 * services) {
+		for _, i := range rand.Perm((1 + times) * services) {
 			all.Go(func() {
-				if i%2 == 0 {
-					deploy(i/2, version)
+				if i >= services {
+					deploy(i%services, (round-1)*times+i/services)
 					return
 				}
-				c := checks[i/2]
+				c := checks[i]
 				c.Verification.State = verifier.StateObserving
 				err := s.Record(context.Background(), c, nil, at.Add(time.Hour), nil)
 				if err != nil && verifier.KindOf(err) != verifier.Conflict {
