@@ -15,7 +15,8 @@ the daemon is ended. **Late** is told from outside, at the probes' target: how m
 probe came. **Looks left out** are those that came a whole interval late or never: the next one saw their steps as well.
 CPU and memory are those of all replicas together, without Prometheus, the targets and PostgreSQL, which
 run on the same two cores. Bytes written are to disk for SQLite, and of write-ahead log for PostgreSQL, right after a
-checkpoint, when it logs each page whole that is changed: later it logs less. **Database a
+checkpoint, when it logs each page whole that is changed: later it logs less, but writes the next checkpoint, which falls
+into no minute here. **Database a
 window** is the whole database after those 60 s, by the number of windows: each has ten minutes of evidence and what it
 got since it was announced, not a whole hour.`,
 		Tables: []Table{{Head: []string{"windows", "store", "replicas", "late p50", "late p99", "looks left out", "cores", "memory", "queries a second", "read from Prometheus a second", "looks a second", "transactions a second", "written a second", "database a window", "all open after"}},
