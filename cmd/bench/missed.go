@@ -12,7 +12,6 @@ var reasons = []struct{ what, why string }{
 	{": memory", "what a look leaves to the next is kept (192 MiB at most), beside the plans and connections of every window."},
 	{"judge: calibrate", "a past of a week is read once a window, 10,080 points against 512 placebos; it is no part of a look."},
 	{"judge: tick", "a tick brings all tests of a signal up to date."},
-	{"intake, PostgreSQL, 1,000 a second offered, again and again", "each deploy supersedes the one before it, while that is being looked at: PostgreSQL finds it among all that ran lately, and changes its row with every index."},
 	{"intake, PostgreSQL", "decisions take turns at one lock over all replicas, and the daemon, the database, the senders and the looks share two cores, which the bare loop has for itself."},
 	{"intake, SQLite", "a notification writes a deployment, a window, its place and its delivery id, where the bare loop writes a row."},
 	{"idle CPU", "what is due is asked for every 200 ms, whether there is work or not."},
