@@ -24,11 +24,14 @@ var priced = []struct {
 	{"bytes of memory", "memory of postflight", bytesOf, false},
 	{"queries/s", "queries to Prometheus a second", func(v float64) string { return fmt.Sprintf("%.1f", v) }, true},
 	{"read B/s", "read from Prometheus a second", bytesOf, false},
-	{"looks/s", "looks a second", func(v float64) string { return fmt.Sprintf("%.0f", math.Abs(v)) }, false},
-	{"transactions/s", "transactions a second", func(v float64) string { return fmt.Sprintf("%.0f", v) }, false},
+	{"looks/s", "looks a second", count, false},
+	{"transactions/s", "transactions a second", count, false},
 	{"written B/s", "write-ahead log a second", bytesOf, false},
 	{"database B", "what open windows hold in the database", bytesOf, false},
 }
+
+// count writes a whole number; a little below nothing is nothing.
+func count(v float64) string { return fmt.Sprintf("%.0f", math.Round(v)+0) }
 
 // line is a cost that has a fixed part and one that grows with the windows.
 type line struct{ fixed, each float64 }

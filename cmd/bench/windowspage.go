@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
-func windowsSection(all []fared) Section {
-	s := Section{
-		Title: "Windows at once",
-		Text: `Each window lasts an hour and has a decisive share of errors, a decisive latency and a
+const windowsText = `Each window lasts an hour and has a decisive share of errors, a decisive latency and a
 decisive probe, and advisory tickets; it is looked at every 15 s, and has a step a minute. Prometheus is a stand-in on
 loopback that answers each query after 5 ms. All windows are open and all pasts read before 60 s are measured; then
 the daemon is ended. **Late** is told from outside, at the probes' target: how much later than its own rhythm each
@@ -18,7 +16,12 @@ run on the same two cores. Bytes written are to disk for SQLite, and of write-ah
 checkpoint, when it logs each page whole that is changed: later it logs less, but writes the next checkpoint, which falls
 into no minute here. **Database a
 window** is the whole database after those 60 s, by the number of windows: each has ten minutes of evidence and what it
-got since it was announced, not a whole hour.`,
+got since it was announced, not a whole hour.`
+
+func windowsSection(all []fared) Section {
+	s := Section{
+		Title: "Windows at once",
+		Text:  windowsText,
 		Tables: []Table{{Head: []string{"windows", "store", "replicas", "late p50", "late p99", "looks left out", "cores", "memory", "queries a second", "read from Prometheus a second", "looks a second", "transactions a second", "written a second", "database a window", "all open after"}},
 			{Title: "Killed, and back after 30 s, when every look was overdue: times from the new start on", Head: []string{"windows", "store", "ready after", "all looked at after", "most probes in a second", "queries until then"}}},
 		Data:  map[string]float64{},
@@ -48,11 +51,7 @@ got since it was announced, not a whole hour.`,
 		n := float64(f.Windows)
 		lateness.Curves[i].Points = append(lateness.Curves[i].Points, [2]float64{n, max(0.01, min(10, f.P99.Seconds()))})
 		cores.Curves[i].Points = append(cores.Curves[i].Points, [2]float64{n, max(0.01, min(10, f.Cores))})
-		key := f.key()
-		for name, v := range map[string]float64{"cores": f.Cores, "bytes of memory": float64(f.Resident), "queries/s": f.Queries, "read B/s": f.Bytes,
-			"transactions/s": f.Commits, "written B/s": f.Written, "database B": f.PerWindow * float64(f.Windows), "looks/s": f.Looks, "late p99 s": f.P99.Seconds(), "opened s": f.Opened.Seconds()} {
-			s.Data[key+name] = v
-		}
+		maps.Copy(s.Data, f.data())
 		if f.Again.All > 0 {
 			s.Tables[1].Rows = append(s.Tables[1].Rows, []string{whole(float64(f.Windows)), f.store(), ms(f.Again.Ready), ms(f.Again.All), whole(float64(f.Again.Busiest)), whole(float64(f.Again.Queries))})
 		}
@@ -77,6 +76,16 @@ got since it was announced, not a whole hour.`,
 		s.Figures = []Figure{{What: fmt.Sprintf("%d windows: lateness p99", f.Windows), Measured: ms(f.P99)}}
 	}
 	return s
+}
+
+// data is what the other sections reckon with.
+func (f fared) data() map[string]float64 {
+	key := f.key()
+	return map[string]float64{
+		key + "cores": f.Cores, key + "bytes of memory": float64(f.Resident), key + "queries/s": f.Queries, key + "read B/s": f.Bytes,
+		key + "transactions/s": f.Commits, key + "written B/s": f.Written, key + "database B": f.PerWindow * float64(f.Windows),
+		key + "looks/s": f.Looks, key + "late p99 s": f.P99.Seconds(), key + "opened s": f.Opened.Seconds(),
+	}
 }
 
 // ofBoth says that a figure is of several daemons together.

@@ -17,8 +17,8 @@ import (
 // that a look needs. A verification whose lease runs out is due again. What
 // another replica remembers of its last look is left to that one until it is half
 // a second late, or four times as late as what this one remembers, 10 s at most:
-// to read it takes longer than the look. What could not be measured then, and a
-// probe that failed, is left to nobody.
+// to read it takes longer than the look. What this one could not measure then, and
+// a probe that failed here, is the others' for half a second.
 func (s *Store) Claim(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]verifier.Check, error) {
 	if s.nothingDue(ctx, now) {
 		return nil, nil

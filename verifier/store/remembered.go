@@ -220,8 +220,8 @@ func (l *dueLooks) add(id string, due time.Time) {
 	l.ids, l.due = append(l.ids, id), append(l.due, micros(due))
 }
 
-// due returns what is remembered of what will be due at a moment, and hasn't been
-// for so long that it is anybody's; what is doubtful by itself, which another
+// due returns what is remembered of what will be due at a moment, however long ago
+// by this clock, which may be ahead; what is doubtful by itself, which another
 // replica is to look at as well.
 func (m *memory) due(at time.Time) (own, doubtful dueLooks) {
 	own, doubtful = dueLooks{[]string{}, []int64{}}, dueLooks{[]string{}, []int64{}}
@@ -229,7 +229,7 @@ func (m *memory) due(at time.Time) (own, doubtful dueLooks) {
 	defer m.mu.Unlock()
 	for id, r := range m.of {
 		switch {
-		case r.next.After(at), at.Sub(r.next) > forgottenSooner:
+		case r.next.After(at):
 		case r.doubtful:
 			doubtful.add(id, r.next)
 		default:

@@ -105,6 +105,9 @@ func TestMemoryLeavesWhatIsDoubtfulToOthers(t *testing.T) {
 			}
 			require.Equal(t, dueLooks{[]string{"vf_1"}, []int64{noon.UnixMicro()}}, wanted)
 			require.Empty(t, other.ids)
+			ahead, aheadDoubtful := m.due(noon.Add(10 * time.Minute))
+			require.Equal(t, own, ahead, "this clock may be ahead of the database's")
+			require.Equal(t, doubtful, aheadDoubtful)
 			own, doubtful = m.due(noon.Add(-time.Second))
 			require.Empty(t, own.ids)
 			require.Empty(t, doubtful.ids)

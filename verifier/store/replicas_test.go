@@ -106,14 +106,7 @@ func TestReplicasShareChecks(t *testing.T) {
 // takes it only where it is late, or where there is nobody else.
 func TestReplicasKeepTheirOwnChecks(t *testing.T) {
 	t.Parallel()
-	place := pgtest.Database(t)
-	var both [2]*store.Store
-	for i := range both {
-		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		both[i] = s
-	}
+	both, _ := inVirtualTime(t)
 	alive := func(at time.Time, of ...int) {
 		for range 2 { // each sees those before it
 			for _, i := range of {
@@ -142,18 +135,26 @@ func TestReplicasKeepTheirOwnChecks(t *testing.T) {
 	require.Len(t, names(0, at.Add(-2*time.Minute+15*time.Second), 100), len(list), "who is alone leaves nothing to others")
 }
 
-// sideBySide opens two stores in virtual time that know of one another, and returns
-// a moment at which what is due now is.
-func sideBySide(t *testing.T) (both [2]*store.Store, at time.Time) {
+// inVirtualTime opens two stores on one database, whose leases count by the time
+// that callers pass.
+func inVirtualTime(t *testing.T) (both [2]*store.Store, place string) {
 	t.Helper()
-	place := pgtest.Database(t)
-	at = time.Now().Add(time.Minute)
+	place = pgtest.Database(t)
 	for i := range both {
 		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
 		both[i] = s
 	}
+	return both, place
+}
+
+// sideBySide opens two stores in virtual time that know of one another, and returns
+// a moment at which what is due now is.
+func sideBySide(t *testing.T) (both [2]*store.Store, at time.Time) {
+	t.Helper()
+	both, _ = inVirtualTime(t)
+	at = time.Now().Add(time.Minute)
 	for i := range 2 * len(both) { // each sees those before it
 		require.NoError(t, both[i%2].SeeReplica(t.Context(), store.Replica{ID: fmt.Sprint(i % 2), SeenAt: at, LeaseUntil: at.Add(time.Hour)}))
 	}
@@ -224,13 +225,7 @@ func TestReplicasLeaveMoreWhereBehind(t *testing.T) {
 // wants as well doesn't wait for one that the other holds.
 func TestReplicasStoreLooksInOneOrder(t *testing.T) {
 	t.Parallel()
-	place := pgtest.Database(t)
-	var both [2]*store.Store
-	for i := range both {
-		s, err := store.Open(t.Context(), place, store.Options{CallersTime: true})
-		require.NoError(t, err)
-		both[i] = s
-	}
+	both, place := inVirtualTime(t)
 	due(t, both[0], 60)
 	at := time.Now().Add(time.Minute)
 	checks, err := both[0].Claim(t.Context(), at, time.Hour, 100)
