@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -133,4 +134,30 @@ func TestOwnLatenessByTheClockBehind(t *testing.T) {
 			require.Equal(t, test.want, time.Duration(s.ownLate.Load()))
 		})
 	}
+}
+
+// What another has claimed in between is left out of what is read, and what a newer
+// deploy supersedes is forgotten.
+func TestMemoryOfWhatOthersTook(t *testing.T) {
+	s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postflight.db"), Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	id := running(t, s, 1)[0].id
+	now := time.Now().Add(time.Minute)
+	checks, err := s.Claim(t.Context(), now, time.Minute, 1)
+	require.NoError(t, err)
+	require.Len(t, checks, 1)
+	for epoch, want := range map[int64]int{checks[0].Epoch: 1, checks[0].Epoch - 1: 0, checks[0].Epoch + 1: 0} {
+		found, err := s.claimed(t.Context(), now, []claim{{id: id, epoch: epoch, due: checks[0].DueAt}})
+		require.NoError(t, err)
+		require.Len(t, found, want, "epoch %d", epoch)
+	}
+	s.memory.put(remembered{verification: verifier.Verification{ID: id}, next: now, at: now, bytes: aVerification})
+	policies := []verifier.Policy{{Name: "p", Window: verifier.Duration(time.Hour), Interval: verifier.Duration(time.Minute)}}
+	a, _, err := s.Accept(t.Context(), verifier.Notification{Source: "ci", Deployment: verifier.Deployment{Source: "ci", Service: "service-0",
+		Environment: "production", Version: "2", Status: verifier.DeployFinished, StartedAt: now, FinishedAt: now}}, policies, now)
+	require.NoError(t, err)
+	require.Equal(t, id, a.Superseded.ID)
+	require.Empty(t, s.memory.of)
+	require.Zero(t, s.memory.bytes)
 }
